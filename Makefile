@@ -1,0 +1,54 @@
+# Two commands matter: `make demo` and `make test`. Both set up all they need, and again without harm.
+# Package mirrors come from the machine's own apt, pip and Go settings.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# the stack makes network interfaces and starts Docker; where there is no sudo, riti says what is missing
+AS_ROOT := $(shell test "$$(id -u)" = 0 || ! command -v sudo >/dev/null || echo 'sudo -E env "PATH=$$PATH"')
+
+.PHONY: demo test test-slow check bench venv setup clean
+
+demo: venv ## the product's whole job once, on real servers; KEEP=1 leaves it up
+	$(AS_ROOT) $(BIN)/riti dev demo $(if $(KEEP),--keep)
+
+test: venv setup check ## everything but the slow suite, the cheap first
+	$(AS_ROOT) $(BIN)/python -m pytest
+
+test-slow: venv setup
+	$(AS_ROOT) $(BIN)/python -m pytest -m slow
+
+check: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict ritilib bench
+	$(BIN)/lint-imports
+
+bench: venv setup ## all benchmarks, or one: make bench NAME=image
+	$(AS_ROOT) $(BIN)/python -m bench $(NAME)
+
+setup: venv
+	$(AS_ROOT) $(BIN)/riti dev setup
+
+venv: $(VENV)/.project
+
+$(VENV)/.interpreter:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: Python 3.11 or newer is needed ($(PYTHON) is not): apt-get install python3.11 python3.11-venv," \
+	    "or: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "error: $(PYTHON) cannot make virtual environments: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.requirements: requirements.txt $(VENV)/.interpreter
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement requirements.txt
+	@touch $@
+
+$(VENV)/.project: pyproject.toml setup.py $(VENV)/.requirements
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+clean: ## what was made in the checkout, a demo that was left up too; servers and images stay in ~/.cache/riti
+	if [ -d .demo ]; then $(AS_ROOT) $(BIN)/riti dev down --purge --dir .demo/stack && $(AS_ROOT) rm -rf .demo; fi
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

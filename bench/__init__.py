@@ -1,0 +1,1 @@
+"""Benchmarks: figures for people and machines, next to a floor or a peer measured in the same run."""

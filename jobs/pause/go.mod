@@ -1,0 +1,3 @@
+module riti/pause
+
+go 1.24

@@ -1,0 +1,1 @@
+"""The command `riti`: each part parses, calls one function, and prints."""

@@ -1,0 +1,57 @@
+"""How the command speaks: tables and colour on a terminal, plain lines elsewhere, JSON where asked."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from ritilib.errors import Problem, RitiError
+
+
+def report(line: str) -> None:
+    """Progress, on standard error, so that what is piped stays clean."""
+    click.echo(line, err=True)
+
+
+def print_error(error: RitiError) -> None:
+    """Every problem on a line of its own."""
+    print_problems(error.problems)
+
+
+def print_problems(problems: Iterable[Problem]) -> None:
+    for problem in problems:
+        click.echo(click.style("error: ", fg="red", bold=True) + str(problem), err=True)
+
+
+def print_json(value: Any) -> None:
+    """One indented JSON document on standard output."""
+    click.echo(json.dumps(_plain(value), indent=2, sort_keys=True, ensure_ascii=False))
+
+
+def print_rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table on a terminal; elsewhere one line a row, its cells parted by tabs."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            click.echo("\t".join(row))
+        return
+    table = Table(*headings)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(one) for one in value]
+    return value if isinstance(value, str | int | float | bool) or value is None else str(value)

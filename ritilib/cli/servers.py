@@ -1,0 +1,163 @@
+"""bootstrap, plan, sync: what happens after a merge, on Nomad, Consul and Vault."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from ritilib.cli.options import EXIT_CHANGES, json_option, repo_option
+from ritilib.cli.printing import print_json, print_problems, print_rows, report
+from ritilib.clients.consul import Consul
+from ritilib.clients.nebula import OverlayTool
+from ritilib.clients.nomad import Nomad
+from ritilib.clients.settings import read_settings
+from ritilib.clients.vault import Vault
+from ritilib.errors import RitiError
+from ritilib.gitops.desired import read_desired
+from ritilib.sync.apply import Servers
+from ritilib.sync.bootstrap import bootstrap as bootstrap_servers
+from ritilib.sync.once import connect_authority, plan_once, sync_once
+
+rev_option = click.option("--rev", default="main", show_default=True, help="The merged branch or commit.")
+
+
+def find_overlay_tool() -> OverlayTool:
+    """nebula-cert from $RITI_NEBULA_CERT or PATH."""
+    found = os.environ.get("RITI_NEBULA_CERT") or shutil.which("nebula-cert")
+    if not found:
+        mend = "install Nebula 1.10 or newer, or say where it is with RITI_NEBULA_CERT"
+        raise RitiError.because("nebula-cert is not on PATH: overlay certificates cannot be signed", mend)
+    return OverlayTool(Path(found))
+
+
+@click.command()
+@repo_option
+@rev_option
+@click.option("--jwks-url", required=True, help="Where Consul and Vault fetch Nomad's public keys.")
+@click.option(
+    "--tokens",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="File for the controller's own narrow tokens (mode 0600).",
+)
+def bootstrap(repo: Path, rev: str, jwks_url: str, tokens: Path) -> None:
+    """Prepare Nomad, Consul and Vault for a fleet, once; again without harm. Needs management tokens.
+
+    \b
+    Example: riti bootstrap --jwks-url https://nomad.example:4646/.well-known/jwks.json --tokens controller.json
+    """
+    settings = read_settings(os.environ)
+    desired = read_desired(repo, rev)
+    previous = _read_tokens(tokens)
+    beside = _make_private(tokens)
+    made = bootstrap_servers(
+        Nomad(settings),
+        Consul(settings),
+        Vault(settings),
+        find_overlay_tool(),
+        desired.fleet,
+        desired.fleet_id,
+        jwks_url,
+        previous,
+        report,
+    )
+    beside.write_text(json.dumps(made.environment(), indent=2) + "\n")
+    beside.replace(tokens)
+    click.echo(f"fleet {desired.fleet} may be synced with the tokens in {tokens}")
+
+
+def _read_tokens(tokens: Path) -> dict[str, str] | None:
+    """What an earlier bootstrap wrote; None where there is none. RitiError where it is something else."""
+    if not tokens.exists():
+        return None
+    try:
+        held = json.loads(tokens.read_text())
+    except ValueError:
+        held = None
+    if isinstance(held, dict) and all(isinstance(value, str) for value in held.values()):
+        return held
+    raise RitiError.because(f"{tokens} holds no tokens", "name another file, or remove this one")
+
+
+def _make_private(tokens: Path) -> Path:
+    """An empty file beside `tokens`, 0600 from its first moment; made before the tokens, or they might be lost."""
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{tokens.name}.", dir=tokens.absolute().parent)
+    except OSError as error:
+        raise RitiError.because(
+            f"{tokens} cannot be written: {error.strerror}", "name another place"
+        ) from error
+    os.close(handle)
+    return Path(name)
+
+
+@click.command()
+@repo_option
+@rev_option
+@json_option
+def plan(repo: Path, rev: str, as_json: bool) -> None:
+    """Say what a sync of the merged commit would change; exit 3 where it would change something.
+
+    \b
+    Example: riti plan --repo telephones.git
+    """
+    settings = read_settings(os.environ)
+    desired = read_desired(repo, rev)
+    made, _ = plan_once(desired, Nomad(settings), Consul(settings))
+    stale = [problem for _, problem in desired.held]
+    rows = [(change.key, ", ".join(change.reasons)) for change in made.changes]
+    if as_json:
+        print_json(
+            {"changes": dict(rows), "conflicts": made.conflicts, "held": stale, "orphans": made.orphans}
+        )
+    else:
+        print_rows(("unit", "why"), rows)
+        click.echo(f"{len(rows)} to change, {made.unchanged} as wished")
+        _print_orphans(made.orphans)
+    print_problems((*made.conflicts, *stale))
+    if made.conflicts or stale:
+        sys.exit(1)
+    if rows:
+        sys.exit(EXIT_CHANGES)
+
+
+@click.command()
+@repo_option
+@rev_option
+@json_option
+@click.option("--once", is_flag=True, required=True, help="One cycle; the service that watches comes later.")
+@click.option("--replace", multiple=True, metavar="UNIT", help="A unit whose running task may be replaced.")
+@click.option(
+    "--wait/--no-wait", default=True, show_default=True, help="Stay until Nomad has judged the deployments."
+)
+def sync(repo: Path, rev: str, as_json: bool, once: bool, replace: tuple[str, ...], wait: bool) -> None:
+    """Make Nomad, Consul and Vault equal to the merged commit.
+
+    \b
+    Example: riti sync --once --repo telephones.git
+    """
+    settings = read_settings(os.environ)
+    vault = Vault(settings)
+    desired = read_desired(repo, rev)
+    authority = connect_authority(vault, desired.fleet)
+    servers = Servers(Nomad(settings), Consul(settings), vault, find_overlay_tool(), authority)
+    done = sync_once(desired, servers, replace, report, wait)
+    if as_json:
+        print_json(done)
+    else:
+        click.echo(f"{done.commit[:12]}: {len(done.changed)} changed, {done.unchanged} as wished")
+        _print_orphans(done.orphans)
+    print_problems((*done.held, *done.problems))
+    if not done.is_clean:
+        sys.exit(1)
+
+
+def _print_orphans(orphans: tuple[str, ...]) -> None:
+    for orphan in orphans:
+        click.echo(f"job {orphan} is in no manifest; it is left running (this version deletes nothing)")

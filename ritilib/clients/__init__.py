@@ -1,0 +1,1 @@
+"""One importer for each server library; errors of servers become those of the one tree."""

@@ -1,0 +1,302 @@
+"""Consul's KV and ACL, as the controller uses them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import consul
+import requests
+from consul.base import Response
+from consul.exceptions import ConsulException
+
+from ritilib.clients.session import make_session, refused, unreachable
+from ritilib.clients.settings import Settings
+from ritilib.errors import Conflict, RitiError, ServerError
+
+TOKEN_VARIABLE = "CONSUL_HTTP_TOKEN"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One key; modify_index is what a compare-and-set names."""
+
+    key: str
+    value: bytes = field(repr=False)
+    modify_index: int
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Every entry below a prefix, sorted by key; index as in Keys."""
+
+    index: int
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys below a prefix, sorted, and Consul's index of that prefix (see Consul.list_keys)."""
+
+    index: int
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class BindingRule:
+    """Which role or service identity a login through an auth method is given."""
+
+    id: str
+    bind_type: str
+    bind_name: str
+    selector: str
+    description: str
+
+
+class Consul:
+    """One Consul, with one token.
+
+    Methods raise Unreachable (no answer), Denied (the token may not), Conflict (a compare-and-set lost, or
+    the object is not ours) and ServerError. Writes are never tried again.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._server = settings.consul
+        parts = urlsplit(self._server.address)
+        self._client = consul.Consul(
+            host=f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname,
+            port=parts.port or (443 if parts.scheme == "https" else 80),
+            scheme=parts.scheme,
+            verify=self._server.verify,
+            connections_timeout=self._server.timeout_s,
+        )
+        # The library prefers CONSUL_HTTP_TOKEN of its own environment to the token that it is given.
+        self._client.token = self._server.token
+        self._client.http.session = make_session(self._server.verify)
+
+    def read(self, key: str) -> Entry | None:
+        """One key; None where it is not there."""
+        with self._explained(f"read key {key}"):
+            _, found = self._client.kv.get(key)
+        return _make_entry(found) if found else None
+
+    def read_tree(self, prefix: str) -> Tree:
+        """All keys below a prefix with their values, in one request, without what the token may not read."""
+        with self._explained(f"read keys below {prefix}"):
+            index, found = self._client.kv.get(prefix, recurse=True)
+        return Tree(int(index), tuple(sorted(map(_make_entry, found or ()), key=lambda one: one.key)))
+
+    def list_keys(self, prefix: str) -> Keys:
+        """The keys below a prefix, without values, in one request.
+
+        The index, as tried on Consul 1.15.3 (state/kvs.go, kvsListTxn): the highest ModifyIndex of the keys
+        below the prefix and of the deletions below it that Consul still remembers (15 minutes); where there
+        is neither, the index of the whole KV, which any write moves (1 where nothing was written).
+        Writes elsewhere do not move the index of a prefix that has keys. So two answers with the same index
+        and the same keys have the same values: a changed or re-made key has a higher index than any before,
+        and a key that is gone is seen by its absence. The index can go backwards without a restore, when a
+        deletion is forgotten: it then falls to the highest ModifyIndex of the keys that are left.
+        """
+        with self._explained(f"list keys below {prefix}"):
+            index, found = self._client.kv.get(prefix, keys=True)
+        return Keys(int(index), tuple(sorted(found or ())))
+
+    def write(self, key: str, value: bytes, modify_index: int) -> int:
+        """Write a key that still has this ModifyIndex (0: that is not there yet); the new ModifyIndex.
+
+        A transaction of one operation, since only that answers with the new index. 512 KB at most.
+        """
+        operation = {"Key": key, "Value": base64.b64encode(value).decode(), "Index": modify_index}
+        answer = self._transact(f"write key {key}", {"Verb": "cas", **operation})
+        return int(answer["Results"][0]["KV"]["ModifyIndex"])
+
+    def delete(self, key: str, modify_index: int) -> None:
+        """Delete a key that still has this ModifyIndex; one that is already gone is no conflict."""
+        asked = f"delete key {key}"
+        with self._explained(asked):
+            done = self._client.kv.delete(key, cas=modify_index)
+        if not done:
+            raise self._conflict(asked)
+
+    def put_policy(self, name: str, rules: str, description: str) -> bool:
+        """Make or update an ACL policy of ours; True where something was written.
+
+        description starts with our mark, "riti <fleet uuid>". Conflict where the policy bears another one.
+        """
+        held = self._read(f"acl/policy/name/{name}", f"read policy {name}")
+        body = {"Name": name, "Rules": rules, "Description": description}
+        return self._put("policy", name, held, body, lambda one: one["Rules"] == rules)
+
+    def put_role(self, name: str, policies: tuple[str, ...], description: str) -> bool:
+        """Make or update an ACL role of ours with exactly these policies (by name); True where written."""
+        held = self._read(f"acl/role/name/{name}", f"read role {name}")
+        body = {
+            "Name": name,
+            "Policies": [{"Name": policy} for policy in policies],
+            "Description": description,
+        }
+
+        def same(one: Mapping[str, Any]) -> bool:
+            names = sorted(link["Name"] for link in one.get("Policies") or ())
+            others = any(one.get(kind) for kind in ("ServiceIdentities", "NodeIdentities"))
+            return names == sorted(policies) and not others
+
+        return self._put("role", name, held, body, same)
+
+    def put_auth_method(self, name: str, config: dict[str, Any], description: str) -> bool:
+        """Make or update a JWT auth method; True where written.
+
+        One that says the same already is left as it is, whoever made it; Conflict where another's does not.
+        """
+        asked = f"write auth method {name}"
+        held = self._read(f"acl/auth-method/{name}", f"read auth method {name}")
+        if held and held["Type"] == "jwt" and _says(held.get("Config") or {}, config):
+            return False
+        if held and not held.get("Description", "").startswith("riti "):
+            raise self._foreign("auth method", name)
+        with self._explained(asked):
+            put = self._client.acl.auth_method.update if held else self._client.acl.auth_method.create
+            put(name, "jwt", description=description, config=config, token_locality="local")
+        return True
+
+    def list_binding_rules(self, auth_method: str) -> tuple[BindingRule, ...]:
+        """Every binding rule of an auth method, whoever made it."""
+        with self._explained(f"list binding rules of {auth_method}"):
+            found = self._client.acl.binding_rule.list(auth_method) or ()
+        return tuple(
+            BindingRule(
+                one["ID"],
+                one["BindType"],
+                one["BindName"],
+                one.get("Selector", ""),
+                one.get("Description", ""),
+            )
+            for one in found
+        )
+
+    def put_binding_rule(
+        self, auth_method: str, bind_type: str, bind_name: str, selector: str, description: str
+    ) -> bool:
+        """Make the binding rule that bears this very description, or make it say this; True where written."""
+        held = [one for one in self.list_binding_rules(auth_method) if one.description == description]
+        wanted = (bind_type, bind_name, selector)
+        if any((one.bind_type, one.bind_name, one.selector) == wanted for one in held):
+            return False
+        with self._explained(f"write a binding rule of {auth_method}"):
+            rules = self._client.acl.binding_rule
+            if held:
+                rules.update(held[0].id, auth_method, bind_type, bind_name, None, description, selector)
+            else:
+                rules.create(auth_method, bind_type, bind_name, None, description, selector)
+        return True
+
+    def create_token(self, policies: tuple[str, ...], description: str) -> str:
+        """A new token with these policies (by name); its secret."""
+        with self._explained(f"create a token ({description})"):
+            made = self._client.acl.token.create(policies_name=list(policies), description=description)
+        return str(made["SecretID"])
+
+    def has_token(self, token: str, policies: tuple[str, ...]) -> bool:
+        """Whether Consul knows this token, with exactly these policies."""
+        answer = self._send("GET", "acl/token/self", "look at a token", token=token, accepted=(403, 404))
+        if answer is None:
+            return False
+        return sorted(link["Name"] for link in answer.get("Policies") or ()) == sorted(policies)
+
+    def login(self, auth_method: str, jwt: str) -> str:
+        """The token that a workload identity is given. Denied where no binding rule matches it."""
+        body = {"AuthMethod": auth_method, "BearerToken": jwt}
+        answer = self._send("POST", "acl/login", f"log in through {auth_method}", body, token="")
+        return str(answer["SecretID"])
+
+    def _put(self, kind: str, name: str, held: Any, body: dict[str, Any], same: Any) -> bool:
+        mark = body["Description"].split()[:2]
+        if held and held.get("Description", "").split()[:2] != mark:
+            raise self._foreign(kind, name)
+        if held and same(held) and held["Description"] == body["Description"]:
+            return False
+        # The library encodes a policy's rules twice, so these go by its connection.
+        path = f"acl/{kind}/{held['ID']}" if held else f"acl/{kind}"
+        self._send("PUT", path, f"write {kind} {name}", {**body, **({"ID": held["ID"]} if held else {})})
+        return True
+
+    def _read(self, path: str, asked: str) -> Any:
+        return self._send("GET", path, asked, accepted=(404,))
+
+    def _transact(self, asked: str, operation: dict[str, Any]) -> Any:
+        return self._send("PUT", "txn", asked, [{"KV": operation}])
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        asked: str,
+        body: Any = None,
+        token: str | None = None,
+        accepted: tuple[int, ...] = (),
+    ) -> Any:
+        """One call by the library's own connection; None for a status that is accepted as "not there"."""
+        headers = {"X-Consul-Token": self._server.token if token is None else token}
+        http = self._client.http
+        extra = {} if method == "GET" else {"data": json.dumps(body)}
+        with self._explained(asked):
+            send = {"GET": http.get, "PUT": http.put, "POST": http.post}[method]
+            answer: Response = send(lambda given: given, f"/v1/{path}", headers=headers, **extra)
+        if 200 <= answer.code < 300:
+            return json.loads(answer.body)
+        if answer.code in accepted:
+            return None
+        if answer.code == 409:
+            # a transaction's only status for whatever went wrong in it
+            if "index is stale" in answer.body:
+                raise self._conflict(asked)
+            denied = "Permission denied" in answer.body or "lacks permission" in answer.body
+            raise self._refused(asked, 403 if denied else 409, answer.body)
+        raise self._refused(asked, answer.code, answer.body)
+
+    def _conflict(self, asked: str) -> RitiError:
+        return Conflict.because(
+            f"Consul did not {asked}: somebody wrote in between",
+            "read again and decide again: run it once more",
+        )
+
+    def _foreign(self, kind: str, name: str) -> RitiError:
+        what = f"Consul's {kind} {name} is there and does not carry this fleet's mark"
+        return Conflict.because(what, "see whose it is; RITI changes nothing that is not its own")
+
+    def _refused(self, asked: str, status: int, words: str) -> ServerError:
+        return refused("Consul", self._server.address, asked, status, words, TOKEN_VARIABLE)
+
+    @contextmanager
+    def _explained(self, asked: str) -> Iterator[None]:
+        try:
+            yield
+        except requests.RequestException as error:
+            raise unreachable("Consul", self._server.address, asked, error) from error
+        except ConsulException as error:
+            raise self._refused(asked, _find_status(error), str(error)) from error
+
+
+def _make_entry(found: Mapping[str, Any]) -> Entry:
+    return Entry(found["Key"], found["Value"] or b"", found["ModifyIndex"])
+
+
+def _says(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    return all(held.get(name) == value for name, value in wanted.items())
+
+
+def _find_status(error: ConsulException) -> int:
+    """The library keeps the status in its exception's class, or as the first word of its text."""
+    if isinstance(error, consul.ACLPermissionDenied):
+        return 403
+    if isinstance(error, consul.ACLDisabled):
+        return 401
+    if isinstance(error, consul.NotFound):
+        return 404
+    first = str(error).split(" ", 1)[0]
+    return int(first) if first.isdigit() else 500

@@ -1,0 +1,60 @@
+"""The HTTP session that the clients share: reads are tried again, writes never."""
+
+from __future__ import annotations
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util.retry import Retry
+
+from ritilib.errors import Denied, ServerError, Unreachable
+
+# 412: a Vault standby that has not yet seen our last write; 502, 503: a server that starts or changes leader
+RETRIED = (412, 502, 503)
+TRIES = 3
+CONNECTIONS = 32
+
+
+def make_session(verify: bool | str) -> requests.Session:
+    """A session for one server; verify is True or a CA file.
+
+    The shell's proxies, .netrc and CA variables are not for these servers: each has its own *_CACERT.
+    """
+    session = requests.Session()
+    session.trust_env = False
+    session.verify = verify
+    retry = Retry(
+        total=TRIES,
+        connect=0,
+        read=0,
+        redirect=0,
+        other=0,
+        status=TRIES,
+        status_forcelist=RETRIED,
+        allowed_methods=("GET", "HEAD", "LIST"),
+        backoff_factor=0.2,
+        raise_on_status=False,
+    )
+    adapter = HTTPAdapter(max_retries=retry, pool_maxsize=CONNECTIONS)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    return session
+
+
+def unreachable(server: str, address: str, asked: str, error: Exception) -> Unreachable:
+    """No answer to what was asked; a write may or may not have been done."""
+    what = f"{server} at {address} gave no answer ({asked}): {type(error).__name__}"
+    return Unreachable.because(what, f"see that {server} runs and that its address is right, then try again")
+
+
+def refused(server: str, address: str, asked: str, status: int, words: str, variable: str) -> ServerError:
+    """The error for an answer that is none of 2xx; variable names the token's variable."""
+    said = " ".join(words.split())[:400]
+    if status in (401, 403):
+        mend = f"take a token with that right in {variable}"
+        return Denied.because(f"{server} denied: {asked}: {said or status}", mend)
+    if status in (429, *RETRIED) or "No cluster leader" in said:
+        what = f"{server} at {address} cannot answer now ({asked}): status {status}: {said}"
+        return Unreachable.because(what, f"wait until {server} is well, then try again")
+    return ServerError.because(
+        f"{server} refused: {asked}: status {status}: {said}", f"see {server}'s log, and mend what it names"
+    )

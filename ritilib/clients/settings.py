@@ -1,0 +1,84 @@
+"""Where the servers are and with which tokens, from the variables that their own tools read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from ritilib.errors import Problem, RitiError
+
+TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """One server: its URL without a path, our token, the CA file that verifies it ("": the public CAs)."""
+
+    address: str
+    token: str = field(repr=False)
+    ca_file: str = ""
+    timeout_s: float = TIMEOUT_S
+
+    @property
+    def verify(self) -> bool | str:
+        """What `requests` takes; TLS verification is never off."""
+        return self.ca_file or True
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The three servers that a sync writes to."""
+
+    nomad: Server
+    consul: Server
+    vault: Server
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """The servers of NOMAD_ADDR, NOMAD_TOKEN, NOMAD_CACERT, CONSUL_HTTP_ADDR and so on.
+
+    Consul's address may lack its scheme, as with its own tool: http, or https where CONSUL_HTTP_SSL is true.
+    RitiError lists every variable that is missing or is no address.
+    """
+    problems: list[Problem] = []
+    scheme = "https" if environ.get("CONSUL_HTTP_SSL", "").lower() in ("true", "1") else "http"
+    settings = Settings(
+        nomad=_read_server(environ, "NOMAD_ADDR", "NOMAD_TOKEN", "NOMAD_CACERT", problems),
+        consul=_read_server(
+            environ, "CONSUL_HTTP_ADDR", "CONSUL_HTTP_TOKEN", "CONSUL_CACERT", problems, scheme
+        ),
+        vault=_read_server(environ, "VAULT_ADDR", "VAULT_TOKEN", "VAULT_CACERT", problems),
+    )
+    if problems:
+        raise RitiError(problems)
+    return settings
+
+
+def _read_server(
+    environ: Mapping[str, str],
+    addr: str,
+    token: str,
+    ca_file: str,
+    problems: list[Problem],
+    scheme: str = "",
+) -> Server:
+    address = environ.get(addr, "").rstrip("/")
+    if scheme and address and "://" not in address:
+        address = f"{scheme}://{address}"
+    if not address:
+        problems.append(Problem("", 0, 0, f"{addr} is not set", "set it to the server's http(s)://HOST:PORT"))
+    elif not _is_address(address):
+        problems.append(Problem("", 0, 0, f"{addr} is no address", "write it as http(s)://HOST:PORT"))
+    if not environ.get(token):
+        problems.append(Problem("", 0, 0, f"{token} is not set", "set it to a token of that server"))
+    return Server(address, environ.get(token, ""), environ.get(ca_file, ""))
+
+
+def _is_address(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        _ = parts.port  # raises where it is no port
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.path == ""
+    except ValueError:
+        return False

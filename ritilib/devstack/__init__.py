@@ -1,0 +1,1 @@
+"""The local stack: Nomad, Consul, OpenBao and Docker on one machine, for trying and for testing."""

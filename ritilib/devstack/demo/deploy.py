@@ -1,0 +1,181 @@
+"""Steps 1 to 5: the stack, the repository, the merge, the sync, the offices."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ritilib.devstack import stack as stacks
+from ritilib.devstack.demo.lab import FLEET, Lab
+from ritilib.devstack.demo.pbx import BOXES, is_linked, job_of
+from ritilib.devstack.demo.verdicts import Step
+from ritilib.devstack.telephony.office import start_office, wait_until
+from ritilib.devstack.telephony.office_files import OverlayIdentity
+from ritilib.errors import DevstackError
+from ritilib.gitops.forge import create_forge, merge
+from ritilib.sync.secrets import read_authority
+
+LINK_TIMEOUT_S = 60
+CERTIFICATE_HOURS = 24  # the demo's boxes live for minutes; enrollment will give them thirty days
+
+
+def start_stack(lab: Lab, step: Step) -> None:
+    """Step 1: Nomad, Consul, OpenBao, and Docker where none runs."""
+    # An earlier demo that was left up has another fleet of the same name on its servers.
+    stacks.down(lab.state, lab.report, purge=True)
+    start = time.monotonic()
+    lab.stack = stacks.up(lab.state, lab.report)
+    step.find(
+        "programs and images are there, servers are up", True, f"{time.monotonic() - start:.1f} s to set up"
+    )
+    for row in stacks.status(lab.state):
+        step.find(f"{row.server} answers", row.state == "ready", row.address)
+
+
+def make_repository(lab: Lab, step: Step, example: Path) -> None:
+    """Step 2: the GitOps repository, and in it the example's companies and boxes."""
+    for old in (lab.work, lab.forge):
+        shutil.rmtree(old, ignore_errors=True)
+    lab.folder.mkdir(parents=True, exist_ok=True)
+    create_forge(lab.forge)
+    lab.run_riti("init", str(lab.work), "--fleet", FLEET, "--remote", str(lab.forge))
+    for folder in ("companies", "boxes"):
+        shutil.copytree(example / folder, lab.work / "fleet" / folder, dirs_exist_ok=True)
+    settings = lab.work / "fleet" / "fleet.yaml"
+    said = settings.read_text()
+    here = said.replace("10.93.0.1", lab.running.public_address)
+    settings.write_text(here)
+    lab.run_riti("validate", "--repo", str(lab.work))
+    step.find("the forge holds a root commit that names the fleet", True, str(lab.forge))
+
+
+def merge_change(lab: Lab, message: str) -> str:
+    """What an engineer and the forge do: render, propose, merge. Returns the merged commit."""
+    lab.run_riti("render", "--repo", str(lab.work))
+    said = lab.run_riti("propose", "--repo", str(lab.work), "-m", message, "--json")
+    merged = merge(lab.forge, json.loads(said)["branch"])
+    lab.run_riti("pull", "--repo", str(lab.work))
+    return merged
+
+
+def propose_and_merge(lab: Lab, step: Step) -> None:
+    """Step 3: what runs is rendered, proposed as one commit, and merged."""
+    commit = merge_change(lab, "Acme and Zorro get their telephones")
+    step.find("one commit, merged", True, commit[:12])
+    lab.run_riti("render", "--check", "--repo", str(lab.work))
+    step.find("rendered/ is what the fleet renders", True)
+
+
+def sync(lab: Lab, *arguments: str) -> dict[str, Any]:
+    """One cycle of the controller with its own narrow tokens; what it did."""
+    said = lab.run_riti("sync", "--once", "--repo", str(lab.forge), "--json", *arguments, extra=lab.tokens)
+    found: dict[str, Any] = json.loads(said)
+    return found
+
+
+def deploy(lab: Lab, step: Step) -> None:
+    """Step 4: bootstrap once, sync once; one PBX per box runs, and no secret is where it must not be."""
+    tokens = lab.folder / "controller.json"
+    tokens.unlink(missing_ok=True)
+    lab.run_riti(
+        "bootstrap",
+        "--repo",
+        str(lab.forge),
+        "--jwks-url",
+        lab.running.jwks_url,
+        "--tokens",
+        str(tokens),
+        extra=lab.management,
+    )
+    lab.tokens = lab.management | json.loads(tokens.read_text())
+    done = sync(lab)
+    step.find(
+        "every unit was written", len(done["changed"]) == len(BOXES) + 1, f"{len(done['changed'])} units"
+    )
+    for key in ("lighthouse/one", *BOXES):
+        running = [one for one in lab.nomad.list_allocations(job_of(key)) if one.client_status == "running"]
+        step.find(f"{key} runs once", len(running) == 1, running[0].id[:8] if running else "no allocation")
+    leaks = find_leaks(lab)
+    step.find("no secret of Vault stands in Git, in a job or in Consul", not leaks, ", ".join(leaks))
+
+
+def find_leaks(lab: Lab) -> list[str]:
+    """Every place outside Vault that shows one of its secrets."""
+    places = {f"job {key}": json.dumps(lab.nomad.read_job(job_of(key))) for key in ("lighthouse/one", *BOXES)}
+    places |= {entry.key: entry.value.decode() for entry in lab.consul.read_tree(f"riti/{FLEET}/").entries}
+    places |= {
+        path.relative_to(lab.work).as_posix(): path.read_text(errors="replace")
+        for path in lab.work.rglob("*")
+        if path.is_file() and ".git" not in path.parts
+    }
+    secrets = list_secrets(lab)
+    if not secrets:
+        raise DevstackError.because("Vault shows no secret to look for", "see whether the sync wrote any")
+    return [place for place, text in places.items() if any(secret in text for secret in secrets)]
+
+
+def list_secrets(lab: Lab) -> list[str]:
+    """Every secret string that Vault holds for the fleet; of keys in PEM the line that matters."""
+    paths = [f"{FLEET}/lighthouse/one", f"{FLEET}/overlay/ca"]
+    paths += [f"{FLEET}/{kind}/{key}" for key in BOXES for kind in ("pbx", "box")]
+    found: list[str] = []
+    for path in paths:
+        document = lab.vault.read_document(path)
+        data = document.data if document else {}
+        found += [*data.get("iax", {}).values(), *data.get("phones", {}).values()]
+        keys = [data.get("key"), data.get("overlay", {}).get("key")]
+        found += [key.splitlines()[1] for key in keys if key]
+    return found
+
+
+def start_offices(lab: Lab, step: Step) -> None:
+    """Step 5: three boxes, each in its own network, with what enrollment will bring them made here."""
+    rendered = lab.work / "rendered"
+    authority = read_authority(lab.vault, FLEET)
+    for key in BOXES:
+        files, secrets = read_box(lab, rendered, key)
+        identity = json.loads(files["secrets.json"])["overlay"]
+        made = lab.overlay.make_key()
+        crt = lab.overlay.sign(
+            authority,
+            made.public,
+            identity["name"],
+            identity["network"],
+            tuple(identity["groups"]),
+            CERTIFICATE_HOURS,
+        )
+        lab.offices[key] = start_office(
+            lab.docker,
+            name=key.replace("/", "-"),
+            rendered=files,
+            secrets=secrets,
+            identity=OverlayIdentity(key=made.private, crt=crt, ca=authority.crt),
+            address=identity["network"].split("/")[0],
+            folder=lab.folder / "offices" / key.replace("/", "-"),
+            label=lab.running.name,
+            report=lab.report,
+        )
+    for key, office in lab.offices.items():
+        office.wait_cloud_link(LINK_TIMEOUT_S)
+        wait_until(
+            partial(is_linked, lab, key), LINK_TIMEOUT_S, f"the PBX of {key} sees its box and its peers"
+        )
+        step.find(f"{key} is linked to its PBX through the overlay", True, str(office.address))
+
+
+def read_box(lab: Lab, rendered: Path, key: str) -> tuple[dict[str, str], dict[str, Any]]:
+    """The box's rendered files (path below box/ → text) and its Vault document."""
+    folder = rendered / key / "box"
+    files = {
+        path.relative_to(folder).as_posix(): path.read_text()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    document = lab.vault.read_document(f"{FLEET}/box/{key}")
+    if document is None:
+        raise DevstackError.because(f"Vault has no document for box {key}", "see what the sync said of it")
+    return files, document.data

@@ -1,0 +1,1 @@
+"""How each server of the stack is configured, started and made ready."""

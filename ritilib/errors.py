@@ -1,0 +1,81 @@
+"""The one tree of errors.
+
+    RitiError                    anything a person can mend; carries its problems
+    ├── FleetError               the fleet's files: each problem with file and line
+    ├── GitopsError              the GitOps repository: absent, foreign, stale, not as the manifest says
+    ├── ServerError              a server said no, or said nothing
+    │   ├── Unreachable          no answer; nothing is known, so nothing may be concluded from it
+    │   ├── Denied               the token or identity may not do this
+    │   └── Conflict             somebody else wrote in between: read again, decide again
+    └── DevstackError            the local stack: a program missing, a server that does not come up
+
+Only `ritilib.cli.main` catches them. A message never holds a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing that is wrong, and what to do about it.
+
+    file is relative to the repository ("" where no file is concerned); line and column count from 1
+    (0: the whole file). what says what is wrong; mend says what to do next.
+    """
+
+    file: str
+    line: int
+    column: int
+    what: str
+    mend: str
+
+    def __str__(self) -> str:
+        place = ""
+        if self.file:
+            place = f"{self.file}:{self.line}: " if self.line else f"{self.file}: "
+        return f"{place}{self.what}; {self.mend}" if self.mend else f"{place}{self.what}"
+
+
+class RitiError(Exception):
+    """Root of the tree: one or more problems, shown all at once."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems: tuple[Problem, ...] = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    @classmethod
+    def because(cls, what: str, mend: str) -> Self:
+        """The error with a single problem that belongs to no file."""
+        return cls([Problem("", 0, 0, what, mend)])
+
+
+class FleetError(RitiError):
+    """What the fleet's files say cannot be used."""
+
+
+class GitopsError(RitiError):
+    """The GitOps repository is absent, foreign, stale, or not what its manifest says."""
+
+
+class ServerError(RitiError):
+    """Nomad, Consul, Vault or Docker answered with an error."""
+
+
+class Unreachable(ServerError):
+    """No answer came; a read that failed is not an empty answer (rule 5 of the design)."""
+
+
+class Denied(ServerError):
+    """The server knows us and says that we may not."""
+
+
+class Conflict(ServerError):
+    """A compare-and-set lost: somebody wrote in between (rule 7: read again, never blind-retry)."""
+
+
+class DevstackError(RitiError):
+    """The local stack lacks a program or a server of it does not come up."""

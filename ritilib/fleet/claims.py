@@ -1,0 +1,93 @@
+"""Claims: each overlay address and each public number is a small file named by it.
+
+Two pull requests that take the same one then conflict in Git itself. An address is never given back here, since
+the PBX that had it may still run; a number follows the extension that says it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from ritilib.errors import Problem
+
+CLAIMS_FOLDER = "fleet/claims/"
+OVERLAY_FOLDER = f"{CLAIMS_FOLDER}overlay/"
+NUMBER_FOLDER = f"{CLAIMS_FOLDER}number/"
+
+
+@dataclass(frozen=True)
+class Claims:
+    """owner → address of the overlay, such as "acme/montevideo pbx-0" → 100.80.0.3."""
+
+    addresses: Mapping[str, IPv4Address]
+
+    def find(self, owner: str) -> IPv4Address:
+        return self.addresses[owner]
+
+
+def name_owners(box_keys: Iterable[str], lighthouses: Iterable[str]) -> Iterator[str]:
+    """Every owner of an overlay address, in the order in which free addresses are given out.
+
+    A PBX owns a pair, because two instances of it may live for a while (DESIGN, The overlay).
+    """
+    for name in lighthouses:
+        yield f"lighthouse/{name}"
+    for key in sorted(box_keys):
+        yield f"{key} box"
+        yield f"{key} pbx-0"
+        yield f"{key} pbx-1"
+
+
+def read_claims(files: Mapping[str, bytes], network: IPv4Network) -> tuple[Claims, list[Problem]]:
+    """The overlay's claims among the fleet's files, and what is wrong with them."""
+    addresses: dict[str, IPv4Address] = {}
+    problems: list[Problem] = []
+    for path in sorted(files):
+        if not path.startswith(OVERLAY_FOLDER) or path.endswith(".gitkeep"):
+            continue
+        owner = files[path].decode("utf-8", "replace").strip()
+        try:
+            address = IPv4Address(path.removeprefix(OVERLAY_FOLDER))
+        except ValueError:
+            problems.append(
+                Problem(path, 0, 0, "its name is no IPv4 address", "remove the file and render again")
+            )
+            continue
+        if address not in network:
+            mend = "remove the file and render again, or give the overlay its former network back"
+            problems.append(Problem(path, 0, 0, f"{address} is outside the overlay {network}", mend))
+        elif owner in addresses:
+            mend = "remove the younger of the two files"
+            problems.append(Problem(path, 1, 1, f"`{owner}` owns {addresses[owner]} already", mend))
+        else:
+            addresses[owner] = address
+    return Claims(addresses), problems
+
+
+def complete_claims(
+    claims: Claims, owners: Iterable[str], network: IPv4Network
+) -> tuple[Claims, list[Problem]]:
+    """The claims with the lowest free address for each owner that has none; a problem where the network is full."""
+    addresses = dict(claims.addresses)
+    taken = set(addresses.values())
+    free = (address for address in network.hosts() if address not in taken)
+    problems: list[Problem] = []
+    for owner in owners:
+        if owner in addresses:
+            continue
+        address = next(free, None)
+        if address is None:
+            what = f"the overlay {network} has no address left for `{owner}`"
+            problems.append(Problem("fleet/fleet.yaml", 0, 0, what, "give `overlay` a larger network"))
+            break
+        addresses[owner] = address
+    return Claims(addresses), problems
+
+
+def write_claims(claims: Claims, numbers: Mapping[str, str]) -> dict[str, str]:
+    """path → text of every claim; numbers maps an E.164 number to its owner ("acme/montevideo 101")."""
+    files = {f"{OVERLAY_FOLDER}{address}": f"{owner}\n" for owner, address in claims.addresses.items()}
+    files |= {f"{NUMBER_FOLDER}{number}": f"{owner}\n" for number, owner in numbers.items()}
+    return files

@@ -1,0 +1,1 @@
+"""The GitOps repository: the only package that runs Git."""

@@ -1,0 +1,144 @@
+"""Puts what changed under fleet/ and rendered/ on a branch of one commit; the user's own stays as it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ritilib.errors import GitopsError, Problem
+from ritilib.gitops.command import ask_git, hide_credentials, run_git
+from ritilib.gitops.desired import read_desired
+from ritilib.gitops.repository import (
+    BASE,
+    REMOTE,
+    TRACKING,
+    check_identity,
+    check_repository,
+    fetch_base,
+    find_commit,
+    has_ref,
+    has_remote,
+    is_ancestor,
+    write_commit,
+)
+from ritilib.gitops.staging import Staged, stage_work_tree
+
+_REVIEW_URL = re.compile(r"^remote:.*?(https?://\S*(?:pull|merge_requests|compare)\S*)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A branch of one commit; url is where the forge says that a pull request is opened, if it says so.
+
+    left_alone are the files that changed outside fleet/ and rendered/, and are not in the commit.
+    """
+
+    branch: str
+    commit: str
+    url: str | None
+    left_alone: tuple[str, ...] = ()
+
+
+def propose(
+    repo: Path,
+    message: str,
+    branch: str | None,
+    push: bool,
+    report: Callable[[str], None],
+    drift: Iterable[Problem] = (),
+) -> Proposal:
+    """Make one commit of the work tree's fleet/ and rendered/ on top of the remote's main (else the local).
+
+    branch None: named after the tree, `riti/<12 digits>`, so that the same proposal twice is one branch and
+    one commit. push: fetch first and push afterwards, where there is a remote. drift is what `riti render
+    --check` found: a proposal is refused unless it is empty. The work tree, the index and the current branch
+    stay as they were.
+
+    Raises GitopsError: rendered/ is not what the fleet renders, nothing changed, main has moved on, the
+    branch holds something else, sync would refuse the commit, Git does not know the author, the remote
+    refuses the push.
+    """
+    problems = tuple(drift)
+    if problems:
+        raise GitopsError(problems)
+    check_repository(repo, bare=False)
+    check_identity(repo)
+    base = _find_base(repo, push, report)
+    staged = stage_work_tree(repo, base)
+    if staged.left_alone:
+        report(f"left alone, since not under fleet/ or rendered/: {', '.join(staged.left_alone)}")
+    if staged.tree == run_git(repo, "rev-parse", f"{base}^{{tree}}").strip():
+        what = f"nothing changed under fleet/ and rendered/ since {base[:12]}, the tip of {BASE}"
+        raise GitopsError.because(what, "edit fleet/, run `riti render`, then propose")
+    name = _check_branch(repo, branch or f"riti/{staged.tree[:12]}")
+    commit = _find_proposed(repo, name, staged, base)
+    if commit is None:
+        commit = write_commit(repo, staged.tree, (base,), message)
+        _check_desired(repo, commit)
+        run_git(repo, "update-ref", "-m", "riti propose", f"refs/heads/{name}", commit, "0" * len(commit))
+        report(f"{name} holds {commit[:12]}")
+    else:
+        report(f"{name} holds this change already, as {commit[:12]}")
+    url = _push(repo, name, commit, report) if push and has_remote(repo) else None
+    return Proposal(name, commit, url, staged.left_alone)
+
+
+def _find_base(repo: Path, push: bool, report: Callable[[str], None]) -> str:
+    if push and has_remote(repo):
+        base = fetch_base(repo, report)
+    elif has_ref(repo, TRACKING):
+        base = find_commit(repo, TRACKING)
+    else:
+        base = find_commit(repo, f"refs/heads/{BASE}")
+    if not is_ancestor(repo, base, "HEAD"):
+        # A commit of this work tree would take back what others merged since.
+        what = f"{BASE} has moved on to {base[:12]}, which your work tree does not have"
+        mend = (
+            "git add fleet rendered; git pull --ff-only (or git stash; git pull; git stash pop); riti render"
+        )
+        raise GitopsError.because(what, f"{mend}; then propose again")
+    return base
+
+
+def _check_branch(repo: Path, branch: str) -> str:
+    if ask_git(repo, "check-ref-format", "--branch", branch).status != 0 or branch.startswith("@{"):
+        raise GitopsError.because(f"`{branch}` cannot be a branch's name", "name it such as add-salto")
+    if branch in (BASE, "HEAD"):
+        raise GitopsError.because(
+            f"a proposal is never put on `{branch}` itself", "name another branch, or none"
+        )
+    return branch
+
+
+def _find_proposed(repo: Path, branch: str, staged: Staged, base: str) -> str | None:
+    """The commit if the branch (here or on the remote) holds it already; GitopsError for another change."""
+    for ref in (f"refs/heads/{branch}", f"refs/remotes/{REMOTE}/{branch}"):
+        if not has_ref(repo, ref):
+            continue
+        commit, tree, *parents = run_git(repo, "show", "-s", "--format=%H %T %P", ref).split()
+        if (tree, parents) == (staged.tree, [base]):
+            return commit
+        raise GitopsError.because(
+            f"the branch {branch} exists and holds another change", "name another branch, or none"
+        )
+    return None
+
+
+def _check_desired(repo: Path, commit: str) -> None:
+    """Nothing that sync would refuse is proposed, also where Git's settings changed bytes on the way."""
+    held = read_desired(repo, commit).held
+    if held:
+        raise GitopsError(problem for _, problem in held)
+
+
+def _push(repo: Path, branch: str, commit: str, report: Callable[[str], None]) -> str | None:
+    report(f"pushing {branch} to {REMOTE}")
+    pushed = ask_git(repo, "push", REMOTE, f"{commit}:refs/heads/{branch}")
+    if pushed.status != 0:
+        words = " ".join(pushed.errors.split())
+        mend = "look at the network and at your access to the forge; proposing again pushes the same commit"
+        raise GitopsError.because(f"{REMOTE} did not take the branch {branch}: {words}", mend)
+    found = _REVIEW_URL.search(pushed.errors)
+    return hide_credentials(found.group(1)) if found else None

@@ -1,0 +1,1 @@
+"""What is wished against what is: pure decisions, no server in sight."""

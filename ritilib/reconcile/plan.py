@@ -1,0 +1,127 @@
+"""The plan: for each unit, which of its parts must be written and why. A pure function of values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from ritilib.errors import Problem
+from ritilib.reconcile.state import LiveJob, Observed, Record, Wish, hash_text
+
+
+@dataclass(frozen=True)
+class Change:
+    """One unit that is not as wished. Its parts are written in rule 11's order; reasons are for people."""
+
+    wish: Wish
+    secrets: bool
+    policies: bool
+    live: bool
+    job: bool
+    reasons: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        return self.wish.names.key
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sync would do. orphans are jobs with our mark that no manifest names: reported, never touched here."""
+
+    changes: tuple[Change, ...]
+    conflicts: tuple[Problem, ...]
+    orphans: tuple[str, ...]
+    unchanged: int
+    live_index_moved: bool
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.changes
+
+
+def make_plan(wishes: Iterable[Wish], fleet_id: str, observed: Observed) -> Plan:
+    """Compare every wish with what was observed.
+
+    A job that has a wish's name but not our mark is a conflict, and its unit is left alone (rule 4).
+    """
+    changes: list[Change] = []
+    conflicts: list[Problem] = []
+    wished: set[str] = set()
+    unchanged = 0
+    for wish in sorted(wishes, key=lambda one: (not one.names.is_lighthouse, one.names.key)):
+        wished.add(wish.names.job_id)
+        job = observed.jobs.get(wish.names.job_id)
+        if job and not _is_ours(job, fleet_id, wish.names.key):
+            conflicts.append(_conflict(wish))
+            continue
+        change = _compare(wish, job, observed)
+        if change:
+            changes.append(change)
+        else:
+            unchanged += 1
+    orphans = tuple(
+        job_id
+        for job_id, job in sorted(observed.jobs.items())
+        if job_id not in wished and job.meta.get("riti.fleet") == fleet_id and not job.stopped
+    )
+    moved = observed.fleet is None or observed.fleet.live_index != observed.live_index
+    return Plan(tuple(changes), tuple(conflicts), orphans, unchanged, moved)
+
+
+def _compare(wish: Wish, job: LiveJob | None, observed: Observed) -> Change | None:
+    record = observed.records.get(wish.names.key)
+    if record is None:
+        return Change(wish, True, True, True, True, ("new",))
+    if record.state == "applying":
+        return Change(wish, True, True, True, True, ("an earlier sync did not finish it",))
+    secrets = _why_secrets(wish, record, observed.now)
+    policies = ["policies"] if record.policies != hash_text(wish.policies) else []
+    live = _why_live(wish, record, observed)
+    spec = _why_job(wish, record, job)
+    reasons = (*secrets, *policies, *live, *spec)
+    if not reasons:
+        return None
+    # A new version of the secrets is named in the live value, so that the job's templates read it at once.
+    return Change(wish, bool(secrets), bool(policies), bool(live or secrets), bool(spec), reasons)
+
+
+def _why_secrets(wish: Wish, record: Record, now: datetime) -> list[str]:
+    if record.secrets != hash_text(wish.secrets):
+        return ["secrets"]
+    if record.renew_at and now >= datetime.fromisoformat(record.renew_at):
+        return ["certificate is due"]
+    return []
+
+
+def _why_live(wish: Wish, record: Record, observed: Observed) -> list[str]:
+    if record.live != hash_text(wish.live_value(0)):
+        return ["dial plan or peers"]
+    if wish.names.kv_key not in observed.live_keys:
+        return ["drift: its value in Consul is gone"]
+    if observed.values is not None and observed.values.get(wish.names.kv_key) != record.value:
+        return ["drift: its value in Consul was changed"]
+    return []
+
+
+def _why_job(wish: Wish, record: Record, job: LiveJob | None) -> list[str]:
+    if job is None:
+        return ["drift: its job is gone"]
+    if job.stopped:
+        return ["drift: its job was stopped"]
+    if record.job != hash_text(wish.job):
+        return ["job"]
+    if job.modify_index != record.job_modify_index:
+        return ["drift: its job was changed"]
+    return []
+
+
+def _is_ours(job: LiveJob, fleet_id: str, key: str) -> bool:
+    return job.meta.get("riti.fleet") == fleet_id and job.meta.get("riti.box") == key
+
+
+def _conflict(wish: Wish) -> Problem:
+    what = f"job {wish.names.job_id} exists and does not carry this fleet's mark for {wish.names.key}"
+    mend = "see whose it is; RITI changes nothing that is not its own"
+    return Problem("", 0, 0, what, mend)

@@ -1,0 +1,135 @@
+"""The values that a decision is made of: the wish from Git, the inventory, and what the servers show."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Literal, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from ritilib.errors import GitopsError, Problem
+from ritilib.render.names import CONFIG_FORMAT, UnitNames
+
+Entry = TypeVar("Entry")
+JOB_FILE = "pbx/job.nomad.hcl"
+NEEDED_FILES = (JOB_FILE, "pbx/secrets.json", "pbx/consul-policy.hcl", "pbx/vault-policy.hcl")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One unit as the merged commit wants it; files are its rendered ones, path below the unit's folder → text."""
+
+    names: UnitNames
+    files: Mapping[str, str]
+
+    @property
+    def job(self) -> str:
+        return self.files[JOB_FILE]
+
+    @property
+    def live(self) -> dict[str, str]:
+        """What a running Asterisk takes by a reload: file name → text."""
+        folder = "pbx/live/"
+        return {
+            path.removeprefix(folder): text for path, text in self.files.items() if path.startswith(folder)
+        }
+
+    @property
+    def secrets(self) -> str:
+        """What its secrets are to be, by name; the box's follow the PBX's, since one pull request changes both."""
+        return self.files["pbx/secrets.json"] + self.files.get("box/secrets.json", "")
+
+    @property
+    def policies(self) -> str:
+        return self.files["pbx/consul-policy.hcl"] + self.files["pbx/vault-policy.hcl"]
+
+    def live_value(self, secrets_version: int) -> bytes:
+        """The unit's one value in Consul: what it reloads, and which version of its Vault document goes with it."""
+        value = {"format": CONFIG_FORMAT, "secrets_version": secrets_version, "files": self.live}
+        return json.dumps(value, sort_keys=True, ensure_ascii=False).encode()
+
+
+@dataclass(frozen=True)
+class Record:
+    """The inventory's entry of one unit. An entry that says `applying` is an intent whose end is not known."""
+
+    state: Literal["applying", "applied"]
+    commit: str
+    job: str = ""  # SHA-256 of the wish's parts as they were applied
+    live: str = ""
+    secrets: str = ""
+    policies: str = ""
+    value: str = ""  # SHA-256 of the value in Consul
+    secrets_version: int = 0
+    job_modify_index: int = 0
+    renew_at: str = ""  # RFC 3339: from then on its overlay certificate is due
+
+    def to_bytes(self) -> bytes:
+        return (json.dumps(asdict(self), indent=1, sort_keys=True) + "\n").encode()
+
+
+@dataclass(frozen=True)
+class FleetRecord:
+    """The inventory's entry of the fleet itself: which repository owns it, and the index below which nothing moved."""
+
+    fleet_id: str
+    root_commit: str
+    live_index: int = 0
+
+    def to_bytes(self) -> bytes:
+        return (json.dumps(asdict(self), indent=1, sort_keys=True) + "\n").encode()
+
+
+@dataclass(frozen=True)
+class LiveJob:
+    """What Nomad's list says of one job."""
+
+    modify_index: int
+    stopped: bool
+    meta: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the servers show. values is None where the index says that no value has moved, so none was read."""
+
+    jobs: Mapping[str, LiveJob]
+    records: Mapping[str, Record]
+    fleet: FleetRecord | None
+    live_index: int
+    live_keys: frozenset[str]
+    values: Mapping[str, str] | None  # key in Consul → SHA-256 of its value
+    now: datetime
+
+
+# Made once: making one costs more than a hundred uses of it, and a no-op reads a record for each box.
+_RECORD = TypeAdapter(Record)
+_FLEET_RECORD = TypeAdapter(FleetRecord)
+
+
+def hash_text(text: str | bytes) -> str:
+    """SHA-256 in hex, by which the inventory remembers what was applied."""
+    return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
+
+
+def read_record(key: str, value: bytes) -> Record:
+    """An inventory entry; GitopsError where it is none that this version writes."""
+    return _read(key, value, _RECORD)
+
+
+def read_fleet_record(key: str, value: bytes) -> FleetRecord:
+    """The fleet's inventory entry; GitopsError where it is none that this version writes."""
+    return _read(key, value, _FLEET_RECORD)
+
+
+def _read(key: str, value: bytes, kind: TypeAdapter[Entry]) -> Entry:
+    try:
+        return kind.validate_json(value)
+    except ValidationError as error:
+        what = f"the inventory's entry {key} is not as this version of RITI writes it"
+        mend = "see who wrote it; removed, it is made again from Git and Nomad at the next sync"
+        raise GitopsError([Problem("", 0, 0, what, mend)]) from error

@@ -1,0 +1,107 @@
+"""The files that Asterisk reads at its start only: folders, log, modules, and IAX2's own address."""
+
+from __future__ import annotations
+
+from ritilib.render.modules import BOX_MODULES, PBX_MODULES
+
+CONFIG_FOLDER = "/local/asterisk"
+# Written at run time and forgotten with the container: the root file system is read-only.
+SCRATCH_FOLDERS = ("/var/lib/asterisk", "/var/log/asterisk", "/var/run/asterisk", "/var/spool/asterisk")
+
+_ASTERISK = f"""\
+[directories]
+astetcdir => {CONFIG_FOLDER}
+astmoddir => /usr/lib/asterisk/modules
+astvarlibdir => /usr/share/asterisk
+astdatadir => /usr/share/asterisk
+astdbdir => /var/lib/asterisk
+astkeydir => /usr/share/asterisk
+astagidir => /var/lib/asterisk
+astspooldir => /var/spool/asterisk
+astrundir => /var/run/asterisk
+astlogdir => /var/log/asterisk
+astsbindir => /usr/sbin
+
+[options]
+documentation_language = en_US
+dontwarn = yes
+hideconnect = yes
+nocolor = yes
+lockconfdir = no
+"""
+
+_LOGGER = """\
+[general]
+dateformat = %F %T.%3q
+
+[logfiles]
+console => notice,warning,error
+"""
+
+# Uruguay's tones (ITU-T E.180, supplement 2); a country of its own comes with the call policy.
+_INDICATIONS = """\
+[general]
+country = uy
+
+[uy]
+description = Uruguay
+ringcadence = 1000,4000
+dial = 425
+busy = 425/500,0/500
+ring = 425/1000,0/4000
+congestion = 425/250,0/250
+"""
+
+# Asterisk calls the absence of these an error at each start, and one that is always there hides the others.
+_EMPTY = {
+    "acl.conf": "",
+    "ccss.conf": "[general]\n",
+    "cel.conf": "[general]\nenable=no\n",
+    "features.conf": "[general]\n",
+    "iaxprov.conf": "",
+    "stasis.conf": "",
+    "udptl.conf": "[general]\n",
+}
+
+_PBX_IAX = """\
+[general]
+bindaddr={address}
+bindport=4569
+disallow=all
+allow=alaw
+encryption=no
+delayreject=yes
+jitterbuffer=no
+autokill=yes
+
+#include "/secrets/iax.conf"
+"""
+
+
+def write_pbx_files(address: str) -> dict[str, str]:
+    """file name → text for a PBX; address is its own in the overlay. Any change of them replaces the task."""
+    return _write_common(PBX_MODULES) | {"iax.conf": _PBX_IAX.format(address=address)}
+
+
+def write_box_files() -> dict[str, str]:
+    """file name → text for a box; its iax.conf is rendered whole, as the agent writes its secrets into it."""
+    return _write_common(BOX_MODULES) | {
+        "pjproject.conf": "",
+        "rtp.conf": "[general]\nrtpstart=10000\nrtpend=10200\n",
+    }
+
+
+def write_modules(modules: tuple[str, ...]) -> str:
+    """modules.conf: exactly these, in this order."""
+    return "[modules]\nautoload=no\n" + "".join(f"load = {module}.so\n" for module in modules)
+
+
+def _write_common(modules: tuple[str, ...]) -> dict[str, str]:
+    return _EMPTY | {
+        "asterisk.conf": _ASTERISK,
+        "logger.conf": _LOGGER,
+        "modules.conf": write_modules(modules),
+        "cdr.conf": "[general]\nenable=no\n",
+        "indications.conf": _INDICATIONS,
+        "manager.conf": "[general]\nenabled=no\n",
+    }

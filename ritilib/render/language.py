@@ -1,0 +1,61 @@
+"""The languages that the fleet's words land in, and how a word is written there without becoming anything else."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ritilib.assets import find_assets
+from ritilib.fleet.model import Extension
+
+# A caller ID is `"name" <number>` in one configuration line: these would end the name, the number or the line's value.
+_CALLER_ID = str.maketrans({'"': "'", "\\": "/", "<": "(", ">": ")", ";": ",", "[": "(", "]": ")"})
+
+
+def escape_heredoc(text: str) -> str:
+    """Text for an HCL heredoc that shall come out as it is: HCL would expand ${…} and %{…}."""
+    return text.replace("${", "$${").replace("%{", "%%{").rstrip("\n")
+
+
+def write_caller_id(extension: Extension) -> str:
+    """An extension's caller ID for pjsip.conf. Characters that have a meaning there are written by their likes."""
+    return f'"{extension.name.translate(_CALLER_ID)}" <{extension.number}>'
+
+
+@cache
+def config_environment() -> Environment:
+    """Jinja2 for Asterisk's and Nebula's files: the usual {{ … }}, which neither language has."""
+    return _environment(Path(__file__).parent / "templates", {})
+
+
+@cache
+def job_environment() -> Environment:
+    """Jinja2 for Nomad's jobs, as [[ … ]] and [% … %]: {{ … }} there belongs to Nomad's own templates."""
+    marks = {
+        "variable_start_string": "[[",
+        "variable_end_string": "]]",
+        "block_start_string": "[%",
+        "block_end_string": "%]",
+        "comment_start_string": "[#",
+        "comment_end_string": "#]",
+    }
+    return _environment(find_assets("jobs"), marks)
+
+
+def _environment(folder: Path, marks: dict[str, Any]) -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(folder),
+        undefined=StrictUndefined,
+        autoescape=False,  # none of these languages is HTML; each word is escaped by the filter of its language
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        auto_reload=False,
+        **marks,
+    )
+    made.filters["heredoc"] = escape_heredoc
+    made.filters["caller_id"] = write_caller_id
+    return made

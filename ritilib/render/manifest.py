@@ -1,0 +1,212 @@
+"""The manifest of one company: every box that must exist, its files and hashes, and its inputs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from ritilib.errors import GitopsError, Problem
+from ritilib.fleet.model import Slug
+
+FORMAT = 1
+FLEET_FOLDER = "_fleet"  # beside the companies in rendered/; no slug starts with an underscore
+MEND = "run `riti render` and propose the result; a manifest is never edited by hand"
+_SCOPED = re.compile(r"^fleet/(?:companies/(?P<company>[^/]+)\.yaml|boxes/(?P<boxes>[^/]+)/.+)$")
+_CLAIMS = "fleet/claims/"
+_LIGHTHOUSE = "lighthouse"
+_OWNER = re.compile(rb"\s*([a-z][a-z0-9-]*)/")
+
+CompanyFolder = Annotated[str, StringConstraints(pattern=r"^(_fleet|[a-z][a-z0-9]*(-[a-z0-9]+)*)$")]
+# Path inside a box's folder: plain names joined by "/", none of them ".", ".." or hidden.
+FilePath = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$")
+]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+TreeId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class ManifestBox(_Frozen):
+    """One box (or lighthouse): path inside its folder → SHA-256 of the file, in hexadecimal."""
+
+    files: Annotated[dict[FilePath, Sha256], Field(min_length=1)]
+
+
+class Manifest(_Frozen):
+    """rendered/<company>/manifest.json; company is "_fleet" for what belongs to no company."""
+
+    format: Literal[1]
+    company: CompanyFolder
+    fleet: Slug
+    fleet_id: Annotated[UUID, Field(strict=False)]
+    riti: Annotated[str, StringConstraints(min_length=1)]
+    inputs: TreeId
+    boxes: dict[Slug, ManifestBox]
+
+
+def name_manifest(company: str) -> str:
+    """The path of a company's manifest in the repository."""
+    return f"rendered/{company}/manifest.json"
+
+
+def build_manifest(
+    company: str,
+    fleet: str,
+    fleet_id: str,
+    riti: str,
+    inputs: str,
+    boxes: Mapping[str, Mapping[str, bytes | str]],
+) -> str:
+    """The manifest's text: sorted JSON, two spaces deep, a line feed at the end.
+
+    company is a slug or "_fleet"; riti is the version that rendered; inputs is the Git tree id of what it was
+    rendered from (compute_tree_id of select_inputs); boxes maps a box to its files (path inside the box's
+    folder → content).
+    """
+    listed = {
+        box: {
+            "files": {path: hashlib.sha256(_encode(content)).hexdigest() for path, content in files.items()}
+        }
+        for box, files in boxes.items()
+    }
+    said = {
+        "format": FORMAT,
+        "company": company,
+        "fleet": fleet,
+        "fleet_id": fleet_id,
+        "riti": riti,
+        "inputs": inputs,
+        "boxes": listed,
+    }
+    return json.dumps(said, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def read_manifest(text: str, path: str) -> Manifest:
+    """The manifest in text; path (in the repository) is where its problems are said to be.
+
+    Raises GitopsError with every problem: text that is no JSON, a key given twice, unknown or missing keys,
+    values of another form, a company other than the folder's.
+    """
+    try:
+        said = json.loads(text, object_pairs_hook=_refuse_doubles)
+    except json.JSONDecodeError as error:
+        what = f"not JSON: {error.msg}" if text.strip() else "is empty"
+        raise GitopsError([Problem(path, error.lineno, error.colno, what, MEND)]) from None
+    except ValueError as error:
+        raise GitopsError([Problem(path, 0, 0, str(error), MEND)]) from None
+    except RecursionError:
+        raise GitopsError([Problem(path, 0, 0, "is nested too deeply", MEND)]) from None
+    try:
+        manifest = Manifest.model_validate(said)
+    except ValidationError as error:
+        raise GitopsError(_explain(path, detail) for detail in error.errors(include_url=False)) from None
+    if path != name_manifest(manifest.company):
+        what = f"is the manifest of `{manifest.company}`, which belongs at {name_manifest(manifest.company)}"
+        raise GitopsError([Problem(path, 0, 0, what, MEND)])
+    return manifest
+
+
+def compute_tree_id(files: Mapping[str, bytes]) -> str:
+    """The id (SHA-1 object format, 40 hexadecimal digits) of the Git tree that holds just these files.
+
+    files maps a path ("fleet/fleet.yaml") to its content; each counts as an ordinary file, mode 100644. The
+    format is Git's own (Documentation/gitformat-*; `git write-tree` gives the same).
+    """
+    root: dict[str, Any] = {}
+    for path, content in files.items():
+        *folders, name = path.split("/")
+        node = root
+        for folder in folders:
+            node = node.setdefault(folder, {})
+        node[name] = content
+    return _hash_tree(root).hex()
+
+
+def group_inputs(files: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:
+    """company → its manifest's inputs, for "_fleet" and each fleet/companies/<company>.yaml, in one pass.
+
+    files maps a path to its content; what is not under fleet/, hidden files and editors' copies (`x~`) count
+    nowhere. The inputs of a company are fleet/fleet.yaml, its own file, its boxes' and its claims; of
+    "_fleet", fleet.yaml and the claims of no company. A claim belongs to the company that its text begins
+    with ("acme/montevideo pbx-0"); a lighthouse's, which stands in every overlay configuration, and one whose
+    text begins otherwise belong to all. Claims of others are no input, because two pull requests that add
+    boxes to two companies must not meet in each other's manifests.
+    """
+    own: dict[str, dict[str, bytes]] = {FLEET_FOLDER: {}}
+    shared: dict[str, bytes] = {}
+    scoped: list[tuple[str, str]] = []
+    for path, content in files.items():
+        if is_hidden(path):
+            continue
+        if path == "fleet/fleet.yaml":
+            shared[path] = content
+        elif path.startswith(_CLAIMS):
+            owner = _OWNER.match(content)
+            scoped.append((owner.group(1).decode() if owner else "", path))
+        elif match := _SCOPED.match(path):
+            if match["company"]:
+                own.setdefault(match["company"], {})
+            scoped.append((match["company"] or match["boxes"], path))
+    for company, path in scoped:
+        if path.startswith(_CLAIMS) and company in ("", _LIGHTHOUSE):
+            shared[path] = files[path]
+        elif company in own:
+            own[company][path] = files[path]
+        elif path.startswith(_CLAIMS):
+            own[FLEET_FOLDER][path] = files[path]
+    return {company: shared | inputs for company, inputs in own.items()}
+
+
+def select_inputs(files: Mapping[str, bytes], company: str) -> dict[str, bytes]:
+    """The inputs of one company's (or "_fleet"'s) manifest among the repository's files; see group_inputs."""
+    return group_inputs(files).get(company, {})
+
+
+def is_hidden(path: str) -> bool:
+    """Whether RITI overlooks a file: a name that starts with a dot (.gitkeep) or ends with ~."""
+    name = path.rpartition("/")[2]
+    return name.startswith(".") or name.endswith("~")
+
+
+def _hash_tree(node: Mapping[str, Any]) -> bytes:
+    entries = []
+    for name, value in node.items():
+        if isinstance(value, dict):
+            # Git sorts a folder as if its name ended with a slash: "a.b" stands before "a/", "a0" after it.
+            entries.append((name.encode() + b"/", b"40000 " + name.encode(), _hash_tree(value)))
+        else:
+            entries.append((name.encode(), b"100644 " + name.encode(), _hash_object(b"blob", value)))
+    return _hash_object(b"tree", b"".join(head + b"\0" + digest for _, head, digest in sorted(entries)))
+
+
+def _hash_object(kind: bytes, content: bytes) -> bytes:
+    return hashlib.sha1(b"%s %d\0" % (kind, len(content)) + content, usedforsecurity=False).digest()
+
+
+def _encode(content: bytes | str) -> bytes:
+    return content.encode() if isinstance(content, str) else content
+
+
+def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    said = dict(pairs)
+    if len(said) != len(pairs):
+        names = [name for name, _ in pairs]
+        double = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"says `{double}` twice")
+    return said
+
+
+def _explain(path: str, detail: Any) -> Problem:
+    key = ".".join(str(step) for step in detail["loc"])
+    return Problem(
+        path, 0, 0, f"`{key}`: {detail['msg'][0].lower()}{detail['msg'][1:]}" if key else detail["msg"], MEND
+    )

@@ -1,0 +1,51 @@
+"""What a box's things are called in Nomad, Consul and Vault (DESIGN, What lives where)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CONFIG_FORMAT = 1  # the job names it; a new format lives beside the old one while an old allocation runs
+
+
+@dataclass(frozen=True)
+class UnitNames:
+    """Every name of one unit: a PBX ("acme", "montevideo") or a lighthouse ("lighthouse", "one")."""
+
+    fleet: str
+    company: str
+    box: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.company}/{self.box}"
+
+    @property
+    def is_lighthouse(self) -> bool:
+        return self.company == "lighthouse"
+
+    @property
+    def job_id(self) -> str:
+        return f"{self.fleet}--{self.company}--{self.box}"
+
+    @property
+    def role(self) -> str:
+        """The Consul role and policy, and the Vault role and policy: Consul's binding rule makes it of the job id."""
+        return f"pbx-{self.job_id}"
+
+    @property
+    def kv_key(self) -> str:
+        return f"riti/{self.fleet}/pbx/{self.key}/{CONFIG_FORMAT}"
+
+    @property
+    def document(self) -> str:
+        """The path of its one Vault document below the mount `riti`."""
+        return f"{self.fleet}/lighthouse/{self.box}" if self.is_lighthouse else f"{self.fleet}/pbx/{self.key}"
+
+    @property
+    def box_document(self) -> str:
+        return f"{self.fleet}/box/{self.key}"
+
+    @property
+    def vault_path(self) -> str:
+        """The document as Vault's KV v2 API names it for reading."""
+        return f"riti/data/{self.document}"

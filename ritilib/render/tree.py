@@ -1,0 +1,56 @@
+"""The whole rendered tree of a fleet, manifests and claims included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ritilib.fleet.claims import CLAIMS_FOLDER
+from ritilib.fleet.load import Loaded
+from ritilib.render.manifest import FLEET_FOLDER, build_manifest, compute_tree_id, group_inputs
+from ritilib.render.unit import render_box, render_lighthouse, render_pbx
+from ritilib.routing.table import build_table
+
+
+def render_tree(loaded: Loaded, files: Mapping[str, bytes], riti: str) -> dict[str, str]:
+    """path in the repository → text, for everything under rendered/ and fleet/claims/.
+
+    files are the fleet's own files (path → content) that `loaded` came from; riti is the version that renders. The
+    same arguments give the same bytes (rule 2).
+    """
+    fleet = loaded.fleet
+    said = {path: content for path, content in files.items() if not path.startswith(CLAIMS_FOLDER)}
+    inputs = group_inputs(said | {path: text.encode() for path, text in loaded.claims.items()})
+    tree: dict[str, str] = dict(loaded.claims)
+    for company in fleet.companies:
+        table = build_table(company, fleet.said.country)
+        units = {
+            box.slug: render_pbx(fleet, company, box, table) | render_box(fleet, company, box)
+            for box in company.boxes
+        }
+        tree |= _place(company.slug, units, fleet.name, str(fleet.said.id), riti, inputs[company.slug])
+    lighthouses = {
+        f"lighthouse-{lighthouse.name}": render_lighthouse(fleet, lighthouse, address)
+        for lighthouse, address in zip(fleet.said.lighthouses, fleet.lighthouse_addresses, strict=True)
+    }
+    return tree | _place(
+        FLEET_FOLDER, lighthouses, fleet.name, str(fleet.said.id), riti, inputs[FLEET_FOLDER]
+    )
+
+
+def _place(
+    folder: str,
+    units: Mapping[str, Mapping[str, str]],
+    fleet: str,
+    fleet_id: str,
+    riti: str,
+    inputs: Mapping[str, bytes],
+) -> dict[str, str]:
+    """The units' files below rendered/<folder>/, and the manifest that lists them."""
+    placed = {
+        f"rendered/{folder}/{unit}/{path}": text
+        for unit, files in units.items()
+        for path, text in files.items()
+    }
+    tree_id = compute_tree_id(inputs)
+    placed[f"rendered/{folder}/manifest.json"] = build_manifest(folder, fleet, fleet_id, riti, tree_id, units)
+    return placed

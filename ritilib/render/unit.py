@@ -1,0 +1,152 @@
+"""The files of one unit: a box with its PBX, or a lighthouse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from ipaddress import IPv4Address
+from typing import Any
+
+from ritilib.fleet.model import Box, Company, Fleet, Lighthouse
+from ritilib.render.asterisk_conf import SCRATCH_FOLDERS, write_box_files, write_pbx_files
+from ritilib.render.language import config_environment, job_environment
+from ritilib.render.names import UnitNames
+from ritilib.routing.table import Entry
+
+OVERLAY_PORT = 4242
+# Q.850 causes that say that the way failed, not that the callee answered: none given, no route, subscriber absent,
+# out of order, no circuit, network out of order, temporary failure, congestion, channel unavailable, bearer not
+# available, timer expired, interworking.
+NO_ROUTE_CAUSES = (0, 3, 20, 27, 34, 38, 41, 42, 44, 58, 102, 127)
+# Another one makes other secrets. It stays 1 until both ends of a pair can hold an old and a new one for a while:
+# without that, a new generation cuts every link of the company until the last end has it.
+SECRETS_GENERATION = 1
+
+
+def render_pbx(fleet: Fleet, company: Company, box: Box, table: tuple[Entry, ...]) -> dict[str, str]:
+    """path below rendered/<company>/<box>/ → text, for the PBX in the cloud."""
+    names = UnitNames(fleet.name, company.slug, box.slug)
+    peers = [peer for peer in company.boxes if peer is not box]
+    overlay = _overlay(
+        fleet, f"pbx of {box.key}", "/secrets", company.slug, advertise=_advertised(), port=OVERLAY_PORT
+    )
+    job = job_environment().get_template("pbx/job.nomad.hcl.j2")
+    secrets = {
+        "generation": SECRETS_GENERATION,
+        "overlay": _identity(fleet, f"pbx.{company.slug}.{box.slug}", box.pbx_addresses[0], company.slug),
+        "pairs": {"box": [f"box/{box.key}", f"pbx/{box.key}"]}
+        | {f"pbx-{peer.slug}": sorted([f"pbx/{box.key}", f"pbx/{peer.key}"]) for peer in peers},
+    }
+    return {
+        "pbx/job.nomad.hcl": job.render(
+            fleet=fleet,
+            box=box,
+            **_job_names(names),
+            overlay=overlay,
+            scratch_folders=SCRATCH_FOLDERS,
+            static_files=write_pbx_files(str(box.pbx_addresses[0])),
+        ),
+        "pbx/live/extensions.conf": _config(
+            "pbx/extensions.conf.j2", box=box, table=table, no_route_causes=NO_ROUTE_CAUSES
+        ),
+        "pbx/live/iax.conf": _config("pbx/iax.conf.j2", box=box, peers=peers),
+        "pbx/secrets.json": write_json(secrets),
+        **render_policies(names, "pbx/"),
+    }
+
+
+def render_box(fleet: Fleet, company: Company, box: Box) -> dict[str, str]:
+    """path below rendered/<company>/<box>/ → text, for the box in the office."""
+    secrets = {
+        "generation": SECRETS_GENERATION,
+        "overlay": _identity(fleet, f"box.{company.slug}.{box.slug}", box.box_address, company.slug),
+        "pairs": {"cloud": [f"box/{box.key}", f"pbx/{box.key}"]},
+        "phones": sorted(extension.number for extension in box.said.extensions),
+    }
+    return {
+        **{f"box/etc/{name}": text for name, text in write_box_files().items()},
+        "box/etc/extensions.conf": _config("box/extensions.conf.j2", box=box),
+        "box/etc/iax.conf": _config("box/iax.conf.j2", box=box),
+        "box/etc/pjsip.conf": _config("box/pjsip.conf.j2", box=box),
+        "box/overlay.yml": _overlay(fleet, f"box of {box.key}", "/overlay", company.slug, port=0),
+        "box/secrets.json": write_json(secrets),
+    }
+
+
+def render_lighthouse(fleet: Fleet, lighthouse: Lighthouse, address: IPv4Address) -> dict[str, str]:
+    """path below rendered/_fleet/lighthouse-<name>/ → text."""
+    names = UnitNames(fleet.name, "lighthouse", lighthouse.name)
+    job = job_environment().get_template("lighthouse/job.nomad.hcl.j2")
+    overlay = _overlay(
+        fleet, f"lighthouse/{lighthouse.name}", "/secrets", "", port=OVERLAY_PORT, am_lighthouse=True
+    )
+    secrets = {
+        "generation": SECRETS_GENERATION,
+        "overlay": _identity(fleet, f"lighthouse.{lighthouse.name}", address, "lighthouse"),
+        "pairs": {},
+    }
+    return {
+        "pbx/job.nomad.hcl": job.render(
+            fleet=fleet, lighthouse=lighthouse, **_job_names(names), overlay=overlay
+        ),
+        "pbx/secrets.json": write_json(secrets),
+        **render_policies(names, "pbx/"),
+    }
+
+
+def render_policies(names: UnitNames, folder: str) -> dict[str, str]:
+    """What the unit's own identity may read: its own value and its own document, and nothing else (rule 12)."""
+    return {
+        f"{folder}consul-policy.hcl": f'key "{names.kv_key}" {{\n  policy = "read"\n}}\n',
+        f"{folder}vault-policy.hcl": f'path "{names.vault_path}" {{\n  capabilities = ["read"]\n}}\n',
+    }
+
+
+def write_json(value: Mapping[str, Any]) -> str:
+    """Indented and sorted, so that a reviewer sees one line for one change."""
+    return json.dumps(value, indent=2, sort_keys=True) + "\n"
+
+
+def _job_names(names: UnitNames) -> dict[str, str]:
+    return {
+        "job_id": names.job_id,
+        "role": names.role,
+        "kv_key": names.kv_key,
+        "vault_path": names.vault_path,
+    }
+
+
+def _identity(fleet: Fleet, name: str, address: IPv4Address, group: str) -> dict[str, Any]:
+    return {"name": name, "network": f"{address}/{fleet.said.overlay.prefixlen}", "groups": [group]}
+
+
+def _advertised() -> str:
+    """Where the public network finds the sidecar: known to Nomad only when it has placed it."""
+    return '{{ env "RITI_PUBLIC_ADDR" }}:{{ env "NOMAD_HOST_PORT_nebula" }}'
+
+
+def _overlay(
+    fleet: Fleet,
+    name: str,
+    secrets: str,
+    company: str,
+    port: int,
+    advertise: str = "",
+    am_lighthouse: bool = False,
+) -> str:
+    """Nebula's configuration; secrets is the folder of its keys, company "" admits nobody's traffic."""
+    pairs = list(zip(fleet.said.lighthouses, fleet.lighthouse_addresses, strict=True))
+    return _config(
+        "overlay/nebula.yml.j2",
+        name=name,
+        secrets=secrets,
+        company=company,
+        port=port,
+        advertise=advertise,
+        am_lighthouse=am_lighthouse,
+        lighthouses=[] if am_lighthouse else pairs,
+    )
+
+
+def _config(template: str, **values: Any) -> str:
+    return config_environment().get_template(template).render(**values)

@@ -1,0 +1,142 @@
+"""One unit's parts written in the order of rule 11, each step idempotent, an intent recorded first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from ritilib.clients.nebula import Authority, OverlayTool
+from ritilib.clients.nomad_values import JobPlan
+from ritilib.clients.protocols import ConsulClient, NomadClient, VaultClient
+from ritilib.reconcile.plan import Change
+from ritilib.reconcile.state import Record, Wish, hash_text
+from ritilib.sync.observe import Places
+from ritilib.sync.secrets import write_secrets
+
+JWT_MOUNT = "jwt-nomad"
+TOKEN_AUDIENCE = "vault.io"
+# Nomad ends a task whose token has expired while it cannot log in again, as when Vault is back before Nomad's servers:
+# so a task's token outlives every outage that one means to survive. Its policy, not its age, is what bounds it.
+TOKEN_PERIOD_S = 30 * 24 * 3600
+
+
+@dataclass(frozen=True)
+class Servers:
+    """What a sync writes to, and what it signs overlay certificates with."""
+
+    nomad: NomadClient
+    consul: ConsulClient
+    vault: VaultClient
+    overlay: OverlayTool
+    authority: Callable[[], Authority]  # read from Vault when the first certificate is needed
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one unit.
+
+    registered_index: the job version to wait for (None where the job was not looked at). held: why nothing of it was
+    written. value: SHA-256 of what its key in Consul now holds.
+    """
+
+    key: str
+    registered_index: int | None = None
+    held: str = ""
+    value: str = ""
+
+
+def apply_change(
+    change: Change,
+    fleet_id: str,
+    commit: str,
+    record: Record | None,
+    record_index: int,
+    servers: Servers,
+    now: datetime,
+    may_replace: bool,
+) -> Outcome:
+    """Bring one unit to its wish: secrets → policy and role → KV → job → inventory.
+
+    record and record_index are the inventory's entry as it was read (None, 0: there is none). Where the job would
+    replace a running task, the whole unit is held back unless may_replace (rules 9 and 11: a new dial plan may need
+    the new image). Raises Conflict where another writer came in between; nothing is tried again blindly.
+    """
+    wish, places = change.wish, Places(change.wish.names.fleet)
+    planned = _plan_job(wish, servers.nomad) if change.job else None
+    base = record or Record("applying", commit)
+    if planned and planned[1].changes == "destructive" and not may_replace:
+        return Outcome(change.key, held="its task would be replaced, which cuts its calls", value=base.value)
+    entry = places.record(change.key)
+    intent = replace(base, state="applying", commit=commit)
+    index = record_index
+    if intent != record:
+        index = servers.consul.write(entry, intent.to_bytes(), record_index)
+    done = base
+    if change.secrets:
+        written = write_secrets(wish, fleet_id, servers.vault, servers.authority(), servers.overlay, now)
+        done = replace(
+            done,
+            secrets=hash_text(wish.secrets),
+            secrets_version=written.version,
+            renew_at=written.renew_at.isoformat(),
+        )
+    if change.policies:
+        _write_policies(wish, fleet_id, servers)
+        done = replace(done, policies=hash_text(wish.policies))
+    if change.live:
+        value = wish.live_value(done.secrets_version)
+        _write_live(wish, value, servers.consul)
+        done = replace(done, live=hash_text(wish.live_value(0)), value=hash_text(value))
+    registered = None
+    if planned:
+        registered = _write_job(*planned, servers.nomad)
+        done = replace(done, job=hash_text(wish.job), job_modify_index=registered)
+    done = replace(done, state="applied", commit=commit)
+    servers.consul.write(entry, done.to_bytes(), index)
+    return Outcome(change.key, registered_index=registered, value=done.value)
+
+
+def _plan_job(wish: Wish, nomad: NomadClient) -> tuple[dict[str, Any], JobPlan]:
+    job = nomad.parse(wish.job)
+    return job, nomad.plan(job)
+
+
+def _write_job(job: dict[str, Any], planned: JobPlan, nomad: NomadClient) -> int:
+    """The JobModifyIndex of the job as wished. Where it was so already, an earlier sync may have registered it and
+    not lived to see what became of it."""
+    if planned.changes == "none":
+        return planned.modify_index
+    return nomad.register(job, planned.modify_index).modify_index
+
+
+def _write_policies(wish: Wish, fleet_id: str, servers: Servers) -> None:
+    names, description = wish.names, f"riti {fleet_id} {wish.names.key}"
+    servers.vault.put_policy(names.role, wish.files["pbx/vault-policy.hcl"])
+    servers.vault.put_role(JWT_MOUNT, names.role, vault_role(wish))
+    servers.consul.put_policy(names.role, wish.files["pbx/consul-policy.hcl"], description)
+    servers.consul.put_role(names.role, (names.role,), description)
+
+
+def vault_role(wish: Wish) -> dict[str, Any]:
+    """The JWT role that only this unit's job can take: Nomad signs the job's id into each workload identity."""
+    return {
+        "role_type": "jwt",
+        "bound_audiences": [TOKEN_AUDIENCE],
+        "bound_claims": {"nomad_job_id": wish.names.job_id, "nomad_namespace": "default"},
+        "user_claim": "/nomad_job_id",
+        "user_claim_json_pointer": True,
+        "claim_mappings": {"nomad_job_id": "nomad_job_id", "nomad_task": "nomad_task"},
+        "token_type": "service",
+        "token_policies": [wish.names.role],
+        "token_no_default_policy": False,
+        "token_period": TOKEN_PERIOD_S,
+        "token_explicit_max_ttl": 0,
+    }
+
+
+def _write_live(wish: Wish, value: bytes, consul: ConsulClient) -> None:
+    held = consul.read(wish.names.kv_key)
+    if held is None or held.value != value:
+        consul.write(wish.names.kv_key, value, held.modify_index if held else 0)

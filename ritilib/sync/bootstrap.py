@@ -1,0 +1,214 @@
+"""What a fleet needs of Nomad, Consul and Vault before its first sync; again without harm."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ritilib.clients.nebula import OverlayTool
+from ritilib.clients.nomad_values import TemplateRetries
+from ritilib.clients.protocols import ConsulClient, NomadClient, VaultClient
+from ritilib.errors import Conflict, Problem, RitiError
+from ritilib.sync.apply import JWT_MOUNT
+
+KV_MOUNT = "riti"
+TRANSIT_MOUNT = "riti-transit"
+AUTH_METHOD = "nomad-workloads"  # what Nomad's agents log in to for a task, by default
+AUTH_METHOD_DESCRIPTION = "riti workload identities that Nomad signs"
+CONSUL_AUDIENCE = "consul.io"
+ROLE_OF_JOB = "pbx-${value.nomad_job_id}"
+# no service's identity (it carries the service's name), and no job of another namespace, takes a PBX's role
+TASKS_ONLY = '"nomad_service" not in value and value.nomad_namespace == "default"'
+AUTHORITY_HOURS = 10 * 365 * 24
+
+NOMAD_POLICY = """\
+namespace "default" {
+  capabilities = ["list-jobs", "read-job", "submit-job", "parse-job"]
+}
+
+node {
+  policy = "read"
+}
+"""
+
+
+@dataclass(frozen=True)
+class Bootstrapped:
+    """The controller's own tokens.
+
+    In Vault they reach this fleet's documents and roles; in Nomad every job of the namespace `default`; in Consul
+    every ACL, since it has no narrower right by which a controller could give each PBX a role.
+    """
+
+    nomad_token: str = field(repr=False)
+    consul_token: str = field(repr=False)
+    vault_token: str = field(repr=False)
+
+    def environment(self) -> dict[str, str]:
+        """The variables that a sync reads them from."""
+        return {
+            "NOMAD_TOKEN": self.nomad_token,
+            "CONSUL_HTTP_TOKEN": self.consul_token,
+            "VAULT_TOKEN": self.vault_token,
+        }
+
+
+def bootstrap(
+    nomad: NomadClient,
+    consul: ConsulClient,
+    vault: VaultClient,
+    overlay_tool: OverlayTool,
+    fleet: str,
+    fleet_id: str,
+    jwks_url: str,
+    previous: Mapping[str, str] | None,
+    report: Callable[[str], None],
+) -> Bootstrapped:
+    """Prepare the three servers for a fleet. The clients have management tokens.
+
+    jwks_url is where Consul and Vault fetch the keys that Nomad signs workload identities with. previous is
+    what `environment` once gave: tokens in it that still have their rights are kept. Raises Conflict where a
+    name that the fleet needs belongs to somebody else, or where tasks are given a wider Consul role than
+    their own (rule 12), and Unreachable, Denied or ServerError. Raises RitiError naming every node whose
+    templates would end their tasks in an outage (rule 10), before anything is written.
+    """
+    report("Nomad: do the nodes' templates outlive an outage?")
+    mortal = judge_retries(nomad.list_template_retries())
+    if mortal:
+        raise RitiError(mortal)
+    report("Vault: mounts, workload identities, the fleet's key")
+    vault.enable_kv(KV_MOUNT)
+    vault.enable_transit(TRANSIT_MOUNT)
+    vault.create_transit_key(fleet)
+    vault.enable_jwt(JWT_MOUNT, jwks_url)
+    report("Consul: workload identities")
+    consul.put_auth_method(AUTH_METHOD, _auth_method(jwks_url), AUTH_METHOD_DESCRIPTION)
+    consul.put_binding_rule(AUTH_METHOD, "role", ROLE_OF_JOB, TASKS_ONLY, AUTH_METHOD_DESCRIPTION)
+    _refuse_wide_rules(consul)
+    _make_authority(vault, overlay_tool, fleet, report)
+    report("the controller's rights and tokens")
+    return _make_tokens(nomad, consul, vault, fleet, fleet_id, previous or {}, report)
+
+
+def judge_retries(found: Iterable[TemplateRetries]) -> list[Problem]:
+    """A problem for each node whose templates give up on a server: its tasks are then ended, calls and all.
+
+    With Nomad's default of 12 attempts a PBX was killed 303 s after Consul stopped (DESIGN, rule 10).
+    """
+    mend = (
+        "write `template { consul_retry { attempts = 0 } vault_retry { attempts = 0 } nomad_retry { attempts = 0 } }`"
+        " into its client block and restart its agent"
+    )
+    problems = []
+    for one in found:
+        limits = {"Consul": one.consul, "Vault": one.vault, "Nomad": one.nomad}
+        if any(attempts is None for attempts in limits.values()):
+            what = f"node {one.node} does not say how often its templates retry"
+            problems.append(Problem("", 0, 0, what, "let this token read its agent, at its own address"))
+        elif any(limits.values()):
+            limiting = ", ".join(server for server, attempts in limits.items() if attempts)
+            what = f"node {one.node} would end its tasks when one of {limiting} is away"
+            problems.append(Problem("", 0, 0, what, mend))
+    return problems
+
+
+def _refuse_wide_rules(consul: ConsulClient) -> None:
+    """Conflict where another binding rule gives our tasks a role too, as `nomad setup consul` makes one."""
+    wide = [
+        rule
+        for rule in consul.list_binding_rules(AUTH_METHOD)
+        if rule.bind_type != "service" and rule.description != AUTH_METHOD_DESCRIPTION
+    ]
+    if wide:
+        names = ", ".join(f"{rule.bind_type} {rule.bind_name} ({rule.id})" for rule in wide)
+        what = f"Consul gives every task that logs in through {AUTH_METHOD} more than its own role: {names}"
+        raise Conflict.because(
+            what, "delete or narrow these binding rules: `consul acl binding-rule delete -id`"
+        )
+
+
+def _auth_method(jwks_url: str) -> dict[str, object]:
+    claims = ("nomad_namespace", "nomad_job_id", "nomad_task", "nomad_service")
+    return {
+        "JWKSURL": jwks_url,
+        "JWTSupportedAlgs": ["RS256"],
+        "BoundAudiences": [CONSUL_AUDIENCE],
+        "ClaimMappings": {claim: claim for claim in claims},
+    }
+
+
+def _make_authority(
+    vault: VaultClient, overlay_tool: OverlayTool, fleet: str, report: Callable[[str], None]
+) -> None:
+    """The overlay's CA, once: a second one would part the boxes that have certificates of the first."""
+    path = f"{fleet}/overlay/ca"
+    if vault.read_document(path) is None:
+        report("making the overlay's certificate authority")
+        made = overlay_tool.make_authority(fleet, AUTHORITY_HOURS)
+        vault.write_document(path, {"crt": made.crt, "key": made.key}, 0, revive=False)
+
+
+def _make_tokens(
+    nomad: NomadClient,
+    consul: ConsulClient,
+    vault: VaultClient,
+    fleet: str,
+    fleet_id: str,
+    previous: Mapping[str, str],
+    report: Callable[[str], None],
+) -> Bootstrapped:
+    name, description = f"riti-{fleet}", f"riti {fleet_id} controller"
+    policies = (name,)
+    nomad.put_policy(name, NOMAD_POLICY, description)
+    consul.put_policy(name, consul_policy(fleet), description)
+    vault.put_policy(name, vault_policy(fleet))
+    kept = {
+        variable
+        for variable, client in (
+            ("NOMAD_TOKEN", nomad),
+            ("CONSUL_HTTP_TOKEN", consul),
+            ("VAULT_TOKEN", vault),
+        )
+        if previous.get(variable) and client.has_token(previous[variable], policies)
+    }
+    for variable in sorted(kept):
+        report(f"{variable} is still good and is kept")
+    return Bootstrapped(
+        nomad_token=previous["NOMAD_TOKEN"]
+        if "NOMAD_TOKEN" in kept
+        else nomad.create_token(policies, description),
+        consul_token=(
+            previous["CONSUL_HTTP_TOKEN"]
+            if "CONSUL_HTTP_TOKEN" in kept
+            else consul.create_token(policies, description)
+        ),
+        vault_token=previous["VAULT_TOKEN"] if "VAULT_TOKEN" in kept else vault.create_token(policies, name),
+    )
+
+
+def consul_policy(fleet: str) -> str:
+    """The controller's rules: the fleet's keys, and ACLs, since it makes a policy and a role for each PBX.
+
+    Consul cannot narrow `acl = "write"`: whoever has it can give himself any other right.
+    """
+    return f'key_prefix "riti/{fleet}/" {{\n  policy = "write"\n}}\n\nacl = "write"\n'
+
+
+def vault_policy(fleet: str) -> str:
+    """The controller's rights in Vault: the fleet's documents, its HMACs, and its PBXes' policies and roles.
+
+    Vault narrows the names of the policies that it may write, not what they say.
+    """
+    write, read, compute = ["create", "read", "update"], ["list", "read"], ["update"]
+    paths = {
+        f"{KV_MOUNT}/data/{fleet}/*": write,
+        f"{KV_MOUNT}/metadata/{fleet}/*": read,
+        f"{TRANSIT_MOUNT}/hmac/{fleet}": compute,
+        f"{TRANSIT_MOUNT}/hmac/{fleet}/*": compute,
+        f"sys/policies/acl/pbx-{fleet}--*": write,
+        f"auth/{JWT_MOUNT}/role/pbx-{fleet}--*": write,
+    }
+    return "\n".join(
+        f'path "{path}" {{\n  capabilities = {json.dumps(rights)}\n}}\n' for path, rights in paths.items()
+    )

@@ -1,0 +1,80 @@
+"""What the servers show, in three requests however many boxes there are (rule 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ritilib.clients.protocols import ConsulClient, NomadClient
+from ritilib.reconcile.state import (
+    FleetRecord,
+    LiveJob,
+    Observed,
+    Record,
+    hash_text,
+    read_fleet_record,
+    read_record,
+)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where one fleet's things are in Nomad and Consul."""
+
+    fleet: str
+
+    @property
+    def jobs(self) -> str:
+        return f"{self.fleet}--"
+
+    @property
+    def live(self) -> str:
+        return f"riti/{self.fleet}/pbx/"
+
+    @property
+    def inventory(self) -> str:
+        return f"riti/{self.fleet}/inventory/"
+
+    @property
+    def fleet_record(self) -> str:
+        return f"riti/{self.fleet}/inventory/_fleet"
+
+    def record(self, key: str) -> str:
+        return f"{self.inventory}{key}"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was observed, and the indexes by which each inventory entry may be written again (0: not there)."""
+
+    observed: Observed
+    record_indexes: dict[str, int]
+    fleet_index: int
+
+
+def observe(fleet: str, nomad: NomadClient, consul: ConsulClient, now: datetime) -> Seen:
+    """One job list, one read of the inventory, one list of keys; the values only where the keys' index has moved.
+
+    Raises Unreachable, Denied or ServerError: a read that failed is never taken for an empty answer (rule 5).
+    """
+    places = Places(fleet)
+    jobs = {
+        job.id: LiveJob(job.modify_index, job.stop, dict(job.meta))
+        for job in nomad.list_jobs(places.jobs).jobs
+    }
+    records: dict[str, Record] = {}
+    indexes: dict[str, int] = {}
+    fleet_record: FleetRecord | None = None
+    fleet_index = 0
+    for entry in consul.read_tree(places.inventory).entries:
+        if entry.key == places.fleet_record:
+            fleet_record, fleet_index = read_fleet_record(entry.key, entry.value), entry.modify_index
+            continue
+        key = entry.key.removeprefix(places.inventory)
+        records[key], indexes[key] = read_record(entry.key, entry.value), entry.modify_index
+    keys = consul.list_keys(places.live)
+    values: dict[str, str] | None = None
+    if fleet_record is None or fleet_record.live_index != keys.index:
+        values = {entry.key: hash_text(entry.value) for entry in consul.read_tree(places.live).entries}
+    observed = Observed(jobs, records, fleet_record, keys.index, frozenset(keys.keys), values, now)
+    return Seen(observed, indexes, fleet_index)

@@ -1,0 +1,178 @@
+"""One cycle of the controller, whole: read, decide, write, watch it come up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
+
+from ritilib.clients.nebula import Authority
+from ritilib.clients.protocols import ConsulClient, NomadClient, VaultClient
+from ritilib.errors import GitopsError, Problem, RitiError, Unreachable
+from ritilib.gitops.desired import Desired
+from ritilib.reconcile.plan import Plan, make_plan
+from ritilib.reconcile.state import NEEDED_FILES, FleetRecord, Wish, hash_text
+from ritilib.render.names import UnitNames
+from ritilib.sync.apply import Outcome, Servers, apply_change
+from ritilib.sync.observe import Places, Seen, observe
+from ritilib.sync.secrets import read_authority
+
+DEPLOYMENT_TIMEOUT_S = 240.0
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What a cycle did: units written, units that wait, and every problem that a person should see."""
+
+    commit: str
+    changed: tuple[str, ...]
+    held: tuple[Problem, ...]
+    problems: tuple[Problem, ...]
+    orphans: tuple[str, ...]
+    unchanged: int
+
+    @property
+    def is_clean(self) -> bool:
+        return not (self.held or self.problems)
+
+
+def list_wishes(desired: Desired) -> tuple[Wish, ...]:
+    """The units that the merged commit wants, those of held companies left out.
+
+    Raises GitopsError naming every file that a unit needs and its manifest does not list.
+    """
+    missing = [
+        Problem(f"{unit.key}/{name}", 0, 0, "is in no manifest", "render again with this version of RITI")
+        for unit in desired.units
+        for name in NEEDED_FILES
+        if name not in unit.files
+    ]
+    if missing:
+        raise GitopsError(missing)
+    return tuple(Wish(UnitNames(desired.fleet, *unit.key.split("/")), unit.files) for unit in desired.units)
+
+
+def plan_once(desired: Desired, nomad: NomadClient, consul: ConsulClient) -> tuple[Plan, Seen]:
+    """What a sync would do now. Raises GitopsError where another repository owns this fleet's name."""
+    seen = observe(desired.fleet, nomad, consul, datetime.now(UTC))
+    owner = seen.observed.fleet
+    if owner and (owner.fleet_id, owner.root_commit) != (desired.fleet_id, desired.root_commit):
+        what = f"fleet `{desired.fleet}` on these servers belongs to another repository (root {owner.root_commit[:12]})"
+        raise GitopsError.because(what, "sync from that repository, or give this fleet another name")
+    return make_plan(list_wishes(desired), desired.fleet_id, seen.observed), seen
+
+
+def sync_once(
+    desired: Desired,
+    servers: Servers,
+    may_replace: Collection[str],
+    report: Callable[[str], None],
+    wait: bool = True,
+) -> Synced:
+    """Make Nomad, Consul and Vault equal to one merged commit.
+
+    may_replace names the units ("acme/montevideo") whose running task may be replaced. wait: stay until Nomad has
+    judged the deployments that this started. A unit that fails leaves the others alone and is in the result's
+    problems, as is a server that goes away meanwhile. Raises what reading raises: then nothing was written.
+    """
+    plan, seen = plan_once(desired, servers.nomad, servers.consul)
+    _refuse_unknown(may_replace, desired)
+    held = [problem for _, problem in desired.held]
+    problems = list(plan.conflicts)
+    owner, fleet_index = seen.observed.fleet, seen.fleet_index
+    if owner is None:
+        owner = FleetRecord(desired.fleet_id, desired.root_commit)
+        fleet_index = servers.consul.write(Places(desired.fleet).fleet_record, owner.to_bytes(), 0)
+    if any(change.secrets or change.policies for change in plan.changes):
+        # Vault is needed now, and at the latest when certificates are due, which is well within the token's period.
+        servers.vault.renew_token()
+    outcomes: list[Outcome] = []
+    for change in plan.changes:
+        report(f"{change.key}: {', '.join(change.reasons)}")
+        try:
+            outcome = apply_change(
+                change,
+                desired.fleet_id,
+                desired.commit,
+                seen.observed.records.get(change.key),
+                seen.record_indexes.get(change.key, 0),
+                servers,
+                seen.observed.now,
+                change.key in may_replace,
+            )
+        except RitiError as error:
+            problems += [replace(one, what=f"{change.key}: {one.what}") for one in error.problems]
+            if isinstance(error, Unreachable):
+                break  # the others would fail alike; what this unit lacks stands in its intent
+            continue
+        outcomes.append(outcome)
+        if outcome.held:
+            mend = f"when it is idle, run `riti sync --once --replace {change.key}`"
+            held.append(Problem("", 0, 0, f"{change.key} is held back: {outcome.held}", mend))
+    if not problems and not desired.held and (plan.changes or plan.live_index_moved):
+        _note_index(desired, seen, outcomes, owner, fleet_index, servers.consul)
+    if wait:
+        problems += _watch(outcomes, desired.fleet, servers.nomad, report)
+    changed = tuple(outcome.key for outcome in outcomes if not outcome.held)
+    return Synced(desired.commit, changed, tuple(held), tuple(problems), plan.orphans, plan.unchanged)
+
+
+def _refuse_unknown(may_replace: Collection[str], desired: Desired) -> None:
+    known = {unit.key for unit in desired.units}
+    unknown = [
+        Problem("", 0, 0, f"there is no unit {key} to replace", f"name one of: {', '.join(sorted(known))}")
+        for key in sorted(set(may_replace) - known)
+    ]
+    if unknown:
+        raise GitopsError(unknown)
+
+
+def _note_index(
+    desired: Desired,
+    seen: Seen,
+    outcomes: list[Outcome],
+    owner: FleetRecord,
+    fleet_index: int,
+    consul: ConsulClient,
+) -> None:
+    """Remember the index below which every value is as recorded, so that the next cycle need not read them.
+
+    The values are read once more for it: our own writes move the index too, and would hide another's among them.
+    """
+    places = Places(desired.fleet)
+    tree = consul.read_tree(places.live)
+    values = {entry.key: hash_text(entry.value) for entry in tree.entries}
+    wanted = {key: record.value for key, record in seen.observed.records.items()}
+    wanted |= {outcome.key: outcome.value for outcome in outcomes}
+    as_recorded = all(
+        values.get(wish.names.kv_key) == wanted.get(wish.names.key) for wish in list_wishes(desired)
+    )
+    if as_recorded and owner.live_index != tree.index:
+        consul.write(places.fleet_record, replace(owner, live_index=tree.index).to_bytes(), fleet_index)
+
+
+def _watch(
+    outcomes: list[Outcome], fleet: str, nomad: NomadClient, report: Callable[[str], None]
+) -> list[Problem]:
+    """Wait for the deployments that were started; a problem for each that does not become healthy."""
+    problems = []
+    for outcome in outcomes:
+        if outcome.registered_index is None:
+            continue
+        job_id = UnitNames(fleet, *outcome.key.split("/")).job_id
+        report(f"{outcome.key}: waiting until Nomad calls its deployment healthy")
+        try:
+            deployment = nomad.wait_deployed(job_id, outcome.registered_index, DEPLOYMENT_TIMEOUT_S)
+        except RitiError as error:  # what the cycle wrote and found is told all the same
+            problems += [replace(one, what=f"{outcome.key}: {one.what}") for one in error.problems]
+            continue
+        if deployment.status != "successful":
+            what = f"{outcome.key}: deployment {deployment.status}: {deployment.description}"
+            problems.append(Problem("", 0, 0, what, f"look with `nomad job status {job_id}`"))
+    return problems
+
+
+def connect_authority(vault: VaultClient, fleet: str) -> Callable[[], Authority]:
+    """The overlay's CA, read once and only when a certificate has to be signed."""
+    return cache(lambda: read_authority(vault, fleet))

@@ -1,0 +1,113 @@
+"""The secrets of one unit: made so that a sync that was killed in the middle makes the same ones again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from ritilib.clients.nebula import Authority, OverlayTool
+from ritilib.clients.protocols import VaultClient
+from ritilib.clients.vault import Document
+from ritilib.errors import ServerError
+from ritilib.reconcile.state import Wish
+
+CERTIFICATE_HOURS = 30 * 24  # DESIGN, The overlay: 30 days, renewed at a third, with jitter
+JITTER_HOURS = 72
+
+
+@dataclass(frozen=True)
+class Written:
+    """The version of the unit's document that is now current, and from when its certificate is due."""
+
+    version: int
+    renew_at: datetime
+
+
+def read_authority(vault: VaultClient, fleet: str) -> Authority:
+    """The overlay's CA; ServerError where `riti bootstrap` has not made it."""
+    document = vault.read_document(f"{fleet}/overlay/ca")
+    if document is None:
+        raise ServerError.because(f"Vault holds no overlay CA for {fleet}", "run `riti bootstrap` first")
+    return Authority(crt=document.data["crt"], key=document.data["key"])
+
+
+def write_secrets(
+    wish: Wish, fleet_id: str, vault: VaultClient, authority: Authority, tool: OverlayTool, now: datetime
+) -> Written:
+    """Make the documents of the unit's PBX (and of its box) say what the wish names; write only what differs.
+
+    Pair secrets and telephone passwords are Vault transit's HMAC of their names, so both ends of a pair and a
+    second try come to the same. Raises Conflict where somebody else wrote in between.
+    """
+    document = vault.read_document(wish.names.document)
+    wanted = json.loads(wish.files["pbx/secrets.json"])
+    held: Mapping[str, Any] = document.data if document else {}
+    identity, renew_at = _keep_or_make_identity(held.get("overlay"), wanted["overlay"], authority, tool, now)
+    data = {"overlay": identity, "iax": compute_pairs(wish, wanted, fleet_id, vault)}
+    version = _write(vault, wish.names.document, document, data)
+    if "box/secrets.json" in wish.files:
+        wanted = json.loads(wish.files["box/secrets.json"])
+        phones = {
+            number: vault.compute_hmac(wish.names.fleet, _text(fleet_id, wish, wanted, "phone", number))
+            for number in wanted["phones"]
+        }
+        data = {"iax": compute_pairs(wish, wanted, fleet_id, vault), "phones": phones}
+        _write(vault, wish.names.box_document, vault.read_document(wish.names.box_document), data)
+    return Written(version, renew_at)
+
+
+def compute_pairs(wish: Wish, wanted: Mapping[str, Any], fleet_id: str, vault: VaultClient) -> dict[str, str]:
+    """IAX2 section → secret, for every pair that the unit is an end of."""
+    return {
+        section: vault.compute_hmac(wish.names.fleet, _text(fleet_id, wish, wanted, *sorted(ends)))
+        for section, ends in sorted(wanted["pairs"].items())
+    }
+
+
+def _text(fleet_id: str, wish: Wish, wanted: Mapping[str, Any], first: str, second: str) -> str:
+    """What the HMAC is of. A telephone's is bound to its box; a pair's ends name their boxes themselves."""
+    home = wish.names.key if first == "phone" else wish.names.company
+    return "\n".join([fleet_id, home, first, second, str(wanted["generation"])])
+
+
+def _keep_or_make_identity(
+    held: Mapping[str, str] | None,
+    wanted: Mapping[str, Any],
+    authority: Authority,
+    tool: OverlayTool,
+    now: datetime,
+) -> tuple[Mapping[str, str], datetime]:
+    """The overlay identity in force, or a new one where it is another's, another CA's, or due."""
+    if held and held["ca"] == authority.crt:
+        certificate = tool.read_certificate(held["crt"])
+        renew_at = _due(certificate.not_after, wanted["name"])
+        same = (
+            certificate.name == wanted["name"]
+            and list(certificate.networks) == [wanted["network"]]
+            and list(certificate.groups) == wanted["groups"]
+        )
+        if same and now < renew_at:
+            return held, renew_at
+    key = tool.make_key()
+    crt = tool.sign(
+        authority, key.public, wanted["name"], wanted["network"], tuple(wanted["groups"]), CERTIFICATE_HOURS
+    )
+    not_after = tool.read_certificate(crt).not_after
+    return {"ca": authority.crt, "crt": crt, "key": key.private}, _due(not_after, wanted["name"])
+
+
+def _due(not_after: datetime, name: str) -> datetime:
+    """Two thirds before its end, and by the name up to three days earlier, so that not all are due in one hour."""
+    early = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) % JITTER_HOURS
+    return not_after - timedelta(hours=CERTIFICATE_HOURS * 2 / 3 + early)
+
+
+def _write(vault: VaultClient, path: str, read: Document | None, data: dict[str, Any]) -> int:
+    """The version that says data: the one that was read, or a new one bound to it."""
+    if read and read.data == data:
+        return read.version
+    return vault.write_document(path, data, read.version if read else 0)

@@ -1,0 +1,125 @@
+"""Consul in memory: KV with compare-and-set and its index, and the ACL objects that are written."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from ritilib.clients.consul import BindingRule, Entry, Keys, Tree
+from ritilib.errors import Conflict, Denied
+from tests.fakes.journal import Journal
+
+
+class FakeConsul:
+    """A ConsulClient. ACLs are kept, not enforced; deletions are remembered for ever."""
+
+    def __init__(self, journal: Journal | None = None) -> None:
+        self.journal = journal or Journal()
+        self.index = 1
+        self.entries: dict[str, Entry] = {}
+        self.deleted: dict[str, int] = {}
+        self.policies: dict[str, tuple[str, str]] = {}
+        self.roles: dict[str, tuple[tuple[str, ...], str]] = {}
+        self.auth_methods: dict[str, tuple[dict[str, Any], str]] = {}
+        self.binding_rules: dict[str, list[BindingRule]] = {}
+        self.tokens: dict[str, tuple[str, ...]] = {}
+
+    def read(self, key: str) -> Entry | None:
+        self.journal.ask(f"consul read {key}")
+        return self.entries.get(key)
+
+    def read_tree(self, prefix: str) -> Tree:
+        self.journal.ask(f"consul read {prefix}*")
+        return Tree(self._index_of(prefix), tuple(self.entries[key] for key in self._below(prefix)))
+
+    def list_keys(self, prefix: str) -> Keys:
+        self.journal.ask(f"consul list {prefix}*")
+        return Keys(self._index_of(prefix), self._below(prefix))
+
+    def write(self, key: str, value: bytes, modify_index: int) -> int:
+        held = self.entries.get(key)
+        if (held.modify_index if held else 0) != modify_index:
+            raise _conflict(f"write key {key}")
+        if held is None or held.value != value:
+            self.index += 1
+            self.entries[key] = Entry(key, value, self.index)
+        self.journal.write(f"consul write {key}")
+        return self.entries[key].modify_index
+
+    def delete(self, key: str, modify_index: int) -> None:
+        held = self.entries.get(key)
+        if held and held.modify_index != modify_index:
+            raise _conflict(f"delete key {key}")
+        if held:
+            self.index += 1
+            del self.entries[key]
+            self.deleted[key] = self.index
+            self.journal.write(f"consul delete {key}")
+
+    def put_policy(self, name: str, rules: str, description: str) -> bool:
+        return self._put("policy", self.policies, name, (rules, description))
+
+    def put_role(self, name: str, policies: tuple[str, ...], description: str) -> bool:
+        return self._put("role", self.roles, name, (tuple(sorted(policies)), description))
+
+    def put_auth_method(self, name: str, config: dict[str, Any], description: str) -> bool:
+        held = self.auth_methods.get(name)
+        if held and held[0] == config:
+            return False
+        if held and not held[1].startswith("riti "):
+            raise _conflict(f"write auth method {name}")
+        self.auth_methods[name] = (config, description)
+        self.journal.write(f"consul write auth method {name}")
+        return True
+
+    def list_binding_rules(self, auth_method: str) -> tuple[BindingRule, ...]:
+        self.journal.ask(f"consul list binding rules of {auth_method}")
+        return tuple(self.binding_rules.get(auth_method, ()))
+
+    def put_binding_rule(
+        self, auth_method: str, bind_type: str, bind_name: str, selector: str, description: str
+    ) -> bool:
+        rules = self.binding_rules.setdefault(auth_method, [])
+        held = next((one for one in rules if one.description == description), None)
+        identity = held.id if held else str(uuid.uuid4())
+        wanted = BindingRule(identity, bind_type, bind_name, selector, description)
+        if held == wanted:
+            return False
+        rules[:] = [one for one in rules if one is not held] + [wanted]
+        self.journal.write(f"consul write a binding rule of {auth_method}")
+        return True
+
+    def create_token(self, policies: tuple[str, ...], description: str) -> str:
+        token = str(uuid.uuid4())
+        self.tokens[token] = tuple(sorted(policies))
+        self.journal.write(f"consul create a token ({description})")
+        return token
+
+    def has_token(self, token: str, policies: tuple[str, ...]) -> bool:
+        self.journal.ask("consul look at a token")
+        return self.tokens.get(token) == tuple(sorted(policies))
+
+    def login(self, auth_method: str, jwt: str) -> str:
+        raise Denied.because("the fake knows no workload identities", "use the real Consul")
+
+    def _put(self, kind: str, place: dict[str, Any], name: str, wanted: tuple[Any, str]) -> bool:
+        held = place.get(name)
+        if held and held[1].split()[:2] != wanted[1].split()[:2]:
+            raise _conflict(f"write {kind} {name}")
+        if held == wanted:
+            return False
+        place[name] = wanted
+        self.journal.write(f"consul write {kind} {name}")
+        return True
+
+    def _below(self, prefix: str) -> tuple[str, ...]:
+        return tuple(sorted(key for key in self.entries if key.startswith(prefix)))
+
+    def _index_of(self, prefix: str) -> int:
+        below = [one.modify_index for key, one in self.entries.items() if key.startswith(prefix)]
+        below += [index for key, index in self.deleted.items() if key.startswith(prefix)]
+        return max(below, default=self.index)
+
+
+def _conflict(asked: str) -> Conflict:
+    return Conflict.because(f"the fake did not {asked}: somebody wrote in between", "read again")

@@ -1,0 +1,133 @@
+"""Vault in memory: documents with versions, HMACs, and what bootstrap enables."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import hmac
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from ritilib.clients.vault import Document
+from ritilib.errors import Conflict, ServerError
+from tests.fakes.journal import Journal
+
+
+@dataclass
+class Versions:
+    """The versions of one document, the first at index 0; None where one was deleted."""
+
+    data: list[dict[str, Any] | None] = field(default_factory=list)
+
+
+class FakeVault:
+    """A VaultClient. Policies are kept, not enforced; every mount is there."""
+
+    def __init__(self, journal: Journal | None = None) -> None:
+        self.journal = journal or Journal()
+        self.documents: dict[str, Versions] = {}
+        self.mounts: dict[str, str] = {}
+        self.keys: dict[str, bytes] = {}
+        self.policies: dict[str, str] = {}
+        self.roles: dict[tuple[str, str], dict[str, Any]] = {}
+        self.jwks_urls: dict[str, str] = {}
+        self.tokens: dict[str, tuple[str, ...]] = {}
+
+    def read_document(self, path: str) -> Document | None:
+        self.journal.ask(f"vault read {path}")
+        versions = self.documents.get(path, Versions()).data
+        if not versions or versions[-1] is None:
+            return None
+        return Document(len(versions), copy.deepcopy(versions[-1]))
+
+    def renew_token(self) -> None:
+        self.journal.ask("vault renew own token")
+
+    def write_document(self, path: str, data: dict[str, Any], cas: int, revive: bool = True) -> int:
+        versions = self.documents.setdefault(path, Versions()).data
+        readable = len(versions) if versions and versions[-1] is not None else 0
+        is_deleted = bool(versions) and not readable
+        if cas not in (readable, len(versions)) or (cas == 0 and (readable or (is_deleted and not revive))):
+            raise _conflict(f"write document {path}")
+        versions.append(copy.deepcopy(data))
+        self.journal.write(f"vault write {path}")
+        return len(versions)
+
+    def delete_document(self, path: str) -> None:
+        """Delete the latest version, as a person would."""
+        self.documents[path].data[-1] = None
+
+    def compute_hmac(self, key: str, text: str, key_version: int = 1) -> str:
+        self.journal.ask(f"vault compute an HMAC with {key}")
+        if key not in self.keys or key_version != 1:
+            raise ServerError.because(
+                f"the fake has no transit key {key} of version {key_version}", "make it"
+            )
+        return hmac.new(self.keys[key], text.encode(), hashlib.sha256).hexdigest()
+
+    def put_policy(self, name: str, text: str) -> bool:
+        if self.policies.get(name) == text:
+            return False
+        self.policies[name] = text
+        self.journal.write(f"vault write policy {name}")
+        return True
+
+    def put_role(self, mount: str, name: str, fields: dict[str, Any]) -> bool:
+        held = self.roles.setdefault((mount, name), {})
+        if all(_sort(held.get(field)) == _sort(value) for field, value in fields.items()):
+            return False
+        held.update(fields)
+        self.journal.write(f"vault write role {name}")
+        return True
+
+    def enable_kv(self, mount: str) -> bool:
+        return self._enable(mount, "kv")
+
+    def enable_transit(self, mount: str) -> bool:
+        return self._enable(mount, "transit")
+
+    def create_transit_key(self, name: str) -> bool:
+        if name in self.keys:
+            return False
+        self.keys[name] = uuid.uuid4().bytes
+        self.journal.write(f"vault make transit key {name}")
+        return True
+
+    def enable_jwt(self, mount: str, jwks_url: str) -> bool:
+        if self.jwks_urls.get(mount) not in (None, jwks_url):
+            raise _conflict(f"configure {mount}")
+        written = self._enable(f"auth/{mount}", "jwt")
+        if self.jwks_urls.get(mount) == jwks_url:
+            return written
+        self.jwks_urls[mount] = jwks_url
+        self.journal.write(f"vault configure {mount}")
+        return True
+
+    def create_token(self, policies: tuple[str, ...], name: str) -> str:
+        token = str(uuid.uuid4())
+        self.tokens[token] = tuple(sorted(policies))
+        self.journal.write(f"vault create token {name}")
+        return token
+
+    def has_token(self, token: str, policies: tuple[str, ...]) -> bool:
+        self.journal.ask("vault look at a token")
+        return self.tokens.get(token) == tuple(sorted(policies))
+
+    def _enable(self, mount: str, kind: str) -> bool:
+        if self.mounts.get(mount, kind) != kind:
+            raise _conflict(f"enable {mount}")
+        if mount in self.mounts:
+            return False
+        self.mounts[mount] = kind
+        self.journal.write(f"vault enable {mount}")
+        return True
+
+
+def _conflict(asked: str) -> Conflict:
+    return Conflict.because(f"the fake did not {asked}: somebody wrote in between", "read again")
+
+
+def _sort(value: Any) -> Any:
+    """Lists are sets to Vault."""
+    return sorted(value) if isinstance(value, list) else value

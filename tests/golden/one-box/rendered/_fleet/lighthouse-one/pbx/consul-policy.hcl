@@ -1,0 +1,3 @@
+key "riti/pilot/pbx/lighthouse/one/1" {
+  policy = "read"
+}

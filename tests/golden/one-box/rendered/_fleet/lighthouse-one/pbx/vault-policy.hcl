@@ -1,0 +1,3 @@
+path "riti/data/pilot/lighthouse/one" {
+  capabilities = ["read"]
+}

@@ -1,0 +1,3 @@
+key "riti/pilot/pbx/lighthouse/two/1" {
+  policy = "read"
+}

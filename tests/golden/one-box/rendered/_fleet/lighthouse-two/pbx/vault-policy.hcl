@@ -1,0 +1,3 @@
+path "riti/data/pilot/lighthouse/two" {
+  capabilities = ["read"]
+}

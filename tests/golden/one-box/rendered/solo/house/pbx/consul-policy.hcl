@@ -1,0 +1,3 @@
+key "riti/pilot/pbx/solo/house/1" {
+  policy = "read"
+}

@@ -1,0 +1,3 @@
+path "riti/data/pilot/pbx/solo/house" {
+  capabilities = ["read"]
+}

@@ -1,0 +1,3 @@
+key "riti/demo/pbx/lighthouse/one/1" {
+  policy = "read"
+}

@@ -1,0 +1,3 @@
+path "riti/data/demo/lighthouse/one" {
+  capabilities = ["read"]
+}

@@ -1,0 +1,3 @@
+key "riti/demo/pbx/acme/montevideo/1" {
+  policy = "read"
+}

@@ -1,0 +1,3 @@
+key "riti/demo/pbx/acme/salto/1" {
+  policy = "read"
+}

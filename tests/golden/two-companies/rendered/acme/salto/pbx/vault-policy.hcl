@@ -1,0 +1,3 @@
+path "riti/data/demo/pbx/acme/salto" {
+  capabilities = ["read"]
+}

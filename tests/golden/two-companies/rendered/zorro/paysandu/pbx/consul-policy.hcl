@@ -1,0 +1,3 @@
+key "riti/demo/pbx/zorro/paysandu/1" {
+  policy = "read"
+}

@@ -1,0 +1,3 @@
+path "riti/data/demo/pbx/zorro/paysandu" {
+  capabilities = ["read"]
+}

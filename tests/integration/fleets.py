@@ -1,0 +1,155 @@
+"""A small fleet in a GitOps repository of its own, and the controller that syncs it on the stack."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from ritilib.clients.consul import Consul
+from ritilib.clients.nebula import OverlayTool
+from ritilib.clients.nomad import Nomad
+from ritilib.clients.settings import read_settings
+from ritilib.clients.vault import Vault
+from ritilib.devstack.stack import Stack
+from ritilib.fleet.load import load_fleet
+from ritilib.gitops.desired import Desired, read_desired
+from ritilib.gitops.diff import write_tree
+from ritilib.gitops.forge import create_forge, merge
+from ritilib.gitops.layout import init_repository
+from ritilib.gitops.propose import propose
+from ritilib.gitops.pull import pull_base
+from ritilib.gitops.worktree import read_fleet_files
+from ritilib.render.names import UnitNames
+from ritilib.render.tree import render_tree
+from ritilib.sync.apply import Servers
+from ritilib.sync.bootstrap import bootstrap
+from ritilib.sync.once import Synced, connect_authority, sync_once
+
+Environ = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """An engineer's clone, the forge, and the controller's environment (addresses, its narrow tokens)."""
+
+    name: str
+    work: Path
+    forge: Path
+    management: Environ
+    controller: Environ
+
+    def write_box(self, company: str, box: str, *numbers: str) -> None:
+        """An office whose telephones have these extensions."""
+        listed = "".join(
+            f'  - {{number: "{number}", name: Phone {number}, phone: sip}}\n' for number in numbers
+        )
+        self.write(f"boxes/{company}/{box}.yaml", f"name: {box}\nextensions:\n{listed}")
+
+    def write(self, path: str, text: str) -> None:
+        place = self.work / "fleet" / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+
+    def merge_change(self, message: str) -> str:
+        """What an engineer and the forge do: render, propose, merge, pull. The merged commit."""
+        files = read_fleet_files(self.work)
+        write_tree(self.work, render_tree(load_fleet(files), files, version("ritilib")))
+        proposal = propose(self.work, message, None, True, keep_silent)
+        merged = merge(self.forge, proposal.branch)
+        pull_base(self.work, keep_silent)
+        return merged
+
+    def read_desired(self, commit: str = "main") -> Desired:
+        return read_desired(self.forge, commit)
+
+    def names(self, key: str) -> UnitNames:
+        return UnitNames(self.name, *key.split("/"))
+
+    def sync(
+        self,
+        commit: str = "main",
+        replace: Collection[str] = (),
+        wait: bool = True,
+        through: Environ | None = None,
+    ) -> Synced:
+        """One cycle of the controller in this process; through names other addresses."""
+        environ = {**self.controller, **(through or {})}
+        settings = read_settings(environ)
+        vault, desired = Vault(settings), self.read_desired(commit)
+        authority = connect_authority(vault, desired.fleet)
+        tool = OverlayTool(Path(environ["RITI_NEBULA_CERT"]))
+        servers = Servers(Nomad(settings), Consul(settings), vault, tool, authority)
+        return sync_once(desired, servers, replace, keep_silent, wait)
+
+    @contextmanager
+    def start_sync(self, commit: str, through: Environ, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+        """`riti sync --once --no-wait` as a program of its own."""
+        with log.open("ab") as output:
+            argv = [sys.executable, "-m", "ritilib", "sync", "--once", "--no-wait"]
+            argv += ["--repo", str(self.forge), "--rev", commit]
+            environ = {"PATH": os.environ["PATH"], "HOME": str(log.parent), **self.controller, **through}
+            process = subprocess.Popen(argv, env=environ, stdout=output, stderr=output)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+def keep_silent(_: str) -> None:
+    """A report that nobody reads."""
+
+
+def make_fleet(
+    stack: Stack, folder: Path, name: str, lighthouse_port: int, settings: Callable[[str], str] = str
+) -> Fleet:
+    """An empty company `acme`, not merged yet, and servers that are ready for its first sync.
+
+    Each module takes a port of its own, since the lighthouses share the stack's public address.
+    """
+    forge, work = folder / "forge.git", folder / "telephones"
+    create_forge(forge)
+    init_repository(work, name, str(forge), keep_silent)
+    file = work / "fleet" / "fleet.yaml"
+    said = file.read_text().replace("10.93.0.1", stack.public_address)
+    file.write_text(settings(said.replace("port: 4242", f"port: {lighthouse_port}")))
+    (work / "fleet" / "companies" / "acme.yaml").write_text("name: Acme S.A.\n")
+    management = stack.environment()
+    desired = read_desired_id(work)
+    clients = read_settings(management)
+    made = bootstrap(
+        Nomad(clients),
+        Consul(clients),
+        Vault(clients),
+        OverlayTool(stack.nebula_cert),
+        name,
+        desired,
+        stack.jwks_url,
+        None,
+        keep_silent,
+    )
+    return Fleet(name, work, forge, management, {**management, **made.environment()})
+
+
+def read_desired_id(work: Path) -> str:
+    """The fleet's UUID as its own file says it."""
+    files = read_fleet_files(work)
+    return str(load_fleet(files).fleet.said.id)
+
+
+@contextmanager
+def know_author() -> Iterator[None]:
+    """A Git that knows an author, whatever the machine's settings are."""
+    with pytest.MonkeyPatch.context() as patch:
+        for role in ("AUTHOR", "COMMITTER"):
+            patch.setenv(f"GIT_{role}_NAME", "Ana Engineer")
+            patch.setenv(f"GIT_{role}_EMAIL", "ana@example.org")
+        yield

@@ -1,0 +1,199 @@
+"""A sync that has nothing to do asks three questions and writes nothing; what moved is repaired, and only that."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from ritilib.devstack.processes import wait_until
+from ritilib.devstack.stack import Stack
+from ritilib.sync.once import Synced
+from tests.integration.fleets import Fleet, know_author, make_fleet
+from tests.integration.holdings import Holdings
+from tests.integration.relay import Ledger, hold_relays
+
+MONTEVIDEO, SALTO = "acme/montevideo", "acme/salto"
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A synced fleet of a lighthouse and one box; the tests add to it in their order."""
+
+    fleet: Fleet
+    holdings: Holdings
+    ledger: Ledger
+    through: dict[str, str]
+    log: Path
+
+    def sync(self, *replace: str, wait: bool = True) -> Synced:
+        """One cycle through the relays; the ledger then holds it alone."""
+        self.ledger.clear()
+        return self.fleet.sync(replace=replace, wait=wait, through=self.through)
+
+    def read_job(self, key: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.holdings.nomad("GET", f"job/{self.fleet.names(key).job_id}")
+        return found
+
+    def register(self, job: dict[str, Any]) -> None:
+        """What a hand does with Nomad's own tool."""
+        self.holdings.nomad("POST", "jobs", {"Job": job})
+
+    def read_live(self, key: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.holdings.read_kv()[self.fleet.names(key).kv_key])
+        return found
+
+    def merge(self, message: str) -> None:
+        with know_author():
+            self.fleet.merge_change(message)
+
+    def find_allocation(self, key: str) -> str:
+        """The id of the one allocation of this unit that is to run, once it does."""
+        job_id = self.fleet.names(key).job_id
+
+        def list_ids() -> list[str]:
+            found = [one for one in self.holdings.list_allocations() if one["JobID"] == job_id]
+            return [
+                one["ID"]
+                for one in found
+                if (one["ClientStatus"], one["DesiredStatus"]) == ("running", "run")
+            ]
+
+        wait_until(lambda: len(list_ids()) == 1, 60, f"waiting for {key} to run once", self.log)
+        return list_ids()[0]
+
+
+@pytest.fixture(scope="module")
+def lab(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    folder = tmp_path_factory.mktemp("quiet")
+    with know_author():
+        fleet = make_fleet(stack, folder, "quiet", 4302)
+        fleet.write_box("acme", "montevideo", "101")
+        fleet.merge_change("Acme gets an office")
+    ledger, holdings = Ledger(), Holdings("quiet", stack.environment())
+    with hold_relays(stack.environment(), ledger) as through:
+        made = Lab(fleet, holdings, ledger, through, folder / "log")
+        try:
+            assert made.sync().is_clean
+            yield made
+        finally:
+            holdings.remove(made.log)
+
+
+QUESTIONS = [
+    "NOMAD GET /v1/jobs?meta=true&prefix=quiet--&namespace=default",
+    "CONSUL GET /v1/kv/riti/quiet/inventory/?recurse=1",
+    "CONSUL GET /v1/kv/riti/quiet/pbx/?keys=True",
+]
+
+
+def test_nothing_to_do_is_three_questions(lab: Lab) -> None:
+    assert lab.sync().changed == ()
+    assert lab.ledger.requests == QUESTIONS
+
+
+def test_a_job_edited_by_hand_is_put_right(lab: Lab) -> None:
+    before, allocation = lab.read_job(MONTEVIDEO), lab.find_allocation(MONTEVIDEO)
+    lab.register({**before, "Priority": before["Priority"] + 10})
+    done = lab.sync()
+    assert (done.changed, done.problems, done.held) == ((MONTEVIDEO,), (), ())
+    assert lab.read_job(MONTEVIDEO)["Priority"] == before["Priority"]
+    assert lab.find_allocation(MONTEVIDEO) == allocation
+    assert not [one for one in lab.ledger.requests if one.startswith("VAULT")]
+    assert_quiet(lab)
+
+
+def test_a_job_stopped_by_hand_runs_again(lab: Lab) -> None:
+    stopped = lab.find_allocation(MONTEVIDEO)
+    lab.holdings.nomad("DELETE", f"job/{lab.fleet.names(MONTEVIDEO).job_id}")
+    assert lab.sync().changed == (MONTEVIDEO,)
+    assert lab.find_allocation(MONTEVIDEO) != stopped
+    assert_quiet(lab)
+
+
+@pytest.mark.parametrize("hand", ["PUT", "DELETE"])
+def test_a_value_changed_by_hand_is_put_right(lab: Lab, hand: str) -> None:
+    before = lab.read_live(MONTEVIDEO)
+    body = {**before, "files": {**before["files"], "extensions.conf": "; gone"}} if hand == "PUT" else None
+    lab.holdings.consul(hand, f"kv/{lab.fleet.names(MONTEVIDEO).kv_key}", body)
+    done = lab.sync()
+    assert (done.changed, done.problems) == ((MONTEVIDEO,), ())
+    assert lab.read_live(MONTEVIDEO) == before
+    assert {one.split()[0] for one in lab.ledger.writes} == {"CONSUL"}
+    assert_quiet(lab)
+
+
+def test_a_foreign_job_with_our_name_is_left_alone(lab: Lab) -> None:
+    names = lab.fleet.names(SALTO)
+    task = {"Name": "any", "Driver": "docker", "Config": {"image": "riti/pause:dev"}}
+    group = {"Name": "any", "Count": 0, "Tasks": [task]}
+    lab.register({"ID": names.job_id, "Name": names.job_id, "Datacenters": ["*"], "TaskGroups": [group]})
+    foreign = lab.read_job(SALTO)["JobModifyIndex"]
+    lab.fleet.write_box("acme", "salto", "201")
+    lab.merge("Salto opens")
+    done = lab.sync()
+    assert done.changed == (MONTEVIDEO,)  # its peers now name Salto
+    assert [one for one in done.problems if names.job_id in one.what]
+    assert lab.read_job(SALTO)["JobModifyIndex"] == foreign
+    assert not [key for key in lab.holdings.read_kv() if SALTO in key]
+    assert not [path for path in lab.holdings.read_documents() if SALTO in path]
+    again = lab.sync()
+    assert (again.changed, again.problems, lab.ledger.writes) == ((), done.problems, [])
+    lab.holdings.nomad("DELETE", f"job/{names.job_id}?purge=true")
+    assert lab.sync().changed == (SALTO,)
+    assert_quiet(lab)
+
+
+def test_the_questions_are_as_many_with_more_boxes(lab: Lab) -> None:
+    lab.fleet.write_box("acme", "rivera", "301")
+    lab.merge("Rivera opens")
+    assert lab.sync(wait=False).is_clean
+    assert len(lab.holdings.read_jobs()) == 4
+    assert_quiet(lab)
+
+
+def test_a_change_that_cuts_calls_waits_for_a_word(lab: Lab, next_image: str) -> None:
+    before = {key: (lab.read_job(key)["Version"], lab.find_allocation(key)) for key in (MONTEVIDEO, SALTO)}
+    settings = (lab.fleet.work / "fleet" / "fleet.yaml").read_text()
+    lab.fleet.write("fleet.yaml", settings.replace("pbx: riti/pbx:dev", f"pbx: {next_image}"))
+    lab.merge("PBXes run the next image")
+    done = lab.sync()
+    assert [one.what.split()[0] for one in done.held] == [MONTEVIDEO, "acme/rivera", SALTO]
+    assert not done.is_clean
+    assert {key: (lab.read_job(key)["Version"], lab.find_allocation(key)) for key in before} == before
+    again = lab.sync()
+    assert (again.held, lab.ledger.writes) == (done.held, [])
+    assert len(lab.sync(MONTEVIDEO).held) == 2
+    assert find_image(lab.read_job(MONTEVIDEO)) == next_image
+    assert lab.find_allocation(MONTEVIDEO) != before[MONTEVIDEO][1]
+    assert (lab.read_job(SALTO)["Version"], lab.find_allocation(SALTO)) == before[SALTO]
+    assert lab.sync("acme/rivera", SALTO).is_clean
+    assert_quiet(lab)
+
+
+@pytest.fixture
+def next_image(stack: Stack) -> Iterator[str]:
+    """Another name for the PBX's image, so that a job that names it can run."""
+    client = docker.DockerClient(stack.docker_host)
+    client.images.get("riti/pbx:dev").tag("riti/pbx", "next")
+    try:
+        yield "riti/pbx:next"
+    finally:
+        client.images.remove("riti/pbx:next", noprune=True, force=True)
+
+
+def find_image(job: dict[str, Any]) -> str:
+    [image] = [task["Config"]["image"] for task in job["TaskGroups"][0]["Tasks"] if task["Name"] == "pbx"]
+    return str(image)
+
+
+def assert_quiet(lab: Lab) -> None:
+    """Nothing is left to do, and seeing that takes the same three questions."""
+    done = lab.sync()
+    assert (done.changed, done.held, done.problems) == ((), (), ())
+    assert lab.ledger.requests == QUESTIONS

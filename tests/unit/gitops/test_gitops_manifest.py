@@ -1,0 +1,142 @@
+"""The manifest's text, its refusals, and tree ids against Git's own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ritilib.errors import GitopsError
+from ritilib.render.manifest import (
+    build_manifest,
+    compute_tree_id,
+    group_inputs,
+    read_manifest,
+    select_inputs,
+)
+
+UUID = "6a1c2f0e-6a0b-4c36-9d3f-1f2e3d4c5b6a"
+PATH = "rendered/acme/manifest.json"
+GOOD = build_manifest("acme", "lab", UUID, "0.1.0", "a" * 40, {"salto": {"pbx/job.nomad.hcl": "job {}\n"}})
+
+
+def ask_git(run_git: Callable[..., str], folder: Path, files: dict[str, bytes]) -> str:
+    run_git(folder, "init", "-q", ".")
+    for path, content in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    run_git(folder, "-c", "core.autocrlf=false", "add", "-A", "--force", ".")
+    return run_git(folder, "write-tree")
+
+
+def test_tree_id_is_the_one_that_git_writes(run_git: Callable[..., str], tmp_path: Path) -> None:
+    # "a.b" < "a/" < "a0": the order in which Git differs from a plain sort of names.
+    files = {
+        "a/x": b"1",
+        "a.b": b"2",
+        "a0": b"3",
+        "a-b/c/d": b"",
+        "ñandú/ü.yaml": b"\x00\xff",
+        "a/é": b"crlf\r\n",
+    }
+    assert compute_tree_id(files) == ask_git(run_git, tmp_path, files)
+
+
+def test_tree_id_of_nothing_is_gits_empty_tree() -> None:
+    assert compute_tree_id({}) == "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+
+
+NAMES = st.text("ab.-0_é", min_size=1, max_size=3).filter(lambda name: name not in {".", ".."})
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    files=st.dictionaries(
+        st.lists(NAMES, min_size=1, max_size=3).map("/".join), st.binary(max_size=9), min_size=1
+    )
+)
+def test_tree_id_equals_gits_for_any_files(
+    run_git: Callable[..., str], tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes]
+) -> None:
+    kept = {
+        path: body for path, body in files.items() if not any(other.startswith(f"{path}/") for other in files)
+    }
+    assert compute_tree_id(kept) == ask_git(run_git, tmp_path_factory.mktemp("any"), kept)
+
+
+def test_manifest_is_sorted_and_comes_back_as_it_was() -> None:
+    manifest = read_manifest(GOOD, PATH)
+    assert manifest.boxes["salto"].files == {"pbx/job.nomad.hcl": hashlib.sha256(b"job {}\n").hexdigest()}
+    assert (manifest.company, manifest.fleet, str(manifest.fleet_id)) == ("acme", "lab", UUID)
+    assert json.dumps(json.loads(GOOD), indent=2, sort_keys=True) + "\n" == GOOD
+
+
+def test_text_and_bytes_give_the_same_manifest() -> None:
+    again = build_manifest(
+        "acme", "lab", UUID, "0.1.0", "a" * 40, {"salto": {"pbx/job.nomad.hcl": b"job {}\n"}}
+    )
+    assert again == GOOD
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is empty"),
+        (GOOD[: len(GOOD) // 2], "not JSON"),
+        ("[]", "should be a valid dictionary"),
+        (GOOD.replace('"format": 1', '"format": 2'), "`format`"),
+        (GOOD.replace('"format": 1', '"format": 1, "extra": 1'), "`extra`"),
+        (GOOD.replace('"riti"', '"rity"'), "`riti`: field required"),
+        (GOOD.replace("pbx/job.nomad.hcl", "../../etc/passwd"), "`boxes.salto.files"),
+        (GOOD.replace("pbx/job.nomad.hcl", "/etc/passwd"), "`boxes.salto.files"),
+        (GOOD.replace('"salto"', '"Salto"'), "`boxes.Salto"),
+        (GOOD.replace("a" * 40, "a" * 39), "`inputs`"),
+        (GOOD.replace(UUID, "no-uuid"), "`fleet_id`"),
+        (GOOD.replace('"inputs"', f'"inputs": "{"b" * 40}", "inputs"'), "says `inputs` twice"),
+        (GOOD.replace('"acme"', '"zorro"'), "belongs at rendered/zorro/manifest.json"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_a_manifest_of_another_form_is_refused_with_its_path(text: str, said: str) -> None:
+    with pytest.raises(GitopsError) as caught:
+        read_manifest(text, PATH)
+    assert all(problem.file == PATH and problem.mend for problem in caught.value.problems)
+    assert said in str(caught.value)
+
+
+def test_all_problems_of_a_manifest_come_at_once() -> None:
+    with pytest.raises(GitopsError) as caught:
+        read_manifest(GOOD.replace("a" * 40, "short").replace(UUID, "none"), PATH)
+    assert len(caught.value.problems) == 2
+
+
+FILES = {
+    "fleet/fleet.yaml": b"f",
+    "fleet/companies/acme.yaml": b"a",
+    "fleet/companies/zorro.yaml": b"z",
+    "fleet/companies/.gitkeep": b"",
+    "fleet/boxes/acme/salto.yaml": b"s",
+    "fleet/boxes/acme/salto.yaml~": b"old",
+    "fleet/boxes/zorro/paysandu.yaml": b"p",
+    "fleet/boxes/nobody/x.yaml": b"x",
+    "fleet/claims/overlay/100.80.0.1": b"lighthouse/one\n",
+    "fleet/claims/overlay/100.80.0.2": b"acme/salto box\n",
+    "fleet/claims/overlay/100.80.0.3": b"zorro/paysandu box\n",
+    "fleet/claims/number/+59826001234": b"whatever\n",
+    "rendered/acme/manifest.json": b"m",
+    "README.md": b"r",
+}
+
+
+def test_a_company_is_rendered_from_its_own_files_and_claims() -> None:
+    shared = {"fleet/fleet.yaml", "fleet/claims/number/+59826001234", "fleet/claims/overlay/100.80.0.1"}
+    acme = {"fleet/companies/acme.yaml", "fleet/boxes/acme/salto.yaml", "fleet/claims/overlay/100.80.0.2"}
+    assert set(select_inputs(FILES, "acme")) == shared | acme
+    assert set(select_inputs(FILES, "_fleet")) == shared | {"fleet/claims/overlay/100.80.0.1"}
+    assert set(group_inputs(FILES)) == {"acme", "zorro", "_fleet"}
+    assert select_inputs(FILES, "nobody") == {}

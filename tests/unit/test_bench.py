@@ -1,0 +1,50 @@
+"""What benchmarks compute, and the fleets that they make."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.__main__ import list_benchmarks
+from bench.lab.fleets import BOXES_PER_COMPANY, make_fleet
+from bench.register import find_p95, rename_job
+from bench.reload import add_numbers
+from bench.render import compute_growth
+from ritilib.fleet.load import load_fleet
+from ritilib.render.tree import render_tree
+
+
+@pytest.mark.parametrize("boxes", [1, BOXES_PER_COMPANY, BOXES_PER_COMPANY + 1])
+def test_fleet_of_any_size_is_one_that_loads(boxes: int) -> None:
+    companies = load_fleet(make_fleet(boxes)).fleet.companies
+    assert sum(len(company.boxes) for company in companies) == boxes
+    assert len(companies) == -(-boxes // BOXES_PER_COMPANY)
+
+
+def test_growth_is_the_exponent() -> None:
+    assert compute_growth(10, 1.0, 100, 10.0) == pytest.approx(1)
+    assert compute_growth(10, 1.0, 100, 100.0) == pytest.approx(2)
+
+
+def test_p95_is_nearly_the_worst() -> None:
+    assert find_p95([float(number) for number in range(101)]) == pytest.approx(95)
+
+
+def test_renamed_job_leaves_the_first_as_it_was() -> None:
+    job = {"ID": "one", "Name": "one", "Meta": {"riti.box": "acme/salto"}}
+    other = rename_job(job, "two")
+    assert (job["ID"], other["ID"], other["Name"], other["Meta"]) == ("one", "two", "two", job["Meta"])
+
+
+def test_added_numbers_stand_in_the_context_that_a_look_asks_for() -> None:
+    files = make_fleet(1)
+    plain = render_tree(load_fleet(files), files, "0")["rendered/c0/b0/pbx/live/extensions.conf"]
+    more = add_numbers(plain, [700000, 700001])
+    context = more.split("[from-box]\n")[1].split("\n[")[0]
+    assert context.startswith("exten => 700000,1,Goto(to-box,1000,1)\nexten => 700001,1,")
+    assert len(more.splitlines()) == len(plain.splitlines()) + 2
+
+
+def test_what_benchmarks_share_is_no_benchmark() -> None:
+    expected = {"image", "reload", "register", "render", "sync-apply", "sync-noop"}
+    assert expected <= set(list_benchmarks())
+    assert "lab" not in list_benchmarks()

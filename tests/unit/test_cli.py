@@ -1,0 +1,155 @@
+"""The command: exit codes, what is written and what is not, help with an example everywhere."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from ritilib.cli.main import main, riti
+from tests.unit.fleets import ACME, MONTEVIDEO, SALTO, make_files
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    """A work tree with the good fleet's files; no Git is needed for what is tried here."""
+    write(tmp_path, make_files())
+    return tmp_path
+
+
+def write(repo: Path, files: dict[str, bytes]) -> None:
+    for path, content in files.items():
+        (repo / path).parent.mkdir(parents=True, exist_ok=True)
+        (repo / path).write_bytes(content)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["riti", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
+
+
+def list_files(repo: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(repo)): path.read_bytes() for path in repo.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("command", ["validate", "render"])
+def test_bad_input_is_said_whole_and_nothing_is_written(
+    repo: Path, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = make_files(
+        acme=ACME + "colour: blue\n",
+        montevideo=MONTEVIDEO,
+        salto=SALTO.replace('"201"', '"101"'),
+    )
+    bad["fleet/boxes/acmee/rivera.yaml"] = SALTO.replace("201", "401").replace("4733", "4622").encode()
+    bad["fleet/boxes/acme/artigas.yaml"] = b"name: Artigas\nextensions: [\n"
+    write(repo, bad)
+    before = list_files(repo)
+    assert run(monkeypatch, command, "--repo", str(repo)) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    lines = said.err.splitlines()
+    assert all(line.startswith("error: fleet/") and "; " in line for line in lines)
+    for part in (
+        "fleet/companies/acme.yaml:5: unknown key `colour`",
+        "fleet/boxes/acme/salto.yaml:3: extension 101 is twice in company acme",
+        "fleet/boxes/acmee/rivera.yaml:1: a box of an unknown company `acmee`",
+        "fleet/boxes/acme/artigas.yaml:3: not YAML",
+    ):
+        assert any(part in line for line in lines), (part, lines)
+    assert "Traceback" not in said.err
+    assert list_files(repo) == before
+
+
+def test_problems_as_json_for_programs(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(repo, make_files(acme=ACME + "colour: blue\n"))
+    assert run(monkeypatch, "validate", "--json", "--repo", str(repo)) == 1
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert (problem["file"], problem["line"]) == ("fleet/companies/acme.yaml", 5)
+    assert problem["mend"]
+
+
+def test_render_check_ends_with_3_until_the_tree_is_rendered(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = list_files(repo)
+    assert run(monkeypatch, "render", "--check", "--repo", str(repo)) == 3
+    assert list_files(repo) == before
+    assert run(monkeypatch, "render", "--repo", str(repo)) == 0
+    rendered = list_files(repo)
+    assert len(rendered) > len(before)
+    assert run(monkeypatch, "render", "--check", "--repo", str(repo)) == 0
+    assert run(monkeypatch, "render", "--repo", str(repo)) == 0
+    assert list_files(repo) == rendered
+
+
+def test_what_cannot_be_read_is_refused_and_not_rendered_away(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "render", "--repo", str(repo)) == 0
+    salto = repo / "fleet/boxes/acme/salto.yaml"
+    salto.rename(repo / "elsewhere.yaml")
+    salto.symlink_to(repo / "nowhere.yaml")
+    before = list_files(repo)
+    assert run(monkeypatch, "render", "--repo", str(repo)) == 1
+    assert "fleet/boxes/acme/salto.yaml: is no plain file" in capsys.readouterr().err
+    assert list_files(repo) == before
+
+
+def test_settings_that_are_missing_are_named_all_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for variable in ("NOMAD", "CONSUL_HTTP", "VAULT"):
+        monkeypatch.delenv(f"{variable}_ADDR", raising=False)
+        monkeypatch.delenv(f"{variable}_TOKEN", raising=False)
+    assert run(monkeypatch, "sync", "--once") == 1
+    said = capsys.readouterr().err
+    for variable in (
+        "NOMAD_ADDR",
+        "NOMAD_TOKEN",
+        "CONSUL_HTTP_ADDR",
+        "CONSUL_HTTP_TOKEN",
+        "VAULT_ADDR",
+        "VAULT_TOKEN",
+    ):
+        assert variable in said
+
+
+def test_a_wrong_option_is_usage(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, "validate", "--colour") == 2
+
+
+def list_commands(
+    group: click.Group, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name, command in group.commands.items():
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from list_commands(command, (*path, name))
+
+
+@pytest.mark.parametrize(("path", "command"), list(list_commands(riti)), ids=lambda one: str(one))
+def test_every_command_has_an_example_in_its_help(path: tuple[str, ...], command: click.Command) -> None:
+    assert command.help is not None
+    assert f"riti {' '.join(path)}" in command.help, path
+
+
+def test_the_shell_completes_commands(tmp_path: Path) -> None:
+    asked = {
+        "_RITI_COMPLETE": "bash_complete",
+        "COMP_WORDS": "riti va",
+        "COMP_CWORD": "1",
+        "PATH": "/usr/bin:/bin",
+    }
+    program = Path(sys.executable).parent / "riti"
+    done = subprocess.run([program], env=asked, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "validate" in done.stdout

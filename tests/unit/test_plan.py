@@ -1,0 +1,145 @@
+"""The plan: what a sync would write, for every way in which the world can differ from the wish."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from ritilib.reconcile.plan import Plan, make_plan
+from ritilib.reconcile.state import (
+    FleetRecord,
+    LiveJob,
+    Observed,
+    Record,
+    Wish,
+    hash_text,
+    read_record,
+)
+from ritilib.render.names import UnitNames
+
+FLEET_ID = "6f0c2f5e-9d0f-4c43-8a62-1b1f7b0f2f11"
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+FILES = {
+    "pbx/job.nomad.hcl": 'job "x" {}',
+    "pbx/live/extensions.conf": "[from-box]\n",
+    "pbx/live/iax.conf": "[box](box-secret)\n",
+    "pbx/secrets.json": "{}",
+    "box/secrets.json": "{}",
+    "pbx/consul-policy.hcl": "",
+    "pbx/vault-policy.hcl": "",
+}
+WISH = Wish(UnitNames("demo", "acme", "salto"), FILES)
+META = {"riti.fleet": FLEET_ID, "riti.box": "acme/salto"}
+VALUE = hash_text(WISH.live_value(3))
+RECORD = Record(
+    state="applied",
+    commit="c1",
+    job=hash_text(WISH.job),
+    live=hash_text(WISH.live_value(0)),
+    secrets=hash_text(WISH.secrets),
+    policies=hash_text(WISH.policies),
+    value=VALUE,
+    secrets_version=3,
+    job_modify_index=7,
+    renew_at=(NOW + timedelta(days=5)).isoformat(),
+)
+SETTLED = Observed(
+    jobs={WISH.names.job_id: LiveJob(7, False, META)},
+    records={"acme/salto": RECORD},
+    fleet=FleetRecord(FLEET_ID, "root", 40),
+    live_index=40,
+    live_keys=frozenset({WISH.names.kv_key}),
+    values=None,
+    now=NOW,
+)
+
+
+def plan(observed: Observed = SETTLED, wish: Wish = WISH) -> Plan:
+    return make_plan([wish], FLEET_ID, observed)
+
+
+def parts(made: Plan) -> str:
+    (change,) = made.changes
+    flags = {"secrets": change.secrets, "policies": change.policies, "live": change.live, "job": change.job}
+    return " ".join(name for name, flag in flags.items() if flag)
+
+
+def change_file(path: str) -> Wish:
+    return Wish(WISH.names, FILES | {path: FILES[path] + "\n; changed"})
+
+
+def test_what_is_as_wished_is_left_alone() -> None:
+    made = plan()
+    assert made.is_empty
+    assert (made.unchanged, made.conflicts, made.orphans, made.live_index_moved) == (1, (), (), False)
+
+
+def test_a_new_unit_needs_every_part() -> None:
+    assert parts(plan(replace(SETTLED, jobs={}, records={}))) == "secrets policies live job"
+
+
+def test_an_intent_without_end_is_done_again_from_the_start() -> None:
+    observed = replace(SETTLED, records={"acme/salto": replace(RECORD, state="applying")})
+    assert parts(plan(observed)) == "secrets policies live job"
+
+
+def test_each_file_moves_only_its_part() -> None:
+    assert parts(plan(wish=change_file("pbx/live/extensions.conf"))) == "live"
+    assert parts(plan(wish=change_file("pbx/job.nomad.hcl"))) == "job"
+    assert parts(plan(wish=change_file("pbx/consul-policy.hcl"))) == "policies"
+
+
+def test_new_secrets_move_the_live_value_too_so_that_a_running_pbx_reads_them_at_once() -> None:
+    assert parts(plan(wish=change_file("pbx/secrets.json"))) == "secrets live"
+    assert parts(plan(wish=change_file("box/secrets.json"))) == "secrets live"
+
+
+def test_a_certificate_is_renewed_when_it_is_due() -> None:
+    made = plan(replace(SETTLED, now=NOW + timedelta(days=6)))
+    assert made.changes[0].reasons == ("certificate is due",)
+
+
+def test_drift_is_found_in_the_job() -> None:
+    jobs = {WISH.names.job_id: LiveJob(8, False, META)}
+    assert plan(replace(SETTLED, jobs=jobs)).changes[0].reasons == ("drift: its job was changed",)
+    jobs = {WISH.names.job_id: LiveJob(8, True, META)}
+    assert plan(replace(SETTLED, jobs=jobs)).changes[0].reasons == ("drift: its job was stopped",)
+    assert plan(replace(SETTLED, jobs={})).changes[0].reasons == ("drift: its job is gone",)
+
+
+def test_drift_is_found_in_the_value_only_where_the_index_says_to_look() -> None:
+    other = {WISH.names.kv_key: hash_text("somebody's")}
+    made = plan(replace(SETTLED, live_index=41, values=other))
+    assert made.changes[0].reasons == ("drift: its value in Consul was changed",)
+    assert made.live_index_moved
+    assert plan(replace(SETTLED, live_index=41, values={WISH.names.kv_key: VALUE})).is_empty
+    made = plan(replace(SETTLED, live_index=41, live_keys=frozenset(), values={}))
+    assert made.changes[0].reasons == ("drift: its value in Consul is gone",)
+
+
+def test_a_foreign_job_of_our_name_is_reported_and_left_alone() -> None:
+    for meta in ({}, {"riti.fleet": "other", "riti.box": "acme/salto"}, META | {"riti.box": "acme/other"}):
+        made = plan(replace(SETTLED, jobs={WISH.names.job_id: LiveJob(7, False, meta)}))
+        assert made.is_empty
+        assert len(made.conflicts) == 1
+
+
+def test_a_job_of_ours_in_no_manifest_is_an_orphan_and_a_foreign_one_is_not() -> None:
+    jobs = dict(SETTLED.jobs) | {
+        "demo--acme--gone": LiveJob(3, False, META | {"riti.box": "acme/gone"}),
+        "demo--acme--stopped": LiveJob(3, True, META | {"riti.box": "acme/stopped"}),
+        "demo--foreign": LiveJob(3, False, {}),
+    }
+    assert plan(replace(SETTLED, jobs=jobs)).orphans == ("demo--acme--gone",)
+
+
+def test_lighthouses_come_first_because_nobody_finds_anybody_without() -> None:
+    lighthouse = Wish(
+        UnitNames("demo", "lighthouse", "one"), {k: v for k, v in FILES.items() if k[:3] == "pbx"}
+    )
+    made = make_plan([WISH, lighthouse], FLEET_ID, replace(SETTLED, jobs={}, records={}))
+    assert [change.key for change in made.changes] == ["lighthouse/one", "acme/salto"]
+
+
+def test_a_record_survives_its_bytes() -> None:
+    assert read_record("k", RECORD.to_bytes()) == RECORD
