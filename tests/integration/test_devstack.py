@@ -6,7 +6,7 @@ import os
 import signal
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,13 @@ def read_pids(state: Path) -> dict[str, Process]:
     record = read_record(state)
     assert record is not None
     return dict(record.processes)
+
+
+def list_members(leaders: Iterable[Process]) -> list[str]:
+    """Whatever still runs in the leaders' sessions. Not zombies: they have ended, and pid 1 takes its time with them."""
+    sessions = {str(leader.pid) for leader in leaders}
+    lines = run("ps", "-eo", "sid=,stat=,args=").splitlines()
+    return [line for line in lines if line.split()[0] in sessions and not line.split()[1].startswith("Z")]
 
 
 def list_mounts(below: Path) -> list[str]:
@@ -180,10 +187,7 @@ def test_down_ends_exactly_what_up_started(stack: Stack, tmp_path: Path, nomad_l
         stacks.down(own.state, print)
     assert not list_containers(own.docker_host, {allocation})
     assert not any(is_running(process) for process in processes.values())
-    running = {entry.name for entry in Path("/proc").iterdir()}
-    sessions = [line.split() for line in run("ps", "-eo", "pid=,sid=").splitlines()]
-    leaders = {str(process.pid) for process in processes.values()}
-    assert not [pid for pid, session in sessions if session in leaders and pid in running]
+    assert not list_members(processes.values())
     assert not list_mounts(own.state)
     assert not has_interface(own.public_interface)
     assert not has_interface(own.bridge_name)
