@@ -1,4 +1,4 @@
-"""init, validate, render, propose, pull: what happens on this side of a merge."""
+"""init, render, propose, pull: what happens on this side of a merge."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import click
 
 from ritilib.cli.options import EXIT_CHANGES, json_option, repo_option
 from ritilib.cli.printing import print_json, print_rows, report
-from ritilib.errors import FleetError, Problem
-from ritilib.fleet.load import Loaded, load_fleet
+from ritilib.errors import Problem
+from ritilib.fleet.load import load_fleet
 from ritilib.gitops.diff import Change, compare, read_rendered_tree, write_tree
 from ritilib.gitops.layout import init_repository
 from ritilib.gitops.propose import propose as propose_change
@@ -32,29 +32,6 @@ def init(folder: Path, fleet: str, remote: str | None) -> None:
     """
     made = init_repository(folder, fleet, remote, report)
     click.echo(f"fleet {fleet} ({made.fleet_id}) in {folder}, root commit {made.root_commit[:12]}")
-
-
-@click.command()
-@repo_option
-@json_option
-def validate(repo: Path, as_json: bool) -> None:
-    """Say every problem of the fleet's files at once, each with its line and its mend.
-
-    \b
-    Example: riti validate --repo telephones
-    """
-    try:
-        loaded = load_fleet(read_fleet_files(repo))
-    except FleetError as error:
-        if not as_json:
-            raise
-        print_json({"problems": error.problems})
-        sys.exit(1)
-    counts = count_fleet(loaded)
-    if as_json:
-        print_json({"problems": [], **counts})
-    else:
-        click.echo(", ".join(f"{number} {what}" for what, number in counts.items()) + ": fine")
 
 
 @click.command()
@@ -127,11 +104,3 @@ def list_stale(repo: Path) -> tuple[Problem, ...]:
         Problem(change.path, 0, 0, "is not what the fleet renders", "run `riti render` first")
         for change in changes
     )
-
-
-def count_fleet(loaded: Loaded) -> dict[str, int]:
-    """How much the fleet holds, for a person to see that nothing was overlooked."""
-    companies = loaded.fleet.companies
-    boxes = [box for company in companies for box in company.boxes]
-    extensions = sum(len(box.said.extensions) for box in boxes)
-    return {"companies": len(companies), "boxes": len(boxes), "extensions": extensions}

@@ -21,7 +21,9 @@ from ritilib.fleet.model import (
     FleetFile,
 )
 from ritilib.fleet.rules import RESERVED_COMPANIES, Draft, judge
+from ritilib.fleet.schema import find_stale_schemas
 from ritilib.fleet.source import Model, Source, build_model, parse_source
+from ritilib.fleet.warnings import find_warnings
 
 FLEET_PATH = "fleet/fleet.yaml"
 _COMPANY = re.compile(r"^fleet/companies/([^/]+)\.yaml$")
@@ -30,10 +32,11 @@ _BOX = re.compile(r"^fleet/boxes/([^/]+)/([^/]+)\.yaml$")
 
 @dataclass(frozen=True)
 class Loaded:
-    """The fleet, and the text of every claim file that belongs to it (those that were missing included)."""
+    """The fleet, the text of every claim file that belongs to it (those that were missing included), and warnings."""
 
     fleet: Fleet
     claims: Mapping[str, str]
+    warnings: tuple[Problem, ...] = ()
 
 
 def load_fleet(files: Mapping[str, bytes]) -> Loaded:
@@ -51,11 +54,14 @@ def load_fleet(files: Mapping[str, bytes]) -> Loaded:
         company = key.split("/")[0]
         if company not in known:
             mend = f"add fleet/companies/{company}.yaml, or move the file to its company's folder"
-            problems.append(Problem(source.path, 1, 1, f"a box of an unknown company `{company}`", mend))
+            what = f"a box of an unknown company `{company}`"
+            problems.append(Problem(source.path, 1, 1, what, mend, "unknown-company"))
     if fleet is None:
         raise FleetError(sorted(problems))
     source, fleet_file = fleet
-    draft = Draft(source, fleet_file, companies, boxes)
+    asked = {match.group(1, 2) for match in map(_BOX.match, files) if match}
+    incomplete = frozenset(company for company, box in asked if f"{company}/{box}" not in boxes)
+    draft = Draft(source, fleet_file, companies, boxes, incomplete)
     problems += judge(draft)
     claims, found = read_claims(files, fleet_file.overlay)
     problems += found
@@ -64,12 +70,14 @@ def load_fleet(files: Mapping[str, bytes]) -> Loaded:
     problems += found
     if problems:
         raise FleetError(sorted(problems))
-    return Loaded(_assemble(draft, claims), write_claims(claims, _own_numbers(draft)))
+    warnings = tuple(sorted([*find_warnings(draft), *find_stale_schemas(files)]))
+    return Loaded(_assemble(draft, claims), write_claims(claims, _own_numbers(draft)), warnings)
 
 
 def _read_fleet_file(files: Mapping[str, bytes], problems: list[Problem]) -> tuple[Source, FleetFile] | None:
     if FLEET_PATH not in files:
-        problems.append(Problem(FLEET_PATH, 0, 0, "is missing", "make the repository with `riti init`"))
+        mend = "make the repository with `riti init`"
+        problems.append(Problem(FLEET_PATH, 0, 0, "is missing", mend, "missing-file"))
         return None
     read = _read_file(FLEET_PATH, files[FLEET_PATH], FleetFile, problems)
     if read is None:
@@ -77,7 +85,8 @@ def _read_fleet_file(files: Mapping[str, bytes], problems: list[Problem]) -> tup
     source, said = read
     if said.country not in phonenumbers.SUPPORTED_REGIONS:
         what = f"`country` ({said.country}) is no country with telephone numbers"
-        problems.append(source.problem(("country",), what, "write its two letters, such as UY"))
+        mend = "write its two letters, such as UY"
+        problems.append(source.problem(("country",), what, mend, "unknown-country"))
     return source, said
 
 
@@ -105,9 +114,8 @@ def _read_companies(
         company = match.group(1)
         problems += _judge_slug(path, company)
         if company in RESERVED_COMPANIES:
-            problems.append(
-                Problem(path, 0, 0, f"`{company}` is a name that RITI keeps for itself", "take another")
-            )
+            what = f"`{company}` is a name that RITI keeps for itself"
+            problems.append(Problem(path, 0, 0, what, "take another", "reserved-name"))
         if read := _read_file(path, files[path], CompanyFile, problems):
             found[company] = read
     return found
@@ -118,9 +126,7 @@ def _read_boxes(files: Mapping[str, bytes], problems: list[Problem]) -> dict[str
     for path in sorted(files):
         match = _BOX.match(path)
         if not match:
-            if path.endswith((".yaml", ".yml")) and path != FLEET_PATH and not _COMPANY.match(path):
-                mend = "name it fleet/companies/<company>.yaml or fleet/boxes/<company>/<box>.yaml"
-                problems.append(Problem(path, 0, 0, "is no file that RITI reads", mend))
+            problems += _judge_place(path)
             continue
         problems += _judge_slug(path, match.group(2))
         if read := _read_file(path, files[path], BoxFile, problems):
@@ -128,11 +134,22 @@ def _read_boxes(files: Mapping[str, bytes], problems: list[Problem]) -> dict[str
     return found
 
 
+def _judge_place(path: str) -> list[Problem]:
+    """A problem for a file that looks as if it described something, and is not read."""
+    if path == FLEET_PATH or _COMPANY.match(path):
+        return []
+    if not path.endswith((".yaml", ".yml")) and not path.startswith(("fleet/boxes/", "fleet/companies/")):
+        return []
+    mend = "name it fleet/companies/<company>.yaml or fleet/boxes/<company>/<box>.yaml, or take it elsewhere"
+    return [Problem(path, 0, 0, "is no file that RITI reads", mend, "wrong-place")]
+
+
 def _judge_slug(path: str, slug: str) -> list[Problem]:
     if re.fullmatch(SLUG_PATTERN, slug) and len(slug) <= SLUG_LONGEST:
         return []
     mend = f"use at most {SLUG_LONGEST} of a to z, 0 to 9 and single dashes, a letter first"
-    return [Problem(path, 0, 0, f"`{slug}` cannot be a name in Nomad, Consul and Vault", mend)]
+    what = f"`{slug}` cannot be a name in Nomad, Consul and Vault"
+    return [Problem(path, 0, 0, what, mend, "bad-slug")]
 
 
 def _own_numbers(draft: Draft) -> dict[str, str]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from ritilib.errors import Problem
+from ritilib.fleet.strict import read_tree
 
 Model = TypeVar("Model", bound=BaseModel)
 Step = str | int
@@ -40,10 +39,22 @@ class Source:
                 break
         return place[0] + 1, place[1] + 1
 
-    def problem(self, steps: Sequence[Step], what: str, mend: str) -> Problem:
+    def locate_key(self, steps: Sequence[Step]) -> tuple[int, int]:
+        """(line, column) from 1 of the key, in a mapping that exists, that is the last of steps."""
+        node = self.tree
+        for step in steps[:-1]:
+            node = node[step]
+        line, column = node.lc.key(steps[-1])
+        return int(line) + 1, int(column) + 1
+
+    def problem(self, steps: Sequence[Step], what: str, mend: str, rule: str = "") -> Problem:
         """A problem at the value that steps lead to."""
         line, column = self.locate(steps)
-        return Problem(self.path, line, column, what, mend)
+        return Problem(self.path, line, column, what, mend, rule)
+
+    def warning(self, steps: Sequence[Step], what: str, mend: str, rule: str) -> Problem:
+        """The same for what may be meant so."""
+        return replace(self.problem(steps, what, mend, rule), severity="warning")
 
 
 def _start(tree: Any) -> tuple[int, int]:
@@ -54,22 +65,16 @@ def _start(tree: Any) -> tuple[int, int]:
 
 def parse_source(path: str, content: bytes) -> Source | Problem:
     """The file as a Source, or the one Problem for which it cannot be read as a YAML mapping."""
-    try:
-        tree = YAML(typ="rt").load(content.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        return Problem(path, line, 1, "not UTF-8 text", "save the file as UTF-8")
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        what = f"not YAML: {error.problem or error.context or 'cannot be parsed'}"
-        return Problem(path, line, column, what, "mend the syntax at this place")
-    except YAMLError:
-        return Problem(path, 0, 0, "not YAML", "mend the syntax of this file")
-    if not isinstance(tree, CommentedMap):
+    tree = read_tree(path, content)
+    if isinstance(tree, Problem):
+        return tree
+    if tree is None:
         return Problem(
-            path, 1, 1, "not a mapping of keys to values", "start it with a line such as `name: …`"
+            path, 1, 1, "is empty", "start it with a line such as `name: …`, or remove it", "empty-file"
         )
+    if not isinstance(tree, CommentedMap):
+        mend = "start it with a line such as `name: …`"
+        return Problem(path, 1, 1, "not a mapping of keys to values", mend, "not-mapping")
     return Source(path, tree)
 
 
@@ -98,22 +103,30 @@ def build_model(source: Source, model: type[Model]) -> tuple[Model | None, list[
 
 def _explain(source: Source, model: type[BaseModel], detail: Mapping[str, Any]) -> Problem:
     steps: tuple[Step, ...] = detail["loc"]
+    kind: str = detail["type"]
     key = ".".join(str(step) for step in steps)
-    if detail["type"] == "extra_forbidden":
-        return source.problem(
-            steps, f"unknown key `{key}`", f"take it out, or spell it as one of: {_known(model, steps)}"
-        )
-    if detail["type"] == "missing":
-        return source.problem(steps, f"`{key}` is missing", "add it")
+    if kind == "extra_forbidden":
+        mend = f"take it out, or spell it as one of: {_known(model, steps)}"
+        line, column = source.locate_key(steps)
+        return Problem(source.path, line, column, f"unknown key `{key}`", mend, "unknown-key")
+    if kind == "missing":
+        return source.problem(steps, f"`{key}` is missing", "add it", "missing-key")
     said = detail.get("input")
     shown = f" ({said!r})" if isinstance(said, str | int | float | bool) else ""
     pattern = detail.get("ctx", {}).get("pattern")
     if pattern:
-        return source.problem(
-            steps, f"`{key}`{shown} has not the form asked for", f"write it so that it matches {pattern}"
-        )
-    mend = "quote it, so that YAML keeps it as text" if detail["type"] == "string_type" else "change it so"
-    return source.problem(steps, f"`{key}`{shown}: {detail['msg'][0].lower()}{detail['msg'][1:]}", mend)
+        what, mend = f"`{key}`{shown} has not the form asked for", f"write it so that it matches {pattern}"
+        return source.problem(steps, what, mend, "wrong-form")
+    mend = "quote it, so that YAML keeps it as text" if kind == "string_type" else "change it so"
+    what = f"`{key}`{shown}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+    return source.problem(steps, what, mend, _name_rule(kind))
+
+
+def _name_rule(kind: str) -> str:
+    """The rule that a value of pydantic's error type breaks (docs.pydantic.dev, Validation Errors)."""
+    if kind.startswith(("string_too", "too_", "greater_", "less_")):
+        return "wrong-size"
+    return "wrong-type" if kind.endswith("_type") else "wrong-value"
 
 
 def _known(model: type[BaseModel], steps: Sequence[Step]) -> str:

@@ -72,7 +72,7 @@ def write_tree(root: Path, wanted: Mapping[str, str]) -> tuple[Change, ...]:
             _remove(root, root / change.path)
     for change in changes:
         if change.kind != "removed":
-            _write(root / change.path, wanted[change.path])
+            write_whole(root / change.path, wanted[change.path])
     return changes
 
 
@@ -109,7 +109,8 @@ def _remove(root: Path, place: Path) -> None:
         folder.rmdir()
 
 
-def _write(place: Path, text: str) -> None:
+def write_whole(place: Path, text: str) -> None:
+    """Write text to place: beside it first, then renamed, so that nobody sees half a file."""
     place.parent.mkdir(parents=True, exist_ok=True)
     if place.is_dir() and not place.is_symlink():
         place.rmdir()  # empty, since what was in it has been removed
