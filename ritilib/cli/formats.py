@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 
 from ritilib.errors import Problem
 
 # severities of GitLab's Code Quality: info, minor, major, critical, blocker
+_PLACE = re.compile(r"(?<=\.yaml):\d+|(?<=at line )\d+")
 _GITLAB_SEVERITIES = {"error": "major", "warning": "minor"}
 
 
@@ -44,12 +46,13 @@ def _escape_property(text: str) -> str:
 def format_gitlab(problems: Iterable[Problem]) -> str:
     """GitLab's Code Quality report, for `artifacts: reports: codequality`.
 
-    The report asks for a rule and a path everywhere: "riti" and "fleet" stand in. A problem keeps its fingerprint while lines are added above it, so that a merge request shows what is new.
+    The report asks for a rule and a path everywhere: "riti" and "fleet" stand in. A problem keeps its fingerprint
+    while lines are added above it or above the place that it names, so that a merge request shows what is new.
     """
     seen: dict[str, int] = {}
     report = []
     for problem in problems:
-        identity = "\0".join((problem.rule, problem.file, problem.what))
+        identity = "\0".join((problem.rule, problem.file, _PLACE.sub("", problem.what)))
         seen[identity] = seen.get(identity, 0) + 1
         report.append(
             {

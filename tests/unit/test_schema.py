@@ -90,7 +90,7 @@ def test_each_file_finds_its_schema_in_a_new_repository(tmp_path: Path) -> None:
         place = tmp_path / path.relative_to(ROOT / "examples")
         place.parent.mkdir(exist_ok=True)
         place.write_bytes(path.read_bytes())
-    files = [path for path in (tmp_path / "fleet").rglob("*.yaml")]
+    files = list((tmp_path / "fleet").rglob("*.yaml"))
     assert len(files) == len(EXAMPLES) + 1
     for path in files:
         first = path.read_text().splitlines()[0]

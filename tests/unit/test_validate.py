@@ -124,7 +124,8 @@ def test_gitlab_reads_a_code_quality_report() -> None:
 
 def test_a_fingerprint_outlives_a_line_that_is_added_above() -> None:
     def fingerprint(*lines: int) -> list[str]:
-        problems = [Problem("f", line, 1, "what", "mend", "rule") for line in lines]
+        what = "extension 101 is twice: also at fleet/boxes/acme/salto.yaml"
+        problems = [Problem("f", line, 1, f"{what}:{line}", "mend", "rule") for line in lines]
         return [one["fingerprint"] for one in json.loads(format_gitlab(problems))]
 
     assert fingerprint(3, 9) == fingerprint(4, 10)
