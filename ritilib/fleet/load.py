@@ -67,7 +67,7 @@ def load_fleet(files: Mapping[str, bytes]) -> Loaded:
     problems += found
     owners = name_owners(boxes, (lighthouse.name for lighthouse in fleet_file.lighthouses))
     claims, found = complete_claims(claims, owners, fleet_file.overlay)
-    problems += found
+    problems += (source.problem(("overlay",), one.what, one.mend, one.rule) for one in found)
     if problems:
         raise FleetError(sorted(problems))
     warnings = tuple(sorted([*find_warnings(draft), *find_stale_schemas(files)]))

@@ -88,7 +88,7 @@ def build_model(source: Source, model: type[Model]) -> tuple[Model | None, list[
     try:
         return model.model_validate(said), []
     except ValidationError as error:
-        details = error.errors(include_url=False)
+        details = _drop_echoes(error.errors(include_url=False))
     found = [_explain(source, model, detail) for detail in details]
     if any(detail["type"] != "extra_forbidden" for detail in details):
         return None, found
@@ -99,6 +99,12 @@ def build_model(source: Source, model: type[Model]) -> tuple[Model | None, list[
             holder = holder[step]
         del holder[key]
     return model.model_validate(said), found
+
+
+def _drop_echoes(details: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The details without "too short" of lists whose items are there but wrong: pydantic counts only good ones."""
+    inner = {detail["loc"][:depth] for detail in details for depth in range(len(detail["loc"]))}
+    return [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in inner]
 
 
 def _explain(source: Source, model: type[BaseModel], detail: Mapping[str, Any]) -> Problem:

@@ -21,6 +21,7 @@ from ritilib.errors import Problem
 DEEPEST = 12  # the model is four deep; a person's mistake is seldom deeper
 LONGEST_NUMBER = 20  # digits; what is longer is text, since Python refuses to print what has over 4,300
 _DIRECTIVE = re.compile("^%", re.MULTILINE)
+_CONFLICT = re.compile(r"^(<{7}|={7}|>{7})(?= |\r?$)", re.MULTILINE)
 _TEXT = Tag(suffix="tag:yaml.org,2002:str")
 # No key of the fleet is a date, `=` or a merge: these read as the text that stands there.
 _READ_AS_TEXT = {f"tag:yaml.org,2002:{name}" for name in ("timestamp", "merge", "value")}
@@ -102,6 +103,12 @@ def read_tree(path: str, content: bytes) -> Any:
     if directive := _DIRECTIVE.search(text):
         line, column = _count_place(text[: directive.start()])
         return Problem(path, line, column, "a YAML directive", "remove the line with the %", "yaml-directive")
+    if conflict := _CONFLICT.search(text):
+        line, column = _count_place(text[: conflict.start()])
+        mend = (
+            "keep what shall be of the two sides, and remove the three lines of <<<<<<<, ======= and >>>>>>>"
+        )
+        return Problem(path, line, column, "a conflict of Git that nobody decided", mend, "git-conflict")
     yaml = YAML(typ="rt")
     yaml.Composer = _StrictComposer
     yaml.max_depth = DEEPEST
