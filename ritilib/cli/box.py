@@ -157,6 +157,7 @@ def extension_add(
 
 def _change(repo: Path, edit: Edit) -> None:
     changed: Changed = change_fleet(repo, edit)
-    print_problems(changed.loaded.warnings)
+    concerned = {*changed.paths, *(f"fleet/companies/{path.split('/')[2]}.yaml" for path in changed.paths)}
+    print_problems(one for one in changed.loaded.warnings if one.file in concerned)
     for path in changed.paths:
         click.echo(f"{path} {'written' if (repo / path).exists() else 'removed'}; next: riti render")

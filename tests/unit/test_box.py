@@ -124,7 +124,7 @@ def test_add_show_remove(
     assert run(monkeypatch, *add, *public) == 0
     said = capsys.readouterr()
     assert said.out == "fleet/boxes/acme/rivera.yaml written; next: riti render\n"
-    assert said.err.startswith("warning: fleet/fleet.yaml:6: one lighthouse only")
+    assert said.err == ""
     assert run(monkeypatch, "box", "show", "acme/rivera", "--json", "--repo", str(repo)) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown == {
@@ -145,6 +145,19 @@ def test_add_show_remove(
     assert run(monkeypatch, "box", "remove", "acme/rivera", "--repo", str(repo)) == 0
     assert capsys.readouterr().out == "fleet/boxes/acme/rivera.yaml removed; next: riti render\n"
     assert list_files(repo) == before
+
+
+def test_a_change_says_the_warnings_that_it_brings(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(repo, {"fleet/companies/zorro.yaml": b"name: Zorro\n"})
+    add = ("box", "add", "zorro/paysandu", "--name", "P", "--extension", "301:V", "--public", "+541143211201")
+    assert run(monkeypatch, *add, "--repo", str(repo)) == 0
+    assert capsys.readouterr().err.startswith("warning: fleet/boxes/zorro/paysandu.yaml:6: public number +54")
+    assert run(monkeypatch, "box", "remove", "zorro/paysandu", "--repo", str(repo)) == 0
+    assert capsys.readouterr().err.startswith(
+        "warning: fleet/companies/zorro.yaml:1: company zorro has no box"
+    )
 
 
 def test_a_removed_boxs_addresses_stay_claimed(
