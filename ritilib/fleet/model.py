@@ -82,10 +82,21 @@ class FleetFile(Settings):
 
 
 class Route(Frozen):
-    """A number that every office of the company may dial, and the extension that rings."""
+    """A number that every office of the company may dial, and the extension or group that rings."""
 
     number: ShortNumber
     to: ShortNumber
+
+
+class Group(Frozen):
+    """A number that rings several telephones, of whichever offices; `then` is who rings when nobody answers."""
+
+    number: ShortNumber
+    name: PersonName
+    rings: Annotated[tuple[ShortNumber, ...], Field(min_length=1, max_length=20)]
+    how: Literal["all", "in-turn"] = "all"
+    seconds: Annotated[int, Field(ge=5, le=120)] = 20
+    then: ShortNumber | None = None
 
 
 class CompanyFile(Settings):
@@ -93,6 +104,16 @@ class CompanyFile(Settings):
 
     name: PersonName
     routes: tuple[Route, ...] = ()
+    groups: tuple[Group, ...] = ()
+
+
+class Forward(Frozen):
+    """Who rings instead, a number of the company; unanswered is after_s seconds of ringing, or nobody there."""
+
+    always: ShortNumber | None = None
+    busy: ShortNumber | None = None
+    unanswered: ShortNumber | None = None
+    after_s: Annotated[int, Field(ge=5, le=60)] = 20
 
 
 class Extension(Frozen):
@@ -102,6 +123,7 @@ class Extension(Frozen):
     name: PersonName
     phone: Literal["adapter", "sip"] = "adapter"
     public: PublicNumber | None = None
+    forward: Forward = Forward()
 
 
 class OwnLine(Frozen):

@@ -9,6 +9,7 @@ import phonenumbers
 
 from ritilib.errors import Problem
 from ritilib.fleet.emergency import list_emergencies
+from ritilib.fleet.leads import judge_leads
 from ritilib.fleet.model import BoxFile, CompanyFile, FleetFile
 from ritilib.fleet.settings import inherit_settings
 from ritilib.fleet.source import Source, Step
@@ -47,7 +48,7 @@ def judge(draft: Draft) -> list[Problem]:
     for company in sorted(draft.companies.keys() | {key.split("/")[0] for key in draft.boxes}):
         uses = list(_short_numbers(draft, company))
         problems += _find_doubles(uses, f"in company {company}")
-        problems += _judge_routes(draft, company)
+        problems += judge_leads(company, draft.companies.get(company), list(_boxes_of(draft, company)))
         problems += _judge_emergencies(uses, draft.fleet)
     problems += _find_doubles(list(_public_numbers(draft)), "in the fleet")
     problems += _find_doubles(list(_serials(draft)), "in the fleet")
@@ -75,6 +76,8 @@ def _short_numbers(draft: Draft, company: str) -> Iterator[Use]:
     source, said = draft.companies[company]
     for index, route in enumerate(said.routes):
         yield Use(route.number, source, ("routes", index, "number"), "route")
+    for index, group in enumerate(said.groups):
+        yield Use(group.number, source, ("groups", index, "number"), "group")
 
 
 def _public_numbers(draft: Draft) -> Iterator[Use]:
@@ -110,18 +113,6 @@ def _find_doubles(uses: list[Use], where: str) -> Iterator[Problem]:
         if other is not use:
             what = f"{use.what} {use.value} is twice {where}: also at {other.place}"
             yield use.source.problem(use.steps, what, "give one of them another")
-
-
-def _judge_routes(draft: Draft, company: str) -> Iterator[Problem]:
-    if company not in draft.companies:
-        return
-    known = {extension.number for _, box in _boxes_of(draft, company) for extension in box.extensions}
-    source, said = draft.companies[company]
-    for index, route in enumerate(said.routes):
-        if route.to not in known:
-            what = f"route {route.number} leads to {route.to}, which is no extension of {company}"
-            mend = "name one of the company's extensions, or add that extension to a box"
-            yield source.problem(("routes", index, "to"), what, mend)
 
 
 def _judge_emergencies(uses: list[Use], fleet: FleetFile) -> Iterator[Problem]:

@@ -56,6 +56,7 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -
             box=box,
             office=directory.offices[box.slug],
             directory=directory,
+            channels=_name_channels(directory, box, "IAX2/box/{}", "IAX2/pbx-{}/{}"),
             no_route=NO_ROUTE,
         ),
         "pbx/live/iax.conf": _config(
@@ -89,6 +90,7 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
             office=offices[box.slug],
             peers=[offices[peer.slug] for peer in peers],
             directory=directory,
+            channels=_name_channels(directory, box, "PJSIP/phone-{}", "IAX2/box-{}/{}"),
             country=directory.country,
             shortest=SHORTEST,
             no_route=NO_ROUTE,
@@ -157,6 +159,17 @@ def _job_names(names: UnitNames) -> dict[str, str]:
 
 def _identity(fleet: Fleet, name: str, address: IPv4Address, group: str) -> dict[str, Any]:
     return {"name": name, "network": f"{address}/{fleet.said.overlay.prefixlen}", "groups": [group]}
+
+
+def _name_channels(directory: Directory, box: Box, here: str, there: str) -> dict[str, list[str]]:
+    """group → what is dialled for each of its members: telephones of this office, and of others."""
+    return {
+        number: [
+            here.format(extension) if slug == box.slug else there.format(slug, extension)
+            for slug, extension in ring.members
+        ]
+        for number, ring in directory.rings.items()
+    }
 
 
 def _find_common(one: Box, other: Box) -> list[str]:

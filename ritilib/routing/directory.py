@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ritilib.fleet.emergency import list_emergencies
-from ritilib.fleet.model import Box, BoxSettings, Company, Fleet
+from ritilib.fleet.model import Box, BoxSettings, Company, Fleet, Forward
 from ritilib.routing.country import Country, describe_country
 from ritilib.routing.table import Entry, build_table
 
@@ -32,13 +32,35 @@ class Office:
 
 
 @dataclass(frozen=True)
+class Ring:
+    """A group: what rings for its number, as (box, extension); then is the number that follows, "" for none."""
+
+    number: str
+    members: tuple[tuple[str, str], ...]
+    in_turn: bool
+    seconds: int
+    then: str
+
+    def choose_by_line(self, directory: Directory, caller: str) -> Office:
+        """Of the members' offices the one that is called over the public network: the first other that has a line."""
+        others = [directory.offices[box] for box, _ in self.members if box != caller]
+        with_line = (office for office in others if office.line)
+        return next(with_line, others[0] if others else directory.offices[caller])
+
+
+@dataclass(frozen=True)
 class Directory:
-    """One company: its offices by slug, and every string that its telephones may dial."""
+    """One company: its offices by slug, and every string that its telephones may dial.
+
+    forwards has the extensions whose calls go on when busy or unanswered (always is in the entries).
+    """
 
     company: str
     country: Country
     offices: Mapping[str, Office]
     entries: tuple[Entry, ...]
+    rings: Mapping[str, Ring]
+    forwards: Mapping[str, Forward]
     emergencies: tuple[str, ...]
 
     def find(self, dialled: str) -> Entry | None:
@@ -58,8 +80,29 @@ def build_directory(fleet: Fleet, company: Company) -> Directory:
         country=country,
         offices={box.slug: _make_office(box, country) for box in company.boxes},
         entries=build_table(company, country),
+        rings=_list_rings(company),
+        forwards={
+            extension.number: extension.forward
+            for box in company.boxes
+            for extension in box.said.extensions
+            if extension.forward.busy or extension.forward.unanswered
+        },
         emergencies=list_emergencies(fleet.said.country, fleet.said.emergency),
     )
+
+
+def _list_rings(company: Company) -> dict[str, Ring]:
+    homes = {extension.number: box.slug for box in company.boxes for extension in box.said.extensions}
+    return {
+        group.number: Ring(
+            number=group.number,
+            members=tuple((homes[number], number) for number in group.rings),
+            in_turn=group.how == "in-turn",
+            seconds=group.seconds,
+            then=group.then or "",
+        )
+        for group in company.said.groups
+    }
 
 
 def _make_office(box: Box, country: Country) -> Office:

@@ -59,7 +59,7 @@ def test_every_problem_of_every_file_comes_at_once_with_its_line() -> None:
     joined = "\n".join(found)
     assert (
         "fleet/companies/acme.yaml:5: unknown key `colour`; "
-        "take it out, or spell it as one of: calls, codecs, link, name, routes" in joined
+        "take it out, or spell it as one of: calls, codecs, groups, link, name, routes" in joined
     )
     assert "fleet/boxes/acme/montevideo.yaml:1: unknown key `nmae`" in joined
     assert "fleet/boxes/acme/montevideo.yaml:1: `name` is missing; add it" in joined
@@ -94,7 +94,7 @@ def test_a_public_number_is_one_in_the_whole_fleet() -> None:
         ),
         ("montevideo", '"101"', '"1"', "`extensions.0.number` ('1') has not the form asked for"),
         ("montevideo", '"101"', '"911"', "extension 911 is an emergency number in UY"),
-        ("acme", '"101"', '"999999"', "route 100 leads to 999999, which is no extension of acme"),
+        ("acme", '"101"', '"999999"', "route 100 leads to 999999, which is no extension or group of acme"),
         ("montevideo", "+59826001101", "+5982", "has not the form asked for"),
         ("fleet", "country: UY", "country: XX", "`country` (XX) is no country with telephone numbers"),
         ("fleet", "name: demo", "name: De_mo", "`name` ('De_mo') has not the form asked for"),
