@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 # Nomad, Consul and Vault take these in names and paths; "--" is kept free because it joins fleet, company and box.
 SLUG_PATTERN = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
@@ -21,6 +21,11 @@ ImageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9./:_@-]*$
 EmergencyNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{2,6}$")]
 Codec = Literal["alaw", "ulaw", "g722", "gsm"]  # what both images can speak
 Outside = Literal["none", "national", "international"]
+Mac = Annotated[
+    str,
+    StringConstraints(to_lower=True, pattern=r"^[0-9a-fA-F]{2}([:-]?[0-9a-fA-F]{2}){5}$"),
+    AfterValidator(lambda mac: mac.replace(":", "").replace("-", "")),
+]
 Serial = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8,16}$")]  # as a Pi prints it in /proc/cpuinfo
 
 
@@ -132,11 +137,19 @@ class OwnLine(Frozen):
     number: PublicNumber
 
 
+class Adapter(Frozen):
+    """The Grandstream HT813 of the office; box is where it finds the box: on an interface that the two have alone."""
+
+    mac: Mac
+    box: IPv4Address = IPv4Address("192.168.213.1")
+
+
 class BoxFile(Settings):
     """fleet/boxes/<company>/<box>.yaml."""
 
     name: PersonName
     serial: Serial | None = None
+    adapter: Adapter | None = None
     line: OwnLine | None = None
     extensions: Annotated[tuple[Extension, ...], Field(min_length=1)]
 

@@ -52,6 +52,7 @@ def judge(draft: Draft) -> list[Problem]:
         problems += _judge_emergencies(uses, draft.fleet)
     problems += _find_doubles(list(_public_numbers(draft)), "in the fleet")
     problems += _find_doubles(list(_serials(draft)), "in the fleet")
+    problems += _find_doubles(list(_macs(draft)), "in the fleet")
     for uses in _lighthouses(draft):
         problems += _find_doubles(uses, "in the fleet")
     problems += _judge_public_numbers(draft)
@@ -93,6 +94,13 @@ def _serials(draft: Draft) -> Iterator[Use]:
         source, box = draft.boxes[key]
         if box.serial:
             yield Use(box.serial, source, ("serial",), "serial")
+
+
+def _macs(draft: Draft) -> Iterator[Use]:
+    for key in sorted(draft.boxes):
+        source, box = draft.boxes[key]
+        if box.adapter:
+            yield Use(box.adapter.mac, source, ("adapter", "mac"), "adapter")
 
 
 def _lighthouses(draft: Draft) -> tuple[list[Use], list[Use]]:

@@ -80,6 +80,7 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
         | {f"box-{peer.slug}": sorted([f"box/{box.key}", f"box/{peer.key}"]) for peer in peers},
         "phones": sorted(extension.number for extension in box.said.extensions),
         "line": box.said.line is not None,
+        "adapter": box.said.adapter is not None,
     }
     offices = directory.offices
     return {
@@ -109,9 +110,27 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
             ],
         ),
         "box/etc/pjsip.conf": _config("box/pjsip.conf.j2", box=box),
+        **_render_adapter(box, directory),
         "box/overlay.yml": _overlay(fleet, f"box of {box.key}", "/overlay", company.slug, port=0),
         "box/secrets.json": write_json(secrets),
     }
+
+
+def _render_adapter(box: Box, directory: Directory) -> dict[str, str]:
+    """The HT813's configuration under the name by which it asks for it; nothing where the office has none."""
+    adapter = box.said.adapter
+    if adapter is None:
+        return {}
+    phones = [extension.number for extension in box.said.extensions if extension.phone == "adapter"]
+    text = _config(
+        "box/adapter.xml.j2",
+        box=box,
+        adapter=adapter,
+        phone=phones[0] if phones else "",
+        line=box.said.line,
+        emergencies=directory.emergencies,
+    )
+    return {f"box/adapter/cfg{adapter.mac}.xml": text}
 
 
 def render_lighthouse(fleet: Fleet, lighthouse: Lighthouse, address: IPv4Address) -> dict[str, str]:
