@@ -70,8 +70,16 @@ class Settings(Frozen):
     """What may stand in fleet.yaml, a company's file and a box's file: the nearest to the box holds."""
 
     codecs: Annotated[tuple[Codec, ...], Field(min_length=1)] | None = None
+    place: Slug | None = None
     link: Link = Link()
     calls: Calls = Calls()
+
+
+class Place(Frozen):
+    """Nomad clients that say `riti.place` in their meta, and how many boxes' PBXes they carry together."""
+
+    name: Slug
+    boxes: Annotated[int, Field(ge=1)]
 
 
 class FleetFile(Settings):
@@ -83,6 +91,7 @@ class FleetFile(Settings):
     country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
     images: Images
     lighthouses: Annotated[tuple[Lighthouse, ...], Field(min_length=1)]
+    places: tuple[Place, ...] = ()
     emergency: tuple[EmergencyNumber, ...] = ()  # besides those that the country is known to have
 
 
@@ -158,6 +167,7 @@ class BoxSettings(Frozen):
     """What holds for one box, with every default filled in."""
 
     codecs: tuple[Codec, ...]
+    place: Slug | None  # None: wherever Nomad finds room
     round_trip_ms: int
     kbit_s: int | None  # None: wide enough not to matter
     outside: Outside

@@ -11,6 +11,7 @@ from ritilib.errors import Problem
 from ritilib.fleet.emergency import list_emergencies
 from ritilib.fleet.leads import judge_leads
 from ritilib.fleet.model import BoxFile, CompanyFile, FleetFile
+from ritilib.fleet.placement import judge_places
 from ritilib.fleet.settings import inherit_settings
 from ritilib.fleet.source import Source, Step
 
@@ -58,6 +59,7 @@ def judge(draft: Draft) -> list[Problem]:
     problems += _judge_public_numbers(draft)
     problems += _judge_lines(draft)
     problems += _judge_codecs(draft)
+    problems += judge_places(draft.source, draft.fleet, draft.companies, draft.boxes)
     problems += _judge_adapters(draft)
     return problems
 
