@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 
 from ritilib.cli.box import box, extension
+from ritilib.cli.calls import prove, trace
 from ritilib.cli.dev import dev
 from ritilib.cli.fleet import init, propose, pull, render
 from ritilib.cli.printing import print_error
@@ -38,7 +39,22 @@ def riti() -> None:
     """
 
 
-for command in (init, validate, schema, box, extension, render, propose, pull, bootstrap, plan, sync, dev):
+for command in (
+    init,
+    validate,
+    schema,
+    box,
+    extension,
+    render,
+    propose,
+    pull,
+    trace,
+    prove,
+    bootstrap,
+    plan,
+    sync,
+    dev,
+):
     riti.add_command(command)
 
 

@@ -22,6 +22,7 @@ from ritilib.fleet.model import (
 )
 from ritilib.fleet.rules import RESERVED_COMPANIES, Draft, judge
 from ritilib.fleet.schema import find_stale_schemas
+from ritilib.fleet.settings import inherit_settings
 from ritilib.fleet.source import Model, Source, build_model, parse_source
 from ritilib.fleet.warnings import find_warnings
 
@@ -169,6 +170,7 @@ def _assemble(draft: Draft, claims: Claims) -> Fleet:
                 company=slug,
                 slug=key.split("/")[1],
                 said=draft.boxes[key][1],
+                settings=inherit_settings(draft.fleet, draft.companies[slug][1], draft.boxes[key][1]),
                 box_address=claims.find(f"{key} box"),
                 pbx_addresses=(claims.find(f"{key} pbx-0"), claims.find(f"{key} pbx-1")),
             )

@@ -15,6 +15,7 @@ EXAMPLES: Mapping[str, str] = {
     r"^[0-9a-f]{8,16}$": "10000000a1b2c3d4",
     r"^[a-z0-9][a-z0-9./:_@-]*$": "riti/pbx:1.2",
     r"^[A-Z]{2}$": "UY",
+    r"^[0-9a-fA-F]{2}([:-]?[0-9a-fA-F]{2}){5}$": '"c0:74:ad:00:11:22"',
     r"^[^\x00-\x1f\x7f]+$": "Recepción (one line)",
 }
 _QUOTE = "quote it, so that YAML keeps it as text"

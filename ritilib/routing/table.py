@@ -2,54 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import phonenumbers
-from phonenumbers import PhoneNumberFormat
-
 from ritilib.fleet.model import Company
-
-INTERNATIONAL_PREFIX = "00"  # ITU-T E.123; countries with another one come with the call policy
+from ritilib.routing.country import Country
 
 
 @dataclass(frozen=True, order=True)
 class Entry:
-    """`dialled` (digits only) rings `extension` at `box` (the box's slug)."""
+    """`dialled` (digits only) rings `extension` at `box` (the box's slug); where box is "", the group `extension`."""
 
     dialled: str
     box: str
     extension: str
 
+    @property
+    def is_group(self) -> bool:
+        return not self.box
 
-def build_table(company: Company, country: str) -> tuple[Entry, ...]:
-    """Every dialable string of the company, sorted; country ("UY") gives the national form of public numbers.
+
+def build_table(company: Company, country: Country) -> tuple[Entry, ...]:
+    """Every dialable string of the company, sorted; country gives the national form of public numbers.
 
     A short number stands before a public form that happens to be written alike: the people of the company say
     short numbers, and the public number can still be dialled with its country.
     """
-    entries: dict[str, Entry] = {}
-    homes: dict[str, str] = {}
-    for box in company.boxes:
-        for extension in box.said.extensions:
-            homes[extension.number] = box.slug
-            entries[extension.number] = Entry(extension.number, box.slug, extension.number)
-    for route in company.said.routes:
-        entries[route.number] = Entry(route.number, homes[route.to], route.to)
+    homes = {extension.number: box.slug for box in company.boxes for extension in box.said.extensions}
+    onward = {
+        extension.number: extension.forward.always
+        for box in company.boxes
+        for extension in box.said.extensions
+        if extension.forward.always
+    } | {route.number: route.to for route in company.said.routes}
+    numbers = [
+        *homes,
+        *(group.number for group in company.said.groups),
+        *(r.number for r in company.said.routes),
+    ]
+    entries = {number: _lead(number, number, onward, homes) for number in numbers}
     for box in company.boxes:
         for extension in box.said.extensions:
             for dialled in public_forms(extension.public, country):
-                entries.setdefault(dialled, Entry(dialled, box.slug, extension.number))
+                entries.setdefault(dialled, _lead(dialled, extension.number, onward, homes))
     return tuple(sorted(entries.values()))
 
 
-def public_forms(public: str | None, country: str) -> tuple[str, ...]:
+def _lead(dialled: str, number: str, onward: Mapping[str, str], homes: Mapping[str, str]) -> Entry:
+    """Where a number ends when routes and forwards are followed; the rules have seen to it that it does end."""
+    while number in onward:
+        number = onward[number]
+    return Entry(dialled, homes.get(number, ""), number)
+
+
+def public_forms(public: str | None, country: Country) -> tuple[str, ...]:
     """The strings of digits by which a person in `country` dials an E.164 number; () for None."""
     if public is None:
         return ()
     digits = public.removeprefix("+")
-    forms = [digits, INTERNATIONAL_PREFIX + digits]
-    parsed = phonenumbers.parse(public, None)
-    if phonenumbers.country_code_for_region(country) == parsed.country_code:
-        national = phonenumbers.format_number(parsed, PhoneNumberFormat.NATIONAL)
-        forms.append("".join(character for character in national if character.isdigit()))
-    return tuple(forms)
+    return tuple(dict.fromkeys((digits, country.abroad + digits, country.write_dialled(public))))

@@ -127,6 +127,15 @@ def test_add_show_remove(
     assert said.err == ""
     assert run(monkeypatch, "box", "show", "acme/rivera", "--json", "--repo", str(repo)) == 0
     shown = json.loads(capsys.readouterr().out)
+    phones = [
+        {word: phone[word] for word in ("number", "name", "phone", "public")}
+        for phone in shown.pop("extensions")
+    ]
+    assert phones == [
+        {"number": "401", "name": "Ventas", "phone": "adapter", "public": "+59846221401"},
+        {"number": "402", "name": "Taller", "phone": "sip", "public": None},
+    ]
+    assert shown.pop("settings")["codecs"] == ["alaw"]
     assert shown == {
         "box": "acme/rivera",
         "file": "fleet/boxes/acme/rivera.yaml",
@@ -134,14 +143,14 @@ def test_add_show_remove(
         "serial": None,
         "address": "100.80.0.5",
         "pbx_addresses": ["100.80.0.6", "100.80.0.7"],
-        "extensions": [
-            {"number": "401", "name": "Ventas", "phone": "adapter", "public": "+59846221401"},
-            {"number": "402", "name": "Taller", "phone": "sip", "public": None},
-        ],
+        "adapter": None,
+        "line": None,
         "routes": [],
+        "groups": [],
     }
     assert run(monkeypatch, "box", "show", "acme/montevideo", "--repo", str(repo)) == 0
-    assert "route\t100 leads to 101\n" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "route\t100 leads to 101\n" in said and "codecs\talaw\n" in said
     assert run(monkeypatch, "box", "remove", "acme/rivera", "--repo", str(repo)) == 0
     assert capsys.readouterr().out == "fleet/boxes/acme/rivera.yaml removed; next: riti render\n"
     assert list_files(repo) == before
