@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from ritilib.fleet.timezones import check_timezone
 
 # Nomad, Consul and Vault take these in names and paths; "--" is kept free because it joins fleet, company and box.
 SLUG_PATTERN = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
@@ -19,6 +22,9 @@ PublicNumber = Annotated[
 PersonName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 ImageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9./:_@-]*$", max_length=200)]
 EmergencyNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{2,6}$")]
+DAY = "(mon|tue|wed|thu|fri|sat|sun)"
+TimeZone = Annotated[str, AfterValidator(check_timezone)]
+Holiday = Annotated[str, StringConstraints(pattern=r"^(\d{4}-)?(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$")]
 Codec = Literal["alaw", "ulaw", "g722", "gsm"]  # what both images can speak
 Outside = Literal["none", "national", "international"]
 Mac = Annotated[
@@ -91,15 +97,29 @@ class FleetFile(Settings):
     country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
     images: Images
     lighthouses: Annotated[tuple[Lighthouse, ...], Field(min_length=1)]
+    timezone: TimeZone | None = None
     places: tuple[Place, ...] = ()
     emergency: tuple[EmergencyNumber, ...] = ()  # besides those that the country is known to have
 
 
 class Route(Frozen):
-    """A number that every office of the company may dial, and the extension or group that rings."""
+    """A number that every office of the company may dial, and who rings: to, or closed outside the hours that it names.
+
+    to and closed are numbers of the company: extensions, groups or routes.
+    """
 
     number: ShortNumber
     to: ShortNumber
+    hours: Slug | None = None
+    closed: ShortNumber | None = None
+
+
+class Open(Frozen):
+    """One stretch of a week in which a company is open, in its own time; `to` is the first minute after it."""
+
+    days: Annotated[str, StringConstraints(pattern=f"^{DAY}(-{DAY})?$")]
+    from_: Annotated[str, Field(alias="from"), StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    to: Annotated[str, StringConstraints(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
 
 
 class Group(Frozen):
@@ -117,6 +137,9 @@ class CompanyFile(Settings):
     """fleet/companies/<company>.yaml."""
 
     name: PersonName
+    timezone: TimeZone | None = None
+    hours: Mapping[Slug, tuple[Open, ...]] = {}
+    holidays: tuple[Holiday, ...] = ()  # closed, whatever the hours say
     routes: tuple[Route, ...] = ()
     groups: tuple[Group, ...] = ()
 
@@ -141,9 +164,13 @@ class Extension(Frozen):
 
 
 class OwnLine(Frozen):
-    """The office's own telephone line, on the adapter's FXO port. Its number is the `public` of an extension here."""
+    """The office's own telephone line, on the adapter's FXO port; rings is who answers it, a number of the company.
+
+    Without rings it is the extension of this office that has the line's number as its `public`.
+    """
 
     number: PublicNumber
+    rings: ShortNumber | None = None
 
 
 class Adapter(Frozen):
