@@ -10,19 +10,23 @@ from ritilib.errors import Problem
 from ritilib.fleet.model import BoxFile, CompanyFile
 from ritilib.fleet.source import Source, Step
 
+# conditions of an extension's `forward`
 CONDITIONS = ("always", "busy", "unanswered")
 
 
 @dataclass(frozen=True)
 class Lead:
-    """`number` leads to `to`; kind is "route", "group" or "forward". may_be_group: whether a group may stand there."""
+    """`number` leads to `to`; kind is "route", "group", "forward" or "line".
+
+    is_onward: the call is led on, to an extension, group or route; else a telephone is rung, an extension's.
+    """
 
     number: str
     to: str
     kind: str
     source: Source
     steps: tuple[Step, ...]
-    may_be_group: bool = True
+    is_onward: bool = True
 
 
 def judge_leads(
@@ -37,15 +41,17 @@ def judge_leads(
     """
     boxes = list(boxes)
     extensions = {extension.number for _, box in boxes for extension in box.extensions}
-    groups = {group.number for group in said[1].groups} if said else set()
+    others: set[str] = set()
+    if said:
+        others = {one.number for one in said[1].groups} | {one.number for one in said[1].routes}
     leads = [*(_list_company(said) if said else ()), *_list_boxes(boxes)]
     problems = []
     for lead in leads:
-        known = extensions | groups if lead.may_be_group else extensions
+        known = extensions | others if lead.is_onward else extensions
         if lead.to not in known and complete and said:
-            wanted = "extension or group" if lead.may_be_group else "extension"
+            wanted = "extension, group or route" if lead.is_onward else "extension"
             what = f"{lead.kind} {lead.number} leads to {lead.to}, which is no {wanted} of {company}"
-            mend = "name one of the company's extensions, or add that extension to a box"
+            mend = "name one of the company's numbers, or add that one"
             problems.append(lead.source.problem(lead.steps, what, mend, "leads-nowhere"))
     return [*problems, *_find_circles(leads)]
 
@@ -54,6 +60,8 @@ def _list_company(said: tuple[Source, CompanyFile]) -> Iterator[Lead]:
     source, company = said
     for index, route in enumerate(company.routes):
         yield Lead(route.number, route.to, "route", source, ("routes", index, "to"))
+        if route.closed:
+            yield Lead(route.number, route.closed, "route", source, ("routes", index, "closed"))
     for index, group in enumerate(company.groups):
         for place, number in enumerate(group.rings):
             yield Lead(group.number, number, "group", source, ("groups", index, "rings", place), False)
@@ -63,6 +71,8 @@ def _list_company(said: tuple[Source, CompanyFile]) -> Iterator[Lead]:
 
 def _list_boxes(boxes: Iterable[tuple[Source, BoxFile]]) -> Iterator[Lead]:
     for source, box in boxes:
+        if box.line and box.line.rings:
+            yield Lead(box.line.number, box.line.rings, "line", source, ("line", "rings"))
         for index, extension in enumerate(box.extensions):
             for condition in CONDITIONS:
                 to = getattr(extension.forward, condition)
@@ -73,7 +83,7 @@ def _list_boxes(boxes: Iterable[tuple[Source, BoxFile]]) -> Iterator[Lead]:
 
 def _find_circles(leads: list[Lead]) -> Iterator[Problem]:
     """A call that is led in a circle would never end. What a group rings is not led on, so it makes none."""
-    onward = {(lead.number, lead.to): lead for lead in leads if lead.may_be_group}
+    onward = {(lead.number, lead.to): lead for lead in leads if lead.is_onward}
     while circle := _find_circle(onward):
         lead = onward.pop((circle[0], circle[1]))
         what = f"{lead.kind} {lead.number} leads back to itself: {' → '.join(circle)}"

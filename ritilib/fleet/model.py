@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
+
+from ritilib.fleet.timezones import check_timezone
 
 # Nomad, Consul and Vault take these in names and paths; "--" is kept free because it joins fleet, company and box.
 SLUG_PATTERN = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
@@ -20,6 +23,9 @@ PublicNumber = Annotated[
 PersonName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 ImageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9./:_@-]*$", max_length=200)]
 EmergencyNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{2,6}$")]
+DAY = "(mon|tue|wed|thu|fri|sat|sun)"
+TimeZone = Annotated[str, AfterValidator(check_timezone)]
+Holiday = Annotated[str, StringConstraints(pattern=r"^([0-9]{4}-)?(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")]
 Codec = Literal["alaw", "ulaw", "g722", "gsm"]  # what both images can speak
 Outside = Literal["none", "national", "international"]
 Mac = Annotated[
@@ -129,6 +135,8 @@ class FleetFile(Settings):
     """The container images that jobs and boxes run."""
     lighthouses: Annotated[tuple[Lighthouse, ...], Field(min_length=1)]
     """Where boxes and PBXes find each other; have two, in different places."""
+    timezone: TimeZone | None = None
+    """Time zone of companies that say none, such as America/Montevideo."""
     places: tuple[Place, ...] = ()
     """Where PBXes may run, and how many; none: anywhere."""
     emergency: tuple[EmergencyNumber, ...] = ()
@@ -136,12 +144,30 @@ class FleetFile(Settings):
 
 
 class Route(Frozen):
-    """A number that every office of the company may dial, and the extension or group that rings."""
+    """A number that every office of the company may dial, and who rings: to, or closed outside the hours that it names.
+
+    to and closed are numbers of the company: extensions, groups or routes.
+    """
 
     number: ShortNumber
     """What is dialled: two to six digits, in quotes."""
     to: ShortNumber
-    """Number of the extension or group that rings, in quotes."""
+    """Number of who rings, in quotes."""
+    hours: Slug | None = None
+    """Name of the hours, of those in `hours`, outside which `closed` rings."""
+    closed: ShortNumber | None = None
+    """Number of who rings outside the hours, in quotes."""
+
+
+class Open(Frozen):
+    """One stretch of a week in which a company is open, in its own time; `to` is the first minute after it."""
+
+    days: Annotated[str, StringConstraints(pattern=f"^{DAY}(-{DAY})?$")]
+    """A day or two with a dash, such as mon-fri."""
+    from_: Annotated[str, Field(alias="from"), StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    """The first minute of the stretch, in quotes, such as "09:00"."""
+    to: Annotated[str, StringConstraints(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
+    """The first minute after the stretch, in quotes, such as "18:00"."""
 
 
 class Group(Frozen):
@@ -166,6 +192,12 @@ class CompanyFile(Settings):
 
     name: PersonName
     """The company's name as people write it."""
+    timezone: TimeZone | None = None
+    """Time zone of its hours, such as America/Montevideo; where it is absent, the fleet's."""
+    hours: Mapping[Slug, tuple[Open, ...]] = {}
+    """Name of hours, such as `office`, and the stretches of a week in which they are open."""
+    holidays: tuple[Holiday, ...] = ()
+    """Days on which it is closed, whatever the hours say, in quotes: "12-25" every year, "2027-03-26" once."""
     routes: tuple[Route, ...] = ()
     """Numbers that every office of the company may dial besides the extensions."""
     groups: tuple[Group, ...] = ()
@@ -201,10 +233,15 @@ class Extension(Frozen):
 
 
 class OwnLine(Frozen):
-    """The office's own telephone line, on the adapter's FXO port. Its number is the `public` of an extension here."""
+    """The office's own telephone line, on the adapter's FXO port; rings is who answers it, a number of the company.
+
+    Without rings it is the extension of this office that has the line's number as its `public`.
+    """
 
     number: PublicNumber
-    """The line's number in the public network, in quotes; the `public` of the extension that it rings."""
+    """The line's number in the public network, in quotes."""
+    rings: ShortNumber | None = None
+    """Number of who answers it, in quotes; where it is absent, the extension with the line's number as `public`."""
 
 
 class Adapter(Frozen):

@@ -9,6 +9,7 @@ import phonenumbers
 
 from ritilib.errors import Problem
 from ritilib.fleet.emergency import list_emergencies
+from ritilib.fleet.hours import judge_hours
 from ritilib.fleet.leads import judge_leads
 from ritilib.fleet.model import BoxFile, CompanyFile, FleetFile
 from ritilib.fleet.placement import judge_places
@@ -51,10 +52,12 @@ def judge(draft: Draft) -> list[Problem]:
     for company in sorted(draft.companies.keys() | {key.split("/")[0] for key in draft.boxes}):
         uses = list(_short_numbers(draft, company))
         problems += _find_doubles(uses, f"in company {company}", "number-twice")
-        said, boxes = draft.companies.get(company), list(_boxes_of(draft, company))
-        problems += judge_leads(company, said, boxes, company not in draft.incomplete)
+        leading, boxes = draft.companies.get(company), list(_boxes_of(draft, company))
+        problems += judge_leads(company, leading, boxes, company not in draft.incomplete)
         problems += _judge_emergencies(uses, draft.fleet)
-    problems += _find_doubles(list(_public_numbers(draft)), "in the fleet", "public-twice")
+    problems += _find_doubles(
+        [*_public_numbers(draft), *_line_numbers(draft)], "in the fleet", "public-twice"
+    )
     problems += _find_doubles(list(_serials(draft)), "in the fleet", "serial-twice")
     problems += _find_doubles(list(_macs(draft)), "in the fleet", "adapter-twice")
     problems += _find_doubles(list(_places(draft)), "in the fleet", "place-twice")
@@ -64,6 +67,8 @@ def judge(draft: Draft) -> list[Problem]:
     problems += _judge_public_numbers(draft)
     problems += _judge_lines(draft)
     problems += _judge_codecs(draft)
+    for source, said in draft.companies.values():
+        problems += judge_hours(source, said, said.timezone or draft.fleet.timezone)
     problems += judge_places(draft.source, draft.fleet, draft.companies, draft.boxes)
     problems += _judge_adapters(draft)
     return problems
@@ -94,6 +99,15 @@ def _public_numbers(draft: Draft) -> Iterator[Use]:
         for index, extension in enumerate(box.extensions):
             if extension.public:
                 yield Use(extension.public, source, ("extensions", index, "public"), "public number")
+
+
+def _line_numbers(draft: Draft) -> Iterator[Use]:
+    """Those that are not, as they may be, the public number of an extension of the same office."""
+    for key in sorted(draft.boxes):
+        source, box = draft.boxes[key]
+        owned = {extension.public for extension in box.extensions}
+        if box.line and box.line.number not in owned:
+            yield Use(box.line.number, source, ("line", "number"), "line")
 
 
 def _serials(draft: Draft) -> Iterator[Use]:
@@ -153,7 +167,7 @@ def _judge_lighthouses(draft: Draft) -> Iterator[Problem]:
 
 
 def _judge_public_numbers(draft: Draft) -> Iterator[Problem]:
-    for use in _public_numbers(draft):
+    for use in (*_public_numbers(draft), *_line_numbers(draft)):
         if not _is_possible(use.value):
             what = f"{use.value} is no possible telephone number"
             yield use.source.problem(use.steps, what, "write it as +, country, number", "impossible-number")
@@ -164,9 +178,9 @@ def _judge_lines(draft: Draft) -> Iterator[Problem]:
     for key in sorted(draft.boxes):
         source, box = draft.boxes[key]
         owners = {extension.public for extension in box.extensions}
-        if box.line and box.line.number not in owners:
+        if box.line and not box.line.rings and box.line.number not in owners:
             what = f"the line's number {box.line.number} is the `public` of no extension of this box"
-            mend = "say `public: …` at the extension that rings when somebody calls this line"
+            mend = "say `public: …` at the extension that rings when somebody calls this line, or `rings: …` here"
             yield source.problem(("line", "number"), what, mend, "line-of-nobody")
 
 

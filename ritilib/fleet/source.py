@@ -126,7 +126,7 @@ def _known(model: type[BaseModel], steps: Sequence[Step]) -> str:
         if step not in current.model_fields:
             continue  # an item's index, or a name that the file gives itself
         current = _inner_model(current.model_fields[step].annotation)
-    return ", ".join(sorted(current.model_fields))
+    return ", ".join(sorted(field.alias or name for name, field in current.model_fields.items()))
 
 
 def _inner_model(annotation: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ritilib.fleet.model import SLUG_PATTERN
+from ritilib.fleet.model import DAY, SLUG_PATTERN
 
 # Form asked for → one that has it. A pattern is exact; an example is what people read.
 EXAMPLES: Mapping[str, str] = {
@@ -15,6 +15,10 @@ EXAMPLES: Mapping[str, str] = {
     r"^[0-9a-f]{8,16}$": "10000000a1b2c3d4",
     r"^[a-z0-9][a-z0-9./:_@-]*$": "riti/pbx:1.2",
     r"^[A-Z]{2}$": "UY",
+    f"^{DAY}(-{DAY})?$": "mon-fri",
+    r"^([01][0-9]|2[0-3]):[0-5][0-9]$": '"09:00"',
+    r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$": '"18:00"',
+    r"^([0-9]{4}-)?(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$": '"12-25"',
     r"^[0-9a-fA-F]{2}([:-]?[0-9a-fA-F]{2}){5}$": '"c0:74:ad:00:11:22"',
     r"^[^\x00-\x1f\x7f]+$": "Recepción (one line)",
 }
@@ -49,6 +53,8 @@ def word_error(detail: Mapping[str, Any]) -> tuple[str, str, str]:
             "write its keys, one a line, such as `name: …`",
             rule,
         )
+    if kind == "value_error":  # a rule of the model's own, which words its message to follow the value
+        return f"{shown} {detail['msg'].removeprefix('Value error, ')}", "change it so", rule
     mend = "change it so"
     if kind == "string_type":
         mend = "write one word or line of text" if isinstance(said, dict | list) else _QUOTE

@@ -92,6 +92,7 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
             peers=[offices[peer.slug] for peer in peers],
             directory=directory,
             channels=_name_channels(directory, box, "PJSIP/phone-{}", "IAX2/box-{}/{}"),
+            colleagues=_list_colleagues(directory),
             country=directory.country,
             shortest=SHORTEST,
             no_route=NO_ROUTE,
@@ -189,6 +190,12 @@ def _name_channels(directory: Directory, box: Box, here: str, there: str) -> dic
         ]
         for number, ring in directory.rings.items()
     }
+
+
+def _list_colleagues(directory: Directory) -> list[str]:
+    """What a line may show as the number of a colleague's line: its digits at home, and with the country's code."""
+    lines = [office.line for office in directory.offices.values() if office.line]
+    return sorted({form for line in lines for form in (line.digits, line.number.removeprefix("+"))})
 
 
 def _find_common(one: Box, other: Box) -> list[str]:

@@ -11,7 +11,7 @@ It says that a route exists for one call on an otherwise idle fleet, and nothing
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from ritilib.errors import RitiError
@@ -107,10 +107,19 @@ class Route:
 
 @dataclass(frozen=True)
 class Fleetwork:
-    """One company's directory and what of the world does not work."""
+    """One company's directory, what of the world does not work, and whether it is outside the company's hours."""
 
     directory: Directory
     down: frozenset[Failure]
+    closed: bool = False
+
+    def lead(self, dialled: str) -> Entry | None:
+        """Who rings at this time: an extension's entry, or a group's."""
+        entry = self.directory.find(dialled)
+        while entry and entry.kind == "hours":
+            timed = self.directory.timed[entry.extension]
+            entry = self.directory.find(timed.closed if self.closed else timed.to)
+        return entry
 
     def is_down(self, kind: FailureKind, box: str = "") -> bool:
         return Failure(kind, box) in self.down
@@ -134,15 +143,20 @@ class Fleetwork:
         return f"{kind}:{self.directory.company}/{box}"
 
 
-def find_route(directory: Directory, caller: str, dialled: str, down: frozenset[Failure]) -> Route:
-    """The way of a call from a telephone at the box `caller` (a slug) that dials digits, with `down` not working."""
-    work = Fleetwork(directory, down)
+def find_route(
+    directory: Directory, caller: str, dialled: str, down: frozenset[Failure], closed: bool = False
+) -> Route:
+    """The way of a call from a telephone at the box `caller` (a slug) that dials digits, with `down` not working.
+
+    closed: outside the hours of the company.
+    """
+    work = Fleetwork(directory, down, closed)
     office = directory.offices[caller]
     if work.is_down("box", caller):
         return Route((), Outcome("dark", caller))
     if dialled in directory.emergencies:
         return _call_emergency(work, office)
-    entry = directory.find(dialled)
+    entry = work.lead(dialled)
     if entry is None:
         return _call_outside(work, office, dialled)
     route = _climb(work, office, entry)
@@ -153,7 +167,7 @@ def find_route(directory: Directory, caller: str, dialled: str, down: frozenset[
 
 def _climb(work: Fleetwork, office: Office, entry: Entry) -> Route:
     """The rungs inside the overlay: the cloud, then box to box. Of a group, whoever can be reached rings."""
-    ring = work.directory.rings[entry.extension] if entry.is_group else None
+    ring = work.directory.rings[entry.extension] if entry.kind == "group" else None
     boxes = [box for box, _ in ring.members] if ring else [entry.box]
     attempts: list[Attempt] = []
     for attempt in (_try_cloud, _try_direct):
@@ -167,13 +181,14 @@ def _climb(work: Fleetwork, office: Office, entry: Entry) -> Route:
 
 def _take_line(work: Fleetwork, office: Office, entry: Entry, before: tuple[Attempt, ...]) -> Route:
     """The office's own line to the callee's office; over the public network only one member of a group is called."""
-    if entry.is_group:
+    if entry.kind == "group":
         callee = work.directory.rings[entry.extension].choose_by_line(work.directory, office.slug)
     else:
         callee = work.directory.offices[entry.box]
     attempt = _try_line(work, office, callee)
     tone = Outcome("tone", cause=CAUSE_CONGESTION)
-    owner = work.directory.find(callee.line.owner) if callee.line and attempt.reached else None
+    # a colleague who comes in by a line meets no closed door
+    owner = replace(work, closed=False).lead(callee.line.owner) if callee.line and attempt.reached else None
     if owner is None:
         return Route((*before, attempt), tone)
     # what comes in by a line is the cloud's to decide, as long as there is one

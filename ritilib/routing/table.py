@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from ritilib.fleet.model import Company
 from ritilib.routing.country import Country
 
+Kind = Literal["extension", "group", "hours"]
+
 
 @dataclass(frozen=True, order=True)
 class Entry:
-    """`dialled` (digits only) rings `extension` at `box` (the box's slug); where box is "", the group `extension`."""
+    """What becomes of `dialled` (digits only).
+
+    extension: that one rings at `box` (the box's slug). group, hours: box is "", and `extension` is the number of the
+    group, or of the route that looks at the clock.
+    """
 
     dialled: str
     box: str
     extension: str
-
-    @property
-    def is_group(self) -> bool:
-        return not self.box
+    kind: Kind = "extension"
 
 
 def build_table(company: Company, country: Country) -> tuple[Entry, ...]:
@@ -29,30 +32,32 @@ def build_table(company: Company, country: Country) -> tuple[Entry, ...]:
     short numbers, and the public number can still be dialled with its country.
     """
     homes = {extension.number: box.slug for box in company.boxes for extension in box.said.extensions}
-    onward = {
-        extension.number: extension.forward.always
-        for box in company.boxes
-        for extension in box.said.extensions
-        if extension.forward.always
-    } | {route.number: route.to for route in company.said.routes}
+    extensions = [extension for box in company.boxes for extension in box.said.extensions]
+    onward = {one.number: one.forward.always for one in extensions if one.forward.always}
+    onward |= {route.number: route.to for route in company.said.routes if not route.hours}
+    timed = {route.number for route in company.said.routes if route.hours}
+
+    def lead(dialled: str, number: str) -> Entry:
+        """Where it ends when routes and forwards are followed; the rules have seen to it that it does end."""
+        while number in onward:
+            number = onward[number]
+        if number in homes:
+            return Entry(dialled, homes[number], number)
+        return Entry(dialled, "", number, "hours" if number in timed else "group")
+
     numbers = [
         *homes,
-        *(group.number for group in company.said.groups),
-        *(r.number for r in company.said.routes),
+        *(one.number for one in company.said.groups),
+        *(one.number for one in company.said.routes),
     ]
-    entries = {number: _lead(number, number, onward, homes) for number in numbers}
-    for box in company.boxes:
-        for extension in box.said.extensions:
-            for dialled in public_forms(extension.public, country):
-                entries.setdefault(dialled, _lead(dialled, extension.number, onward, homes))
+    entries = {number: lead(number, number) for number in numbers}
+    public = [(extension.public, extension.number) for extension in extensions]
+    lines = (box.said.line for box in company.boxes if box.said.line)
+    public += [(line.number, line.rings) for line in lines if line.rings]
+    for number, rings in public:
+        for dialled in public_forms(number, country):
+            entries.setdefault(dialled, lead(dialled, rings))
     return tuple(sorted(entries.values()))
-
-
-def _lead(dialled: str, number: str, onward: Mapping[str, str], homes: Mapping[str, str]) -> Entry:
-    """Where a number ends when routes and forwards are followed; the rules have seen to it that it does end."""
-    while number in onward:
-        number = onward[number]
-    return Entry(dialled, homes.get(number, ""), number)
 
 
 def public_forms(public: str | None, country: Country) -> tuple[str, ...]:

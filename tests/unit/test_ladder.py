@@ -203,3 +203,33 @@ def test_what_comes_in_by_a_line_follows_its_owners_forward() -> None:
     far = f'name: Rivera\nextensions: [{{number: "301", name: A, public: "{public}"}}]\nline: {{number: "{public}"}}\n'
     three = make_directory(BOTH, {"salto": moved, "rivera": far})
     assert ask(three, "201", "link:rivera", caller="rivera")[0] == "cloud+direct+line"
+
+
+HOURS = """\
+name: Acme
+timezone: America/Montevideo
+hours: {office: [{days: mon-fri, from: "09:00", to: "18:00"}]}
+routes: [{number: "100", to: "101", hours: office, closed: "201"}, {number: "90", to: "100"}]
+"""
+
+
+def test_outside_its_hours_a_route_leads_elsewhere() -> None:
+    directory = make_directory(extra={"acme": HOURS})
+    for dialled in ("100", "90"):
+        for closed, number in ((False, "101"), (True, "201")):
+            outcome = find_route(directory, "salto", dialled, frozenset(), closed).outcome
+            assert (outcome.kind, outcome.extension) == ("rings", number)
+    assert directory.schedules["office"].stretches == (("09:00-17:59", "mon-fri"),)
+
+
+def test_a_colleague_who_comes_in_by_a_line_meets_no_closed_door() -> None:
+    rings = (
+        'name: Salto\nextensions: [{number: "201", name: A}]\nline: {number: "+59847331299", rings: "100"}\n'
+    )
+    directory = make_directory({"montevideo": BOTH["montevideo"]}, {"acme": HOURS, "salto": rings})
+    down = frozenset({Failure("link", "montevideo")})
+    route = find_route(directory, "montevideo", "201", down, closed=True)
+    # the line rings 100, in its hours 101: at Montevideo, which is cut off
+    assert (route.attempts[-1].rung, route.outcome.kind) == ("line", "tone")
+    back = find_route(directory, "salto", "47331299", frozenset(), closed=True)
+    assert back.outcome == Outcome("rings", "salto", "201")
