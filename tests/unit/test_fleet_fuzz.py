@@ -44,7 +44,7 @@ WORDS = (
     "9" * 5000,
 )
 quick = settings(
-    max_examples=400,
+    max_examples=300,
     deadline=None,
     database=None,
     derandomize=True,
@@ -96,7 +96,7 @@ def mutate(text: str, chance: random.Random) -> str:
     return text
 
 
-@settings(quick, max_examples=300)
+@settings(quick, max_examples=250)
 @given(path=st.sampled_from(PATHS), seed=st.integers(0, 2**32))
 def test_damaged_bytes(path: str, seed: int) -> None:
     chance = random.Random(seed)
@@ -121,7 +121,7 @@ trees = st.recursive(
 )
 
 
-@settings(quick, max_examples=300)
+@settings(quick, max_examples=250)
 @given(
     path=st.sampled_from(PATHS),
     key=st.sampled_from(("name", "extensions", "groups", "line", "overlay")),
