@@ -1,0 +1,255 @@
+"""Whole companies on one machine, as they were rendered: every box, every PBX, telephones, and the public network.
+
+Each Asterisk is a container with its own overlay address on one bridge whose subnet is the overlay's, so that the
+rendered files work unchanged; Nomad, Consul, Vault and Nebula are not there. Telephones (baresip) and lines reach the
+boxes over a second bridge, so that a link can be cut and the office goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from ritilib.clients.docker import Docker
+from ritilib.devstack.folders import find_cache
+from ritilib.devstack.images.debian import unpack_asterisk
+from ritilib.devstack.telephony.callee import Callee
+from ritilib.devstack.telephony.company_files import FleetPlan, PhonePlan, plan_fleet
+from ritilib.devstack.telephony.node import Node
+from ritilib.devstack.telephony.office import Images, remove_offices, wait_until
+from ritilib.devstack.telephony.phone import start_phone
+from ritilib.devstack.telephony.public import (
+    EMERGENCY_HZ,
+    Adapter,
+    Line,
+    find_modules,
+    name_line,
+    plan_public,
+)
+from ritilib.devstack.telephony.public import NAME as PUBLIC
+from ritilib.devstack.telephony.trace import Map
+from ritilib.errors import DevstackError, RitiError
+
+PBX_IMAGE = "riti/pbx:dev"
+SETTLED_S = 40.0
+REGISTERED_S = 20.0
+# multiples of 50 Hz, for the windows of audio.py; above Uruguay's signal tones of 425 Hz
+FIRST_TONE_HZ, LAST_TONE_HZ, TONE_STEP_HZ = 500, 3300, 50
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What the fleet's files do not say: the offices' own lines, the emergency numbers, how the adapter is known."""
+
+    lines: tuple[Line, ...] = ()
+    emergencies: tuple[str, ...] = ("911",)
+    country: str = "UY"
+    adapter: Adapter = field(default_factory=Adapter)
+
+
+@dataclass
+class RunningFleet:
+    """What runs. broken holds the pairs of nodes between which no packet passes.
+
+    nodes: name ("box:acme/salto", "pbx:acme/salto", "public") → node; phones: (box, extension) → telephone.
+    """
+
+    plan: FleetPlan
+    outside: Outside
+    label: str
+    folder: Path
+    docker: Docker
+    report: Report
+    nodes: dict[str, Node] = field(default_factory=dict)
+    phones: dict[tuple[str, str], Callee] = field(default_factory=dict)
+    broken: set[frozenset[str]] = field(default_factory=set)
+
+    @property
+    def map(self) -> Map:
+        """What `trace_call` must know."""
+        addresses = {node.name: node.plan.address for node in self.nodes.values()}
+        return Map(
+            nodes={address: name for name, address in addresses.items() if address},
+            addresses=addresses,
+            lines={line.box: name_line(self.outside.lines, line.box) for line in self.outside.lines},
+            line_endpoint=self.outside.adapter.user,
+        )
+
+    def list_nodes(self, kind: str) -> list[Node]:
+        """Those of a kind ("box", "pbx"), by name."""
+        return [node for name, node in sorted(self.nodes.items()) if name.partition(":")[0] == kind]
+
+    def wait_settled(self, timeout_s: float = SETTLED_S) -> None:
+        """Return when every living Asterisk sees exactly those of its peers that can be reached.
+
+        Peers that are not watched (qualify=no) count as seen. DevstackError names what differs.
+        """
+        try:
+            wait_until(lambda: not self.find_unsettled(), timeout_s, "every peer is seen as it is")
+        except DevstackError as error:
+            differing = ", ".join(self.find_unsettled()) or "nothing, just now"
+            raise DevstackError.because(f"{error.problems[0].what}: {differing}", "see the logs") from error
+
+    def find_unsettled(self) -> list[str]:
+        """ "box:acme/salto sees pbx:acme/salto as UNREACHABLE" for each peer whose state is not what it is to be."""
+        names = self.map.nodes
+        found = []
+        for node in self.nodes.values():
+            if not node.pid:
+                continue
+            seen = node.read_peers()
+            for address in node.plan.peers:
+                far = names.get(address, "")
+                reachable = (
+                    far in self.nodes
+                    and self.nodes[far].pid != 0
+                    and frozenset((node.name, far)) not in self.broken
+                )
+                state = seen.get(address, "absent")
+                if state != "Unmonitored" and (state == "OK") != reachable:
+                    found.append(f"{node.name} sees {far or address} as {state}")
+        return found
+
+    def wait_lines(self, boxes: Sequence[str]) -> None:
+        """Return when the lines of these boxes are registered there, as far as they have one."""
+        named = [name for box, name in self.map.lines.items() if box in boxes]
+        public = self.nodes.get(PUBLIC)
+        if public is None or not named:
+            return
+        for name in named:
+            public.ask(f"pjsip send register {name}")
+
+        def registered() -> bool:
+            rows = public.ask("pjsip show registrations").splitlines()
+            return all(any(f" {name}/" in row and " Registered " in row for row in rows) for name in named)
+
+        wait_until(registered, REGISTERED_S, f"the lines of {', '.join(boxes)} are registered")
+
+    def wait_phones(self, boxes: Sequence[str]) -> None:
+        """Have the telephones of these boxes register, and return when they are."""
+        for (box, _), callee in self.phones.items():
+            if box in boxes:
+                callee.phone.register_again()
+        for (box, _), callee in self.phones.items():
+            if box in boxes:
+                callee.phone.wait_registered(REGISTERED_S)
+
+    def stop(self) -> None:
+        """End and remove all of it; what its Asterisks said stays in folder."""
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(Callee.stop, self.phones.values()))
+            list(pool.map(self._stop_node, self.nodes.values()))
+        self.phones.clear()
+        self.nodes.clear()
+        remove_offices(self.docker, self.label)
+
+    def _stop_node(self, node: Node) -> None:
+        with contextlib.suppress(RitiError):
+            node.write_log(self.folder / "logs")
+        self.docker.remove(node.container)
+
+
+@contextmanager
+def hold_fleet(
+    docker: Docker,
+    tree: Mapping[str, str],
+    outside: Outside,
+    folder: Path,
+    label: str,
+    report: Report,
+    images: Images | None = None,
+) -> Iterator[RunningFleet]:
+    """Run every company of the tree (path → text, from `render_tree`), and end it with the context.
+
+    folder (made) keeps logs and recordings; label marks containers and networks as riti.dev=<label>, and must be
+    nobody else's: what an earlier run with this label left is removed first. Returns when every peer sees its own,
+    and telephones and lines are registered. Raises GitopsError, ServerError or DevstackError.
+    """
+    fleet = RunningFleet(plan_fleet(tree), outside, label, folder, docker, report)
+    remove_offices(docker, label)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        _start(fleet, images or Images())
+        yield fleet
+    finally:
+        fleet.stop()
+
+
+def _start(fleet: RunningFleet, images: Images) -> None:
+    docker, labels = fleet.docker, {"riti.dev": fleet.label}
+    overlay, office = f"{fleet.label}-overlay", f"{fleet.label}-office"
+    subnet = fleet.plan.subnet
+    taken = {node.address for node in fleet.plan.nodes}
+    # the host needs an address there too, and claims begin at the first
+    gateway = str(subnet[-2])
+    if gateway in taken:
+        raise DevstackError.because(f"{gateway} is a box's: the overlay {subnet} is full", "take a wider one")
+    docker.create_network(overlay, str(subnet), labels, gateway)
+    docker.create_network(office, None, labels)
+    fleet.report(f"starting {len(fleet.plan.nodes)} Asterisks")
+    nodes = [Node(plan, docker, fleet.label) for plan in fleet.plan.nodes]
+    fleet.nodes |= {node.name: node for node in nodes}
+    with ThreadPoolExecutor(8) as pool:
+        started = [
+            pool.submit(
+                node.start,
+                images.box if node.plan.kind == "box" else PBX_IMAGE,
+                overlay,
+                office if node.plan.kind == "box" else "",
+                labels,
+            )
+            for node in nodes
+        ]
+        for one in started:
+            one.result()
+        gateway = docker.find_gateway(office)
+        fleet.report(f"starting {len(fleet.plan.phones)} telephones")
+        phones = list(
+            pool.map(partial(_start_phone, fleet, gateway), *zip(*enumerate(fleet.plan.phones), strict=True))
+        )
+    fleet.phones |= {(one.box, one.extension): one for one in phones}
+    if fleet.outside.lines:
+        _start_public(fleet, images, office, labels)
+    for callee in phones:
+        callee.phone.wait_registered(REGISTERED_S)
+    fleet.wait_lines(fleet.plan.boxes)
+    fleet.wait_settled()
+
+
+def _start_phone(fleet: RunningFleet, gateway: str, place: int, plan: PhonePlan) -> Callee:
+    tone_hz = choose_tone_hz(place)
+    name = f"{plan.box}-{plan.extension}".replace("/", "-")
+    folder = fleet.folder / "phones" / name
+    folder.parent.mkdir(mode=0o700, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    server = fleet.nodes[f"box:{plan.box}"].office_address
+    phone = start_phone(folder, name, server, gateway, plan.user, plan.password, tone_hz)
+    return Callee(plan.box, plan.extension, plan.user, tone_hz, phone)
+
+
+def _start_public(fleet: RunningFleet, images: Images, office: str, labels: Mapping[str, str]) -> None:
+    offices = {node.plan.unit: node.office_address for node in fleet.list_nodes("box")}
+    outside = fleet.outside
+    plan = plan_public(outside.lines, offices, outside.country, outside.emergencies, outside.adapter)
+    modules = find_modules(unpack_asterisk(find_cache() / "images", fleet.report))
+    fleet.nodes[PUBLIC] = public = Node(plan, fleet.docker, fleet.label, volumes=modules)
+    fleet.report("starting the public network")
+    public.start(images.box, office, "", labels)
+
+
+def choose_tone_hz(place: int) -> int:
+    """The tone of the telephone that stands at this place in the list; DevstackError where there are too many."""
+    tones = [hz for hz in range(FIRST_TONE_HZ, LAST_TONE_HZ, TONE_STEP_HZ) if hz != EMERGENCY_HZ]
+    if place >= len(tones):
+        raise DevstackError.because(
+            f"there are tones for {len(tones)} telephones only", "take a smaller fleet"
+        )
+    return tones[place]

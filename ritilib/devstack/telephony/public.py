@@ -1,0 +1,185 @@
+"""The public telephone network: one Asterisk that is every office's own line, and the adapter's side of it.
+
+It registers at each box as the adapter's FXO would, takes what the box sends out by its line, and brings it to the
+office that has the dialled number as a call from that office's FXO. As with a real line: it answers as soon as the
+line is taken (an FXO cannot tell when the far end answers), what happens further is only heard (ringing, busy, a
+number that does not exist), a line has one call at a time, and a box that does not answer lets the caller hear ringing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ritilib.devstack.telephony.company_files import NodePlan, invent_secret
+from ritilib.errors import DevstackError
+from ritilib.render.asterisk_conf import CONFIG_FOLDER, write_box_files
+from ritilib.render.modules import BOX_MODULES
+from ritilib.routing.table import public_forms
+
+NAME = "public"
+EMERGENCY_HZ = 950  # no telephone of the lab and no signal tone has it
+DEAD_LINE_CAUSE = 34  # SIP 503: what an adapter says whose line has no current
+# It registers, and the box image has no use for that.
+MORE_MODULES = ("res_pjsip_outbound_authenticator_digest", "res_pjsip_outbound_registration")
+MODULES_FOLDER = "/usr/lib/asterisk/modules"
+
+
+@dataclass(frozen=True)
+class Line:
+    """The own line of a box ("acme/salto") and its public number (E.164)."""
+
+    box: str
+    number: str
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """How the box knows the adapter's FXO: user of its account, and the extension that an incoming call asks for."""
+
+    user: str = "line"
+    extension: str = "line"
+
+    def password(self, box: str) -> str:
+        return invent_secret("line", box)
+
+
+def name_line(lines: Sequence[Line], box: str) -> str:
+    """The line's name inside the public network: "line0"."""
+    return f"line{[line.box for line in lines].index(box)}"
+
+
+def plan_public(
+    lines: Sequence[Line],
+    offices: Mapping[str, str],
+    country: str,
+    emergencies: Sequence[str],
+    adapter: Adapter,
+) -> NodePlan:
+    """Its files; offices: box → the address at which its telephones register; country ("UY") gives national numbers."""
+    modules = "".join(f"load = {module}.so\n" for module in MORE_MODULES)
+    assert all(module not in BOX_MODULES for module in MORE_MODULES)
+    files = write_box_files()
+    files["modules.conf"] += modules
+    files["iax.conf"] = "[general]\nbindaddr=127.0.0.1\n"
+    files["pjsip.conf"] = _TRANSPORT + "".join(
+        _LINE.format(
+            line=name_line(lines, line.box),
+            office=offices[line.box],
+            user=adapter.user,
+            password=adapter.password(line.box),
+        )
+        for line in lines
+    )
+    files["extensions.conf"] = _write_dial_plan(lines, country, emergencies, adapter)
+    return NodePlan(NAME, "", {CONFIG_FOLDER: files}, frozenset())
+
+
+def find_modules(tree: Path) -> dict[str, str]:
+    """Path here → place in the container of the modules that the box image lacks; tree is Debian's Asterisk."""
+    folder = next(tree.glob("usr/lib/*/asterisk/modules"), tree / "absent")
+    found = {str(folder / f"{name}.so"): f"{MODULES_FOLDER}/{name}.so" for name in MORE_MODULES}
+    if absent := [path for path in found if not Path(path).is_file()]:
+        raise DevstackError.because(f"Debian's Asterisk lacks {', '.join(absent)}", "remove the cache")
+    return found
+
+
+def _write_dial_plan(
+    lines: Sequence[Line], country: str, emergencies: Sequence[str], adapter: Adapter
+) -> str:
+    numbers = "".join(
+        f"exten => {form},1,Set(CALLEE={name_line(lines, line.box)})\n same => n,Goto(ring,s,1)\n"
+        for line in lines
+        for form in public_forms(line.number, country)
+    )
+    numbers += "".join(f"exten => {number},1,Goto(emergency,s,1)\n" for number in emergencies)
+    own = "".join(f"{name_line(lines, line.box)}_number={line.number}\n" for line in lines)
+    return _DIAL_PLAN.format(
+        own=own,
+        numbers=numbers,
+        cause=DEAD_LINE_CAUSE,
+        emergency_hz=EMERGENCY_HZ,
+        extension=adapter.extension,
+    )
+
+
+_TRANSPORT = "[transport-udp]\ntype=transport\nprotocol=udp\nbind=0.0.0.0:5060\n"
+# `line` marks the contact, so that a request to it is known to belong to this endpoint, whoever sends it.
+_LINE = """
+[{line}]
+type=endpoint
+context=taken
+transport=transport-udp
+disallow=all
+allow=alaw
+direct_media=no
+rtp_symmetric=yes
+from_user={user}
+send_pai=yes
+aors={line}
+outbound_auth={line}
+
+[{line}]
+type=aor
+contact=sip:{office}:5060
+
+[{line}]
+type=auth
+auth_type=userpass
+username={user}
+password={password}
+
+[{line}]
+type=registration
+transport=transport-udp
+outbound_auth={line}
+server_uri=sip:{office}:5060
+client_uri=sip:{user}@{office}
+contact_user={user}
+expiration=300
+retry_interval=2
+forbidden_retry_interval=2
+max_retries=100000
+line=yes
+endpoint={line}
+"""
+# A global <line>_dead=1 cuts a line. Each line is a group category of its own; who holds it is its only member.
+_DIAL_PLAN = """\
+[globals]
+{own}
+[taken]
+exten => _[0-9*#+]!,1,Set(LINE=${{CHANNEL(endpoint)}})
+ same => n,ExecIf($["${{${{LINE}}_dead}}" = "1"]?Hangup({cause}))
+ same => n,Set(GROUP(${{LINE}})=held)
+ same => n,ExecIf($[${{GROUP_COUNT(held@${{LINE}})}} > 1]?Hangup(17))
+ same => n,Answer()
+ same => n,Goto(number,${{EXTEN}},1)
+
+[number]
+{numbers}exten => _[0-9*#+]!,1,Goto(nobody,s,1)
+
+[ring]
+exten => s,1,GotoIf($["${{${{CALLEE}}_dead}}" = "1"]?unanswered,s,1)
+ same => n,GotoIf($[${{GROUP_COUNT(held@${{CALLEE}})}} > 0]?busy,s,1)
+ same => n,Set(GROUP(${{CALLEE}})=held)
+ same => n,Set(CALLERID(num)=${{${{LINE}}_number}})
+ same => n,Dial(PJSIP/{extension}@${{CALLEE}},120,r)
+ same => n,Goto(unanswered,s,1)
+
+[unanswered]
+exten => s,1,Playtones(ring)
+ same => n,Wait(600)
+
+[busy]
+exten => s,1,Playtones(busy)
+ same => n,Wait(600)
+
+[nobody]
+exten => s,1,Playtones(congestion)
+ same => n,Wait(600)
+
+[emergency]
+exten => s,1,Playtones({emergency_hz})
+ same => n,Wait(600)
+"""
