@@ -86,10 +86,10 @@ class Docker:
                 str(one.name) for one in self._client.containers.list(all=True, filters={"label": label})
             )
 
-    def connect(self, network: str, container: str) -> None:
-        """Put a container on one network more."""
+    def connect(self, network: str, container: str, address: str) -> None:
+        """Put a container on one network more, which must have been made with its subnet."""
         with _explained(f"connect {container} to network {network}"):
-            self._client.networks.get(network).connect(container)
+            self._client.networks.get(network).connect(container, ipv4_address=address)
 
     def kill(self, container: str) -> None:
         """SIGKILL; the container stays, and can be started again."""
@@ -129,10 +129,10 @@ class Docker:
         with _explained("list networks"):
             return tuple(str(one.name) for one in self._client.networks.list(filters={"label": label}))
 
-    def find_gateway(self, network: str) -> str:
-        """The host's own address in a bridge network."""
+    def find_subnet(self, network: str) -> str:
+        """The subnet of a bridge network, as it was given or as Docker chose it."""
         with _explained(f"look at network {network}"):
-            return str(self._client.networks.get(network).attrs["IPAM"]["Config"][0]["Gateway"])
+            return str(self._client.networks.get(network).attrs["IPAM"]["Config"][0]["Subnet"])
 
     def remove_network(self, name: str) -> None:
         """Remove a network; nothing happens where there is none."""

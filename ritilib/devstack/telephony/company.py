@@ -14,13 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from ipaddress import ip_network
 from pathlib import Path
 
 from ritilib.clients.docker import Docker
 from ritilib.devstack.folders import find_cache
 from ritilib.devstack.images.debian import unpack_asterisk
 from ritilib.devstack.telephony.callee import Callee
-from ritilib.devstack.telephony.company_files import FleetPlan, PhonePlan, plan_fleet
+from ritilib.devstack.telephony.company_files import FleetPlan, plan_fleet
 from ritilib.devstack.telephony.node import Node
 from ritilib.devstack.telephony.office import Images, remove_offices, wait_until
 from ritilib.devstack.telephony.phone import start_phone
@@ -186,46 +187,54 @@ def hold_fleet(
 def _start(fleet: RunningFleet, images: Images) -> None:
     docker, labels = fleet.docker, {"riti.dev": fleet.label}
     overlay, office = f"{fleet.label}-overlay", f"{fleet.label}-office"
-    subnet = fleet.plan.subnet
-    taken = {node.address for node in fleet.plan.nodes}
-    # the host needs an address there too, and claims begin at the first
-    gateway = str(subnet[-2])
-    if gateway in taken:
-        raise DevstackError.because(f"{gateway} is a box's: the overlay {subnet} is full", "take a wider one")
-    docker.create_network(overlay, str(subnet), labels, gateway)
-    docker.create_network(office, None, labels)
-    fleet.report(f"starting {len(fleet.plan.nodes)} Asterisks")
-    nodes = [Node(plan, docker, fleet.label) for plan in fleet.plan.nodes]
-    fleet.nodes |= {node.name: node for node in nodes}
-    with ThreadPoolExecutor(8) as pool:
-        started = [
-            pool.submit(
-                node.start,
-                images.box if node.plan.kind == "box" else PBX_IMAGE,
-                overlay,
-                office if node.plan.kind == "box" else "",
-                labels,
-            )
-            for node in nodes
-        ]
-        for one in started:
-            one.result()
-        gateway = docker.find_gateway(office)
-        fleet.report(f"starting {len(fleet.plan.phones)} telephones")
-        phones = list(
-            pool.map(partial(_start_phone, fleet, gateway), *zip(*enumerate(fleet.plan.phones), strict=True))
-        )
-    fleet.phones |= {(one.box, one.extension): one for one in phones}
+    hosts = _make_networks(fleet, overlay, office, labels)
+    gateway = next(hosts)
+    for plan in fleet.plan.nodes:
+        node = fleet.nodes[plan.name] = Node(plan, docker, fleet.label)
+        node.office_address = next(hosts) if plan.kind == "box" else ""
     if fleet.outside.lines:
-        _start_public(fleet, images, office, labels)
-    for callee in phones:
+        fleet.nodes[PUBLIC] = _plan_public(fleet, next(hosts))
+    fleet.report(f"starting {len(fleet.nodes)} Asterisks")
+    with ThreadPoolExecutor(8) as pool:
+        # those first without which the others wait two seconds for their next look
+        first = sorted(fleet.nodes.values(), key=lambda node: node.plan.kind != "pbx")
+        chosen = [PBX_IMAGE if node.plan.kind == "pbx" else images.box for node in first]
+        starts = [
+            pool.submit(node.start, image, overlay, office, labels)
+            for node, image in zip(first, chosen, strict=True)
+        ]
+        for start in starts:
+            start.result()
+        fleet.report(f"starting {len(fleet.plan.phones)} telephones")
+        phones = pool.map(partial(_start_phone, fleet, gateway), range(len(fleet.plan.phones)))
+        fleet.phones |= {(one.box, one.extension): one for one in phones}
+    for callee in fleet.phones.values():
         callee.phone.wait_registered(REGISTERED_S)
     fleet.wait_lines(fleet.plan.boxes)
     fleet.wait_settled()
 
 
-def _start_phone(fleet: RunningFleet, gateway: str, place: int, plan: PhonePlan) -> Callee:
-    tone_hz = choose_tone_hz(place)
+def _make_networks(
+    fleet: RunningFleet, overlay: str, office: str, labels: Mapping[str, str]
+) -> Iterator[str]:
+    """Make both bridges; the addresses of the second, the host's own first."""
+    docker, subnet = fleet.docker, fleet.plan.subnet
+    # the host needs an address in the overlay too, and claims begin at the first
+    own = str(subnet[-2])
+    if own in {node.address for node in fleet.plan.nodes}:
+        raise DevstackError.because(f"{own} is a box's: the overlay {subnet} is full", "take a wider one")
+    docker.create_network(overlay, str(subnet), labels, own)
+    # Docker finds a free subnet, but keeps addresses only where the subnet was given: a box that starts again
+    # would get another one
+    docker.create_network(office, None, labels)
+    chosen = docker.find_subnet(office)
+    docker.remove_network(office)
+    docker.create_network(office, chosen, labels)
+    return map(str, ip_network(chosen).hosts())
+
+
+def _start_phone(fleet: RunningFleet, gateway: str, place: int) -> Callee:
+    plan, tone_hz = fleet.plan.phones[place], choose_tone_hz(place)
     name = f"{plan.box}-{plan.extension}".replace("/", "-")
     folder = fleet.folder / "phones" / name
     folder.parent.mkdir(mode=0o700, exist_ok=True)
@@ -235,14 +244,12 @@ def _start_phone(fleet: RunningFleet, gateway: str, place: int, plan: PhonePlan)
     return Callee(plan.box, plan.extension, plan.user, tone_hz, phone)
 
 
-def _start_public(fleet: RunningFleet, images: Images, office: str, labels: Mapping[str, str]) -> None:
+def _plan_public(fleet: RunningFleet, address: str) -> Node:
     offices = {node.plan.unit: node.office_address for node in fleet.list_nodes("box")}
     outside = fleet.outside
     plan = plan_public(outside.lines, offices, outside.country, outside.emergencies, outside.adapter)
     modules = find_modules(unpack_asterisk(find_cache() / "images", fleet.report))
-    fleet.nodes[PUBLIC] = public = Node(plan, fleet.docker, fleet.label, volumes=modules)
-    fleet.report("starting the public network")
-    public.start(images.box, office, "", labels)
+    return Node(plan, fleet.docker, fleet.label, office_address=address, volumes=modules)
 
 
 def choose_tone_hz(place: int) -> int:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ritilib.clients.docker import Docker
 from ritilib.devstack.telephony.company_files import NodePlan
@@ -26,7 +25,8 @@ _PEER = re.compile(
 class Node:
     """A running Asterisk; pid is its process on the host, 0 while it is dead.
 
-    office_address is the one on the second network, where telephones and lines are; "" where it has none.
+    office_address is the one on the network where telephones and lines are; "" where it has none. volumes: path here
+    → place in the container of what it needs besides its folders.
     """
 
     plan: NodePlan
@@ -55,17 +55,17 @@ class Node:
         """
         return dict(_PEER.findall(self.ask("iax2 show peers")))
 
-    def start(self, image: str, network: str, office: str, labels: Mapping[str, str]) -> None:
-        """Write its folders to memory and run it; network gives it its own address, office ("": none) any."""
+    def start(self, image: str, overlay: str, office: str, labels: Mapping[str, str]) -> None:
+        """Write its folders to memory, run it with its addresses in these two networks, and wait until it is up."""
         volumes = {source: {"bind": place, "mode": "ro"} for source, place in self.volumes.items()}
         for place, files in self.plan.folders.items():
             folder = find_secrets_folder(self.label, self._slug) / place.strip("/").replace("/", "-")
             write_box_folder(folder, files, {}, BOX_USER)
             volumes[str(folder)] = {"bind": place, "mode": "ro"}
-        options: dict[str, Any] = {"network": network}
-        if self.plan.address:
-            place_there = {"IPAMConfig": {"IPv4Address": self.plan.address}}
-            options["networking_config"] = {network: place_there}
+        # IAX2 needs its address when it starts; PJSIP, on all addresses, can wait for the second
+        network, address = (
+            (overlay, self.plan.address) if self.plan.address else (office, self.office_address)
+        )
         self.docker.run(
             image,
             self.container,
@@ -77,13 +77,12 @@ class Node:
             read_only=True,
             pids_limit=200,
             labels=dict(labels),
-            **options,
+            network=network,
+            networking_config={network: {"IPAMConfig": {"IPv4Address": address}}},
         )
-        if office:
-            self.docker.connect(office, self.container)
+        if self.plan.address and self.office_address:
+            self.docker.connect(office, self.container, self.office_address)
         self.wait_booted()
-        networks = self.docker.inspect(self.container)["NetworkSettings"]["Networks"]
-        self.office_address = networks[office or network]["IPAddress"]
 
     def kill(self) -> None:
         """SIGKILL, as when its machine loses power."""
@@ -118,6 +117,3 @@ class Node:
             return "fully booted" in self.ask("core waitfullybooted")
         except DevstackError:
             return False  # its console is not there yet
-
-
-Report = Callable[[str], None]

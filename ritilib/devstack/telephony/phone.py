@@ -22,7 +22,6 @@ from ritilib.errors import DevstackError, Problem
 PROGRAM = "baresip"
 BYTES_PER_SECOND = 16000  # 8 kHz, 16 bits, as _CONFIG has it
 MODULES = Path("/usr/lib/baresip/modules")
-REGISTER_S = 120
 START_S = 20.0
 COMMAND_S = 10.0
 END_S = 5.0
@@ -175,10 +174,13 @@ class Phone:
 
     def register_again(self) -> None:
         """Register now, as a telephone does that has noticed that its server had forgotten it."""
+        account = (self.folder / "accounts").read_text().strip()
         with self._changed:
             self._registered = False
             self._registration = "no answer from the server yet"
-        self._command("uareg", f"{REGISTER_S} 0")
+        # this version of the program has no command for it but to give the account up and take it again
+        self._command("uadel", account.partition("<")[2].partition(">")[0])
+        self._command("uanew", account)
 
     def answer(self, call: Call | None = None) -> Call:
         """Answer a ringing call (another one that is up is put on hold, as telephones do)."""
@@ -347,7 +349,6 @@ def start_phone(
             user=user,
             server=server,
             password=password,
-            register_s=REGISTER_S,
             mode="auto" if answers_itself else "manual",
         ),
         "contacts": "",

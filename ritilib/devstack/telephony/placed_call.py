@@ -94,8 +94,7 @@ def place_call(
             outcome = replace(outcome, setup_s=ends.call.established_at_s - start_s)
         else:
             ends.incoming.extend(_find_rung(fleet, ends))
-            names = ", ".join(callee.name for callee, _ in ends.incoming)
-            outcome = Outcome("no answer", names, ends.call.state, setup_s=time.monotonic() - start_s)
+            outcome = Outcome("no answer", _name(ends), ends.call.state, setup_s=time.monotonic() - start_s)
     finally:
         caller.phone.hang_up(ends.call)
         _wait_free(fleet, ends, outcome)
@@ -123,7 +122,8 @@ def _judge(fleet: RunningFleet, ends: _Ends, timeout_s: float) -> Outcome:
         kind = _HEARD[trace.end.context]
         if kind == "emergency" and not _hears(ends.caller, ends.call, EMERGENCY_HZ):
             return Outcome("unclear", "", "the emergency service is not heard", trace.hops)
-        return Outcome(kind, "", f"on the line: {trace.end.context}", trace.hops)
+        ends.incoming.extend(_find_rung(fleet, ends) if trace.end.context == "ring" else [])
+        return Outcome(kind, _name(ends), f"on the line: {trace.end.context}", trace.hops)
     return Outcome("played", "", f"{trace.end.application}({trace.end.data})", trace.hops)
 
 
@@ -162,11 +162,14 @@ def _hears(listener: Callee, call: Call, tone_hz: int) -> bool:
     return poll(hears, HEARD_S)
 
 
+def _name(ends: _Ends) -> str:
+    return ", ".join(callee.name for callee, _ in ends.incoming)
+
+
 def _find_rung(fleet: RunningFleet, ends: _Ends) -> list[tuple[Callee, Call]]:
-    """The telephones that ring with this caller's number: its extension, or that of its office's own line."""
-    own = {ends.caller.extension} | {
-        line.number for line in fleet.outside.lines if line.box == ends.caller.box
-    }
+    """The telephones that ring with this caller's number: its extension, or what a line shows of it."""
+    own = {ends.caller.extension, fleet.outside.adapter.user}
+    own |= {line.number for line in fleet.outside.lines if line.box == ends.caller.box}
     ringing = [(one, call) for one in fleet.phones.values() if (call := one.find_call()) is not None]
     return [(one, call) for one, call in ringing if one is not ends.caller and call.number in own]
 

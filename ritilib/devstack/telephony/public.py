@@ -138,6 +138,7 @@ server_uri=sip:{office}:5060
 client_uri=sip:{user}@{office}
 contact_user={user}
 expiration=300
+max_random_initial_delay=0
 retry_interval=2
 forbidden_retry_interval=2
 max_retries=100000
