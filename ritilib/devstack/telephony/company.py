@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -58,7 +59,7 @@ class Outside:
 
 @dataclass
 class RunningFleet:
-    """What runs. broken holds the pairs of nodes between which no packet passes.
+    """What runs. cuts counts, for each pair of nodes, the failures that let no packet pass between them.
 
     nodes: name ("box:acme/salto", "pbx:acme/salto", "public") → node; phones: (box, extension) → telephone.
     """
@@ -71,7 +72,7 @@ class RunningFleet:
     report: Report
     nodes: dict[str, Node] = field(default_factory=dict)
     phones: dict[tuple[str, str], Callee] = field(default_factory=dict)
-    broken: set[frozenset[str]] = field(default_factory=set)
+    cuts: Counter[frozenset[str]] = field(default_factory=Counter)
 
     @property
     def map(self) -> Map:
@@ -109,15 +110,15 @@ class RunningFleet:
             seen = node.read_peers()
             for address in node.plan.peers:
                 far = names.get(address, "")
-                reachable = (
-                    far in self.nodes
-                    and self.nodes[far].pid != 0
-                    and frozenset((node.name, far)) not in self.broken
-                )
+                reachable = far in self.nodes and self.nodes[far].pid != 0 and not self.is_cut(node.name, far)
                 state = seen.get(address, "absent")
                 if state != "Unmonitored" and (state == "OK") != reachable:
                     found.append(f"{node.name} sees {far or address} as {state}")
         return found
+
+    def is_cut(self, first: str, second: str) -> bool:
+        """Whether a failure keeps these two nodes from each other."""
+        return self.cuts[frozenset((first, second))] > 0
 
     def wait_lines(self, boxes: Sequence[str]) -> None:
         """Return when the lines of these boxes are registered there, as far as they have one."""

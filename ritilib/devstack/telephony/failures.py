@@ -7,8 +7,7 @@ every figure too good. Phones and lines are on another bridge and go on.
 from __future__ import annotations
 
 import subprocess
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -121,32 +120,32 @@ def _hold_dead(fleet: RunningFleet, nodes: list[Node]) -> Iterator[None]:
             yield
         finally:
             list(pool.map(Node.revive, nodes))
+            _write_drops(fleet, {node.name for node in nodes})
 
 
 @contextmanager
-def _hold_cut(fleet: RunningFleet, pairs: set[frozenset[str]]) -> Iterator[None]:
-    sources: dict[str, list[str]] = defaultdict(list)
-    for first, second in (sorted(pair) for pair in pairs):
-        sources[first].append(fleet.nodes[second].plan.address)
-        sources[second].append(fleet.nodes[first].plan.address)
-    _drop(fleet, sources, "-A")
-    fleet.broken |= pairs
+def _hold_cut(fleet: RunningFleet, pairs: Collection[frozenset[str]]) -> Iterator[None]:
+    ends = set().union(*pairs)
+    fleet.cuts.update(pairs)
     try:
+        _write_drops(fleet, ends)
         yield
     finally:
-        _drop(fleet, sources, "-D")
-        fleet.broken -= pairs
+        fleet.cuts.subtract(pairs)
+        _write_drops(fleet, ends)
 
 
-def _drop(fleet: RunningFleet, sources: dict[str, list[str]], verb: str) -> None:
-    """Begin ("-A") or end ("-D") dropping what comes in from these addresses; one program for each node."""
+def _write_drops(fleet: RunningFleet, names: Collection[str]) -> None:
+    """Make the packet filter of each of these, as far as it lives, drop what comes in over a cut, and nothing else."""
 
-    def restore(name: str) -> None:
-        rules = "".join(f"{verb} INPUT -s {address} -j DROP\n" for address in sources[name])
-        argv = ["nsenter", f"--target={fleet.nodes[name].pid}", "--net", "--"]
+    def write(node: Node) -> None:
+        sources = [
+            fleet.nodes[far].plan.address for far in sorted(fleet.nodes) if fleet.is_cut(node.name, far)
+        ]
+        rules = "".join(f"-A INPUT -s {address} -j DROP\n" for address in sources)
         done = subprocess.run(
-            [*argv, "iptables-restore", "--noflush", "--wait"],
-            input=f"*filter\n{rules}COMMIT\n",
+            ["nsenter", f"--target={node.pid}", "--net", "--", "iptables-restore", "--wait"],
+            input=f"*filter\n:INPUT ACCEPT\n{rules}COMMIT\n",
             env={"PATH": PATH, "LC_ALL": "C"},
             capture_output=True,
             text=True,
@@ -154,11 +153,11 @@ def _drop(fleet: RunningFleet, sources: dict[str, list[str]], verb: str) -> None
         )
         if done.returncode:
             raise DevstackError.because(
-                f"rules of {name}: {done.stderr.strip()}", "it needs root and a running container"
+                f"rules of {node.name}: {done.stderr.strip()}", "it needs root and a running container"
             )
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(restore, sources))
+        list(pool.map(write, [node for name in names if (node := fleet.nodes[name]).pid]))
 
 
 @contextmanager

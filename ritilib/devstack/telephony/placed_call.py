@@ -51,7 +51,7 @@ class Outcome:
     words) · emergency (the service of the public network spoke) · played (an Asterisk of ours took the call and plays;
     status names the application) · unclear (status says what does not fit together: a fault of the laboratory or of
     what it runs). by: "acme/salto:201", for no answer whoever rang. path: the nodes and lines passed, the caller's box
-    first; () for a call that was never connected. setup_s: from dialling to the answer, or to the end without one.
+    first; () for a call that was never connected. setup_s: from dialling until both ends are connected, or to the end without that.
     """
 
     kind: Kind
@@ -80,9 +80,7 @@ def place_call(
     caller = fleet.phones[box, extension]
     start_s = time.monotonic()
     ends = _Ends(caller, caller.phone.dial(dialled))
-    with suppress(
-        DevstackError
-    ):  # the call ended instead, or nothing was decided in time: its state says which
+    with suppress(DevstackError):  # it ended instead, or nothing was decided in time: its state says which
         caller.phone.wait_for("established", patience_s, ends.call)
     if not ends.call.is_live:
         kind: Kind = "busy" if ends.call.reason.startswith("486") else "refused"
@@ -91,7 +89,9 @@ def place_call(
     try:
         if ends.call.state == "established":
             outcome = _judge(fleet, ends, max(CONNECTED_S, start_s + patience_s - time.monotonic()))
-            outcome = replace(outcome, setup_s=ends.call.established_at_s - start_s)
+            # on a line, the caller is connected long before the callee
+            answers = [ends.call.established_at_s, *(call.established_at_s for _, call in ends.incoming)]
+            outcome = replace(outcome, setup_s=max(answers) - start_s)
         else:
             ends.incoming.extend(_find_rung(fleet, ends))
             outcome = Outcome("no answer", _name(ends), ends.call.state, setup_s=time.monotonic() - start_s)
