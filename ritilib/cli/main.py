@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
+from ritilib.cli.calls import prove, trace
 from ritilib.cli.dev import dev
 from ritilib.cli.fleet import init, propose, pull, render, validate
 from ritilib.cli.printing import print_error
@@ -36,7 +37,7 @@ def riti() -> None:
     """
 
 
-for command in (init, validate, render, propose, pull, bootstrap, plan, sync, dev):
+for command in (init, validate, render, propose, pull, trace, prove, bootstrap, plan, sync, dev):
     riti.add_command(command)
 
 

@@ -21,6 +21,7 @@ from ritilib.fleet.model import (
     FleetFile,
 )
 from ritilib.fleet.rules import RESERVED_COMPANIES, Draft, judge
+from ritilib.fleet.settings import inherit_settings
 from ritilib.fleet.source import Model, Source, build_model, parse_source
 
 FLEET_PATH = "fleet/fleet.yaml"
@@ -152,6 +153,7 @@ def _assemble(draft: Draft, claims: Claims) -> Fleet:
                 company=slug,
                 slug=key.split("/")[1],
                 said=draft.boxes[key][1],
+                settings=inherit_settings(draft.fleet, draft.companies[slug][1], draft.boxes[key][1]),
                 box_address=claims.find(f"{key} box"),
                 pbx_addresses=(claims.find(f"{key} pbx-0"), claims.find(f"{key} pbx-1")),
             )

@@ -18,6 +18,9 @@ PublicNumber = Annotated[
 ]  # E.164: 15 digits at the most
 PersonName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 ImageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9./:_@-]*$", max_length=200)]
+EmergencyNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{2,6}$")]
+Codec = Literal["alaw", "ulaw", "g722", "gsm"]  # what both images can speak
+Outside = Literal["none", "national", "international"]
 Serial = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8,16}$")]  # as a Pi prints it in /proc/cpuinfo
 
 
@@ -43,7 +46,30 @@ class Lighthouse(Frozen):
     port: Annotated[int, Field(ge=1, le=65535)] = 4242
 
 
-class FleetFile(Frozen):
+class Link(Frozen):
+    """An office's way into the Internet, as its provider sells it."""
+
+    round_trip_ms: Annotated[int, Field(ge=1, le=1500)] | None = None  # to its PBX, the worst that is usual
+    kbit_s: Annotated[int, Field(ge=64)] | None = None  # the slower of its two directions
+
+
+class Calls(Frozen):
+    """What the telephones of an office may do outside their company."""
+
+    outside: Outside | None = None
+    premium: bool | None = None
+    longest_min: Annotated[int, Field(ge=1, le=1440)] | None = None
+
+
+class Settings(Frozen):
+    """What may stand in fleet.yaml, a company's file and a box's file: the nearest to the box holds."""
+
+    codecs: Annotated[tuple[Codec, ...], Field(min_length=1)] | None = None
+    link: Link = Link()
+    calls: Calls = Calls()
+
+
+class FleetFile(Settings):
     """fleet/fleet.yaml."""
 
     id: UUID
@@ -52,6 +78,7 @@ class FleetFile(Frozen):
     country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
     images: Images
     lighthouses: Annotated[tuple[Lighthouse, ...], Field(min_length=1)]
+    emergency: tuple[EmergencyNumber, ...] = ()  # besides those that the country is known to have
 
 
 class Route(Frozen):
@@ -61,7 +88,7 @@ class Route(Frozen):
     to: ShortNumber
 
 
-class CompanyFile(Frozen):
+class CompanyFile(Settings):
     """fleet/companies/<company>.yaml."""
 
     name: PersonName
@@ -77,12 +104,30 @@ class Extension(Frozen):
     public: PublicNumber | None = None
 
 
-class BoxFile(Frozen):
+class OwnLine(Frozen):
+    """The office's own telephone line, on the adapter's FXO port. Its number is the `public` of an extension here."""
+
+    number: PublicNumber
+
+
+class BoxFile(Settings):
     """fleet/boxes/<company>/<box>.yaml."""
 
     name: PersonName
     serial: Serial | None = None
+    line: OwnLine | None = None
     extensions: Annotated[tuple[Extension, ...], Field(min_length=1)]
+
+
+class BoxSettings(Frozen):
+    """What holds for one box, with every default filled in."""
+
+    codecs: tuple[Codec, ...]
+    round_trip_ms: int
+    kbit_s: int | None  # None: wide enough not to matter
+    outside: Outside
+    premium: bool
+    longest_min: int
 
 
 class Box(Frozen):
@@ -91,6 +136,7 @@ class Box(Frozen):
     company: str
     slug: str
     said: BoxFile
+    settings: BoxSettings
     box_address: IPv4Address
     pbx_addresses: tuple[IPv4Address, IPv4Address]
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import phonenumbers
-from phonenumbers import shortnumberinfo
 
 from ritilib.errors import Problem
+from ritilib.fleet.emergency import list_emergencies
 from ritilib.fleet.model import BoxFile, CompanyFile, FleetFile
+from ritilib.fleet.settings import inherit_settings
 from ritilib.fleet.source import Source, Step
 
 # "lighthouse" is an overlay group and the first part of units; to Nebula's firewall the group "any" is everybody.
@@ -47,12 +48,14 @@ def judge(draft: Draft) -> list[Problem]:
         uses = list(_short_numbers(draft, company))
         problems += _find_doubles(uses, f"in company {company}")
         problems += _judge_routes(draft, company)
-        problems += _judge_emergencies(uses, draft.fleet.country)
+        problems += _judge_emergencies(uses, draft.fleet)
     problems += _find_doubles(list(_public_numbers(draft)), "in the fleet")
     problems += _find_doubles(list(_serials(draft)), "in the fleet")
     for uses in _lighthouses(draft):
         problems += _find_doubles(uses, "in the fleet")
     problems += _judge_public_numbers(draft)
+    problems += _judge_lines(draft)
+    problems += _judge_codecs(draft)
     problems += _judge_adapters(draft)
     return problems
 
@@ -121,10 +124,11 @@ def _judge_routes(draft: Draft, company: str) -> Iterator[Problem]:
             yield source.problem(("routes", index, "to"), what, mend)
 
 
-def _judge_emergencies(uses: list[Use], country: str) -> Iterator[Problem]:
+def _judge_emergencies(uses: list[Use], fleet: FleetFile) -> Iterator[Problem]:
+    emergencies = list_emergencies(fleet.country, fleet.emergency)
     for use in uses:
-        if shortnumberinfo.is_emergency_number(use.value, country):
-            what = f"{use.what} {use.value} is an emergency number in {country}"
+        if use.value in emergencies:
+            what = f"{use.what} {use.value} is an emergency number in {fleet.country}"
             yield use.source.problem(
                 use.steps, what, "take another: nothing may stand before an emergency call"
             )
@@ -135,6 +139,30 @@ def _judge_public_numbers(draft: Draft) -> Iterator[Problem]:
         if not _is_possible(use.value):
             what = f"{use.value} is no possible telephone number"
             yield use.source.problem(use.steps, what, "write it as +, country, number")
+
+
+def _judge_lines(draft: Draft) -> Iterator[Problem]:
+    """A call that comes in by a line says no number: the line's own number tells whose it is."""
+    for key in sorted(draft.boxes):
+        source, box = draft.boxes[key]
+        owners = {extension.public for extension in box.extensions}
+        if box.line and box.line.number not in owners:
+            what = f"the line's number {box.line.number} is the `public` of no extension of this box"
+            mend = "say `public: …` at the extension that rings when somebody calls this line"
+            yield source.problem(("line", "number"), what, mend)
+
+
+def _judge_codecs(draft: Draft) -> Iterator[Problem]:
+    """Two offices with no codec in common could call each other and hear nothing."""
+    for company, (_, said) in sorted(draft.companies.items()):
+        seen: dict[tuple[str, ...], str] = {}  # few boxes of a company differ, so few are compared
+        for source, box in _boxes_of(draft, company):
+            codecs = inherit_settings(draft.fleet, said, box).codecs
+            for others, path in seen.items():
+                if not set(codecs) & set(others):
+                    what = f"no codec in common with {path} ({', '.join(others)})"
+                    yield source.problem(("codecs",), what, "add one of these to `codecs`")
+            seen.setdefault(codecs, source.path)
 
 
 def _is_possible(number: str) -> bool:

@@ -8,7 +8,7 @@ from ritilib.fleet.claims import CLAIMS_FOLDER
 from ritilib.fleet.load import Loaded
 from ritilib.render.manifest import FLEET_FOLDER, build_manifest, compute_tree_id, group_inputs
 from ritilib.render.unit import render_box, render_lighthouse, render_pbx
-from ritilib.routing.table import build_table
+from ritilib.routing.directory import build_directory
 
 
 def render_tree(loaded: Loaded, files: Mapping[str, bytes], riti: str) -> dict[str, str]:
@@ -22,9 +22,9 @@ def render_tree(loaded: Loaded, files: Mapping[str, bytes], riti: str) -> dict[s
     inputs = group_inputs(said | {path: text.encode() for path, text in loaded.claims.items()})
     tree: dict[str, str] = dict(loaded.claims)
     for company in fleet.companies:
-        table = build_table(company, fleet.said.country)
+        directory = build_directory(fleet, company)
         units = {
-            box.slug: render_pbx(fleet, company, box, table) | render_box(fleet, company, box)
+            box.slug: render_pbx(fleet, company, box, directory) | render_box(fleet, company, box, directory)
             for box in company.boxes
         }
         tree |= _place(company.slug, units, fleet.name, str(fleet.said.id), riti, inputs[company.slug])

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import phonenumbers
-from phonenumbers import PhoneNumberFormat
-
 from ritilib.fleet.model import Company
-
-INTERNATIONAL_PREFIX = "00"  # ITU-T E.123; countries with another one come with the call policy
+from ritilib.routing.country import Country
 
 
 @dataclass(frozen=True, order=True)
@@ -21,8 +17,8 @@ class Entry:
     extension: str
 
 
-def build_table(company: Company, country: str) -> tuple[Entry, ...]:
-    """Every dialable string of the company, sorted; country ("UY") gives the national form of public numbers.
+def build_table(company: Company, country: Country) -> tuple[Entry, ...]:
+    """Every dialable string of the company, sorted; country gives the national form of public numbers.
 
     A short number stands before a public form that happens to be written alike: the people of the company say
     short numbers, and the public number can still be dialled with its country.
@@ -42,14 +38,9 @@ def build_table(company: Company, country: str) -> tuple[Entry, ...]:
     return tuple(sorted(entries.values()))
 
 
-def public_forms(public: str | None, country: str) -> tuple[str, ...]:
+def public_forms(public: str | None, country: Country) -> tuple[str, ...]:
     """The strings of digits by which a person in `country` dials an E.164 number; () for None."""
     if public is None:
         return ()
     digits = public.removeprefix("+")
-    forms = [digits, INTERNATIONAL_PREFIX + digits]
-    parsed = phonenumbers.parse(public, None)
-    if phonenumbers.country_code_for_region(country) == parsed.country_code:
-        national = phonenumbers.format_number(parsed, PhoneNumberFormat.NATIONAL)
-        forms.append("".join(character for character in national if character.isdigit()))
-    return tuple(forms)
+    return tuple(dict.fromkeys((digits, country.abroad + digits, country.write_dialled(public))))

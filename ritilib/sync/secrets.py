@@ -47,7 +47,7 @@ def write_secrets(
     wanted = json.loads(wish.files["pbx/secrets.json"])
     held: Mapping[str, Any] = document.data if document else {}
     identity, renew_at = _keep_or_make_identity(held.get("overlay"), wanted["overlay"], authority, tool, now)
-    data = {"overlay": identity, "iax": compute_pairs(wish, wanted, fleet_id, vault)}
+    data: dict[str, Any] = {"overlay": identity, "iax": compute_pairs(wish, wanted, fleet_id, vault)}
     version = _write(vault, wish.names.document, document, data)
     if "box/secrets.json" in wish.files:
         wanted = json.loads(wish.files["box/secrets.json"])
@@ -56,6 +56,9 @@ def write_secrets(
             for number in wanted["phones"]
         }
         data = {"iax": compute_pairs(wish, wanted, fleet_id, vault), "phones": phones}
+        if wanted.get("line"):
+            text = _text(fleet_id, wish, wanted, "phone", "line")
+            data["line"] = vault.compute_hmac(wish.names.fleet, text)
         _write(vault, wish.names.box_document, vault.read_document(wish.names.box_document), data)
     return Written(version, renew_at)
 

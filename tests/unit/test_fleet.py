@@ -58,8 +58,8 @@ def test_every_problem_of_every_file_comes_at_once_with_its_line() -> None:
     found = problems_of(files)
     joined = "\n".join(found)
     assert (
-        "fleet/companies/acme.yaml:5: unknown key `colour`; take it out, or spell it as one of: name, routes"
-        in joined
+        "fleet/companies/acme.yaml:5: unknown key `colour`; "
+        "take it out, or spell it as one of: calls, codecs, link, name, routes" in joined
     )
     assert "fleet/boxes/acme/montevideo.yaml:1: unknown key `nmae`" in joined
     assert "fleet/boxes/acme/montevideo.yaml:1: `name` is missing; add it" in joined
