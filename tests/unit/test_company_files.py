@@ -8,10 +8,18 @@ import pytest
 
 from ritilib.devstack.telephony.company import choose_tone_hz
 from ritilib.devstack.telephony.company_files import FleetPlan, NodePlan, invent_document, plan_fleet
-from ritilib.devstack.telephony.public import EMERGENCY_HZ, Adapter, Line, plan_public
+from ritilib.devstack.telephony.public import (
+    EMERGENCY_HZ,
+    STRANGER_HZ,
+    Adapter,
+    Line,
+    Outside,
+    plan_public,
+)
 from ritilib.errors import DevstackError
 from ritilib.fleet.load import load_fleet
 from ritilib.render.tree import render_tree
+from ritilib.routing.country import describe_country
 from tests.unit.fleets import make_files
 
 MONTEVIDEO, SALTO = "acme/montevideo", "acme/salto"
@@ -39,7 +47,10 @@ def test_every_unit_is_a_node_with_the_address_that_its_peers_call(plan: FleetPl
     assert plan.boxes == (MONTEVIDEO, SALTO)
     addresses = {node.name: node.address for node in plan.nodes}
     assert str(plan.subnet) == "100.80.0.0/16"
-    assert find_node(plan, f"box:{SALTO}").peers == {addresses[f"pbx:{SALTO}"]}
+    assert find_node(plan, f"box:{SALTO}").peers == {
+        addresses[f"pbx:{SALTO}"],
+        addresses[f"box:{MONTEVIDEO}"],
+    }
     assert find_node(plan, f"pbx:{SALTO}").peers == {
         addresses[f"box:{SALTO}"],
         addresses[f"pbx:{MONTEVIDEO}"],
@@ -82,9 +93,11 @@ def test_a_wish_that_is_true_gets_one_secret() -> None:
 def test_the_public_network_knows_every_line_by_each_form_of_its_number() -> None:
     lines = (Line(MONTEVIDEO, "+59826001101"), Line(SALTO, "+59847331201"))
     offices = {MONTEVIDEO: "192.0.2.2", SALTO: "192.0.2.3"}
-    files = plan_public(lines, offices, "UY", ("911",), Adapter("fxo", "26001101")).folders["/local/asterisk"]
+    outside = Outside(describe_country("UY"), lines, ("911",), ("+59824000000",), Adapter("fxo", "26001101"))
+    files = plan_public(outside, offices).folders["/local/asterisk"]
     for form in ("59847331201", "0059847331201", "47331201"):
         assert f"exten => {form},1,Set(CALLEE=line1)\n" in files["extensions.conf"]
+    assert "exten => 24000000,1,Goto(stranger,s,1)\n" in files["extensions.conf"]
     assert "exten => 911,1,Goto(emergency,s,1)\n" in files["extensions.conf"]
     assert "Dial(PJSIP/26001101@${CALLEE}" in files["extensions.conf"]
     assert "client_uri=sip:fxo@192.0.2.3\n" in files["pjsip.conf"]
@@ -94,6 +107,6 @@ def test_the_public_network_knows_every_line_by_each_form_of_its_number() -> Non
 def test_every_telephone_has_a_tone_of_its_own() -> None:
     tones = [choose_tone_hz(place) for place in range(50)]
     assert len(set(tones)) == 50
-    assert EMERGENCY_HZ not in tones
+    assert not {EMERGENCY_HZ, STRANGER_HZ} & set(tones)
     with pytest.raises(DevstackError, match="telephones only"):
         choose_tone_hz(60)

@@ -26,35 +26,18 @@ from ritilib.devstack.telephony.company_files import FleetPlan, plan_fleet
 from ritilib.devstack.telephony.node import Node
 from ritilib.devstack.telephony.office import Images, remove_offices, wait_until
 from ritilib.devstack.telephony.phone import start_phone
-from ritilib.devstack.telephony.public import (
-    EMERGENCY_HZ,
-    Adapter,
-    Line,
-    find_modules,
-    name_line,
-    plan_public,
-)
 from ritilib.devstack.telephony.public import NAME as PUBLIC
+from ritilib.devstack.telephony.public import Outside, find_modules, name_line, plan_public
 from ritilib.devstack.telephony.trace import Map
 from ritilib.errors import DevstackError, RitiError
 
 PBX_IMAGE = "riti/pbx:dev"
 SETTLED_S = 40.0
 REGISTERED_S = 20.0
-# multiples of 50 Hz, for the windows of audio.py; above Uruguay's signal tones of 425 Hz
+# multiples of 50 Hz, for the windows of audio.py; above Uruguay's signal tones of 425 Hz, below public.py's tones
 FIRST_TONE_HZ, LAST_TONE_HZ, TONE_STEP_HZ = 500, 3300, 50
 
 Report = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Outside:
-    """What the fleet's files do not say: the offices' own lines, the emergency numbers, how the adapter is known."""
-
-    lines: tuple[Line, ...] = ()
-    emergencies: tuple[str, ...] = ("911",)
-    country: str = "UY"
-    adapter: Adapter = field(default_factory=Adapter)
 
 
 @dataclass
@@ -247,15 +230,14 @@ def _start_phone(fleet: RunningFleet, gateway: str, place: int) -> Callee:
 
 def _plan_public(fleet: RunningFleet, address: str) -> Node:
     offices = {node.plan.unit: node.office_address for node in fleet.list_nodes("box")}
-    outside = fleet.outside
-    plan = plan_public(outside.lines, offices, outside.country, outside.emergencies, outside.adapter)
+    plan = plan_public(fleet.outside, offices)
     modules = find_modules(unpack_asterisk(find_cache() / "images", fleet.report))
     return Node(plan, fleet.docker, fleet.label, office_address=address, volumes=modules)
 
 
 def choose_tone_hz(place: int) -> int:
     """The tone of the telephone that stands at this place in the list; DevstackError where there are too many."""
-    tones = [hz for hz in range(FIRST_TONE_HZ, LAST_TONE_HZ, TONE_STEP_HZ) if hz != EMERGENCY_HZ]
+    tones = range(FIRST_TONE_HZ, LAST_TONE_HZ, TONE_STEP_HZ)
     if place >= len(tones):
         raise DevstackError.because(
             f"there are tones for {len(tones)} telephones only", "take a smaller fleet"

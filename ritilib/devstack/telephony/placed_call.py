@@ -18,29 +18,32 @@ from ritilib.devstack.telephony.callee import Callee
 from ritilib.devstack.telephony.company import RunningFleet
 from ritilib.devstack.telephony.office import wait_until
 from ritilib.devstack.telephony.phone_events import Call
-from ritilib.devstack.telephony.public import EMERGENCY_HZ
+from ritilib.devstack.telephony.public import EMERGENCY_HZ, STRANGER_HZ
 from ritilib.devstack.telephony.public import NAME as PUBLIC
-from ritilib.devstack.telephony.trace import COMMANDS, Channel, Trace, trace_call
+from ritilib.devstack.telephony.trace import COMMANDS, Channel, Trace, read_snapshot, trace_call
 from ritilib.errors import DevstackError
 
-Kind = Literal["answered", "busy", "no answer", "refused", "emergency", "played", "unclear"]
+Kind = Literal["answered", "busy", "no answer", "refused", "emergency", "stranger", "played", "unclear"]
 
 PATIENCE_S = 10.0
 CONNECTED_S = 3.0
 HEARD_S = 3.0
 QUIET_S = 5.0
+UNDECIDED_S = 0.5
 LISTEN_S = 0.2  # two windows of share_at
 SHARE_LEAST = 0.9
 # context of the public network's dial plan → what became of a call that has ended up there
 _HEARD: dict[str, Kind] = {
     "emergency": "emergency",
+    "stranger": "stranger",
     "busy": "busy",
     "unanswered": "no answer",
     "ring": "no answer",
     "nobody": "refused",
 }
-# while one of these runs, the call may still be connected to somebody
-_PASSING = ("Dial", "AppDial", "Goto", "Set", "Answer", "ExecIf", "GotoIf", "(None)", "")
+_SPEAKING = {"emergency": EMERGENCY_HZ, "stranger": STRANGER_HZ}
+# a dial plan that waits so long is playing something to its end, and not about to dial
+_PLAYING_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,11 @@ class Outcome:
     """What became of a call.
 
     kind: answered (by a telephone) · busy and no answer (signalled, or heard on the line) · refused (status has SIP's
-    words) · emergency (the service of the public network spoke) · played (an Asterisk of ours took the call and plays;
-    status names the application) · unclear (status says what does not fit together: a fault of the laboratory or of
-    what it runs). by: "acme/salto:201", for no answer whoever rang. path: the nodes and lines passed, the caller's box
-    first; () for a call that was never connected. setup_s: from dialling until both ends are connected, or to the end without that.
+    words) · emergency and stranger (that service, or that person, of the public network speaks) · played (an Asterisk
+    of ours took the call, or not even that, and plays something; status says where) · unclear (status says what does
+    not fit together: a fault of the laboratory or of what it runs). by: "acme/salto:201", for no answer whoever rang.
+    path: the nodes and lines passed, the caller's box first; () for a call that was never connected. setup_s: from
+    dialling until both ends are connected, or to the end without that.
     """
 
     kind: Kind
@@ -80,8 +84,7 @@ def place_call(
     caller = fleet.phones[box, extension]
     start_s = time.monotonic()
     ends = _Ends(caller, caller.phone.dial(dialled))
-    with suppress(DevstackError):  # it ended instead, or nothing was decided in time: its state says which
-        caller.phone.wait_for("established", patience_s, ends.call)
+    early = _wait_decided(fleet, ends, start_s + patience_s)
     if not ends.call.is_live:
         kind: Kind = "busy" if ends.call.reason.startswith("486") else "refused"
         return Outcome(kind, status=ends.call.reason, setup_s=ends.call.closed_at_s - start_s)
@@ -92,6 +95,8 @@ def place_call(
             # on a line, the caller is connected long before the callee
             answers = [ends.call.established_at_s, *(call.established_at_s for _, call in ends.incoming)]
             outcome = replace(outcome, setup_s=max(answers) - start_s)
+        elif early is not None:
+            outcome = early
         else:
             ends.incoming.extend(_find_rung(fleet, ends))
             outcome = Outcome("no answer", _name(ends), ends.call.state, setup_s=time.monotonic() - start_s)
@@ -99,6 +104,24 @@ def place_call(
         caller.phone.hang_up(ends.call)
         _wait_free(fleet, ends, outcome)
     return outcome
+
+
+def _wait_decided(fleet: RunningFleet, ends: _Ends, until_s: float) -> Outcome | None:
+    """Return when the call is answered, over or too long undecided; the outcome where its box plays unanswered."""
+    node = f"box:{ends.caller.box}"
+    while ends.call.state not in ("established", "closed") and (left_s := until_s - time.monotonic()) > 0:
+        # it ended instead, or nothing was decided yet: the call's state says which
+        with suppress(DevstackError):
+            ends.caller.phone.wait_for("established", min(UNDECIDED_S, left_s), ends.call)
+            return None
+        channel = read_snapshot(fleet.nodes[node].ask(*COMMANDS)).find(f"PJSIP/{ends.caller.endpoint}")
+        if channel is not None and channel.state != "Up" and _is_playing(channel):
+            return _describe_playing(channel, (node,))
+    return None
+
+
+def _describe_playing(end: Channel, path: tuple[str, ...]) -> Outcome:
+    return Outcome("played", "", f"{end.context}: {end.application}({end.data})", path)
 
 
 def _judge(fleet: RunningFleet, ends: _Ends, timeout_s: float) -> Outcome:
@@ -110,7 +133,7 @@ def _judge(fleet: RunningFleet, ends: _Ends, timeout_s: float) -> Outcome:
 
     def is_connected() -> bool:
         traces.append(trace_call(ends.caller.box, ends.caller.endpoint, known, ask))
-        return bool(traces[-1].phone) or _is_final(traces[-1].end) or not ends.call.is_live
+        return bool(traces[-1].phone) or _is_playing(traces[-1].end) or not ends.call.is_live
 
     poll(is_connected, timeout_s)
     trace = traces[-1]
@@ -119,16 +142,18 @@ def _judge(fleet: RunningFleet, ends: _Ends, timeout_s: float) -> Outcome:
     if trace.end is None:
         return Outcome("unclear", "", f"connected as far as {trace.hops[-1]}", trace.hops)
     if trace.hops[-1] == PUBLIC and trace.end.context in _HEARD:
-        kind = _HEARD[trace.end.context]
-        if kind == "emergency" and not _hears(ends.caller, ends.call, EMERGENCY_HZ):
-            return Outcome("unclear", "", "the emergency service is not heard", trace.hops)
+        kind, tone_hz = _HEARD[trace.end.context], _SPEAKING.get(trace.end.context)
+        if tone_hz and not _hears(ends.caller, ends.call, tone_hz):
+            return Outcome("unclear", "", f"{trace.end.context} is not heard", trace.hops)
         ends.incoming.extend(_find_rung(fleet, ends) if trace.end.context == "ring" else [])
         return Outcome(kind, _name(ends), f"on the line: {trace.end.context}", trace.hops)
-    return Outcome("played", "", f"{trace.end.application}({trace.end.data})", trace.hops)
+    return _describe_playing(trace.end, trace.hops)
 
 
-def _is_final(end: Channel | None) -> bool:
-    return end is not None and end.application not in _PASSING
+def _is_playing(end: Channel | None) -> bool:
+    if end is None or end.application != "Wait":
+        return False
+    return float(end.data) >= _PLAYING_S
 
 
 def _judge_telephone(fleet: RunningFleet, ends: _Ends, trace: Trace) -> Outcome:

@@ -14,12 +14,16 @@ from pathlib import Path
 
 from ritilib.devstack.telephony.company_files import NodePlan, invent_secret
 from ritilib.errors import DevstackError
+from ritilib.fleet.emergency import list_emergencies
+from ritilib.fleet.model import Fleet
 from ritilib.render.asterisk_conf import CONFIG_FOLDER, write_box_files
 from ritilib.render.modules import BOX_MODULES
+from ritilib.routing.country import Country, describe_country
 from ritilib.routing.table import public_forms
 
 NAME = "public"
-EMERGENCY_HZ = 950  # no telephone of the lab and no signal tone has it
+# no telephone of the lab and no signal tone has them
+EMERGENCY_HZ, STRANGER_HZ = 3350, 3300
 DEAD_LINE_CAUSE = 34  # SIP 503: what an adapter says whose line has no current
 # it registers, and the box image has no use for that
 _REGISTERING = ("res_pjsip_outbound_authenticator_digest", "res_pjsip_outbound_registration")
@@ -51,28 +55,50 @@ def name_line(lines: Sequence[Line], box: str) -> str:
     return f"line{[line.box for line in lines].index(box)}"
 
 
-def plan_public(
-    lines: Sequence[Line],
-    offices: Mapping[str, str],
-    country: str,
-    emergencies: Sequence[str],
-    adapter: Adapter,
-) -> NodePlan:
-    """Its files; offices: box → the address at which its telephones register; country ("UY") gives national numbers."""
-    modules = "".join(f"load = {module}.so\n" for module in MORE_MODULES)
+@dataclass(frozen=True)
+class Outside:
+    """The public network as one fleet meets it.
+
+    emergencies are strings of digits; strangers are numbers (E.164) of people who have nothing to do with the fleet.
+    """
+
+    country: Country
+    lines: tuple[Line, ...] = ()
+    emergencies: tuple[str, ...] = ()
+    strangers: tuple[str, ...] = ()
+    adapter: Adapter = Adapter()
+
+
+def describe_outside(fleet: Fleet, strangers: Sequence[str] = ()) -> Outside:
+    """What the fleet's files say of it: the lines of its offices, its country, and that country's emergency numbers."""
+    return Outside(
+        country=describe_country(fleet.said.country),
+        lines=tuple(
+            Line(box.key, box.said.line.number)
+            for company in fleet.companies
+            for box in company.boxes
+            if box.said.line
+        ),
+        emergencies=list_emergencies(fleet.said.country, fleet.said.emergency),
+        strangers=tuple(strangers),
+    )
+
+
+def plan_public(outside: Outside, offices: Mapping[str, str]) -> NodePlan:
+    """Its files; offices: box → the address at which its telephones register."""
     files = write_box_files()
-    files["modules.conf"] += modules
+    files["modules.conf"] += "".join(f"load = {module}.so\n" for module in MORE_MODULES)
     files["iax.conf"] = "[general]\nbindaddr=127.0.0.1\n"
     files["pjsip.conf"] = _TRANSPORT + "".join(
         _LINE.format(
-            line=name_line(lines, line.box),
+            line=name_line(outside.lines, line.box),
             office=offices[line.box],
-            user=adapter.user,
-            password=adapter.password(line.box),
+            user=outside.adapter.user,
+            password=outside.adapter.password(line.box),
         )
-        for line in lines
+        for line in outside.lines
     )
-    files["extensions.conf"] = _write_dial_plan(lines, country, emergencies, adapter)
+    files["extensions.conf"] = _write_dial_plan(outside)
     return NodePlan(NAME, "", {CONFIG_FOLDER: files}, frozenset())
 
 
@@ -85,22 +111,26 @@ def find_modules(tree: Path) -> dict[str, str]:
     return found
 
 
-def _write_dial_plan(
-    lines: Sequence[Line], country: str, emergencies: Sequence[str], adapter: Adapter
-) -> str:
+def _write_dial_plan(outside: Outside) -> str:
+    lines = outside.lines
     numbers = "".join(
         f"exten => {form},1,Set(CALLEE={name_line(lines, line.box)})\n same => n,Goto(ring,s,1)\n"
         for line in lines
-        for form in public_forms(line.number, country)
+        for form in public_forms(line.number, outside.country)
     )
-    numbers += "".join(f"exten => {number},1,Goto(emergency,s,1)\n" for number in emergencies)
-    own = "".join(f"{name_line(lines, line.box)}_number={line.number}\n" for line in lines)
+    numbers += "".join(
+        f"exten => {form},1,Goto(stranger,s,1)\n"
+        for number in outside.strangers
+        for form in public_forms(number, outside.country)
+    )
+    numbers += "".join(f"exten => {number},1,Goto(emergency,s,1)\n" for number in outside.emergencies)
     return _DIAL_PLAN.format(
-        own=own,
+        own="".join(f"{name_line(lines, line.box)}_number={line.number}\n" for line in lines),
         numbers=numbers,
         cause=DEAD_LINE_CAUSE,
         emergency_hz=EMERGENCY_HZ,
-        extension=adapter.extension,
+        stranger_hz=STRANGER_HZ,
+        extension=outside.adapter.extension,
     )
 
 
@@ -178,6 +208,10 @@ exten => s,1,Playtones(busy)
 
 [nobody]
 exten => s,1,Playtones(congestion)
+ same => n,Wait(600)
+
+[stranger]
+exten => s,1,Playtones({stranger_hz})
  same => n,Wait(600)
 
 [emergency]
