@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Literal
 
 from ritilib.devstack.processes import is_running
@@ -27,8 +28,7 @@ class Callee:
         self.tone_hz = tone_hz
         self.phone = phone
         self.manner: Manner = "answer"
-        self._thread = threading.Thread(target=self._attend, name=f"callee {box}:{extension}", daemon=True)
-        self._thread.start()
+        self._thread = self._start()
 
     @property
     def name(self) -> str:
@@ -40,20 +40,32 @@ class Callee:
         live = [call for call in self.phone.calls if not call.outgoing and call.is_live]
         return live[-1] if live else None
 
+    def change_phone(self, start: Callable[[], Phone]) -> None:
+        """Put another telephone in the place of this one, which is ended first."""
+        self.stop()
+        self.phone = start()
+        self._thread = self._start()
+
     def stop(self) -> None:
         """End the telephone's program."""
         self.phone.stop()
         self._thread.join()
 
+    def _start(self) -> threading.Thread:
+        thread = threading.Thread(target=self._attend, name=f"callee {self.name}", daemon=True)
+        thread.start()
+        return thread
+
     def _attend(self) -> None:
-        while is_running(self.phone.process):
-            call = self.phone.take_ring(WATCH_S)
+        phone = self.phone
+        while is_running(phone.process):
+            call = phone.take_ring(WATCH_S)
             if call is None:
                 continue
             try:
                 if self.manner == "answer":
-                    self.phone.answer(call)
+                    phone.answer(call)
                 elif self.manner == "busy":
-                    self.phone.hang_up(call)
+                    phone.hang_up(call)
             except DevstackError:
                 continue  # the caller was faster: it has hung up meanwhile

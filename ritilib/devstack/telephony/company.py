@@ -8,7 +8,6 @@ boxes over a second bridge, so that a link can be cut and the office goes on.
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +24,7 @@ from ritilib.devstack.telephony.callee import Callee
 from ritilib.devstack.telephony.company_files import FleetPlan, plan_fleet
 from ritilib.devstack.telephony.node import Node
 from ritilib.devstack.telephony.office import Images, remove_offices, wait_until
-from ritilib.devstack.telephony.phone import start_phone
+from ritilib.devstack.telephony.phone import Phone, start_phone
 from ritilib.devstack.telephony.public import NAME as PUBLIC
 from ritilib.devstack.telephony.public import Outside, find_modules, name_line, plan_public
 from ritilib.devstack.telephony.trace import Map
@@ -44,7 +43,8 @@ Report = Callable[[str], None]
 class RunningFleet:
     """What runs. cuts counts, for each pair of nodes, the failures that let no packet pass between them.
 
-    nodes: name ("box:acme/salto", "pbx:acme/salto", "public") → node; phones: (box, extension) → telephone.
+    nodes: name ("box:acme/salto", "pbx:acme/salto", "public") → node; phones: (box, extension) → telephone; gateway is
+    the host's own address on their bridge.
     """
 
     plan: FleetPlan
@@ -53,6 +53,7 @@ class RunningFleet:
     folder: Path
     docker: Docker
     report: Report
+    gateway: str = ""
     nodes: dict[str, Node] = field(default_factory=dict)
     phones: dict[tuple[str, str], Callee] = field(default_factory=dict)
     cuts: Counter[frozenset[str]] = field(default_factory=Counter)
@@ -118,14 +119,18 @@ class RunningFleet:
 
         wait_until(registered, REGISTERED_S, f"the lines of {', '.join(boxes)} are registered")
 
-    def wait_phones(self, boxes: Sequence[str]) -> None:
-        """Have the telephones of these boxes register, and return when they are."""
-        for (box, _), callee in self.phones.items():
-            if box in boxes:
-                callee.phone.register_again()
-        for (box, _), callee in self.phones.items():
-            if box in boxes:
-                callee.phone.wait_registered(REGISTERED_S)
+    def restart_phones(self, boxes: Sequence[str]) -> None:
+        """Start the telephones of these boxes anew, and return when they are registered.
+
+        A box that starts again has forgotten them, and they would notice only when their registration is due.
+        """
+        places = {(plan.box, plan.extension): place for place, plan in enumerate(self.plan.phones)}
+        callees = [callee for (box, _), callee in self.phones.items() if box in boxes]
+        for callee in callees:
+            place = places[callee.box, callee.extension]
+            callee.change_phone(partial(_start_phone, self, place))
+        for callee in callees:
+            callee.phone.wait_registered(REGISTERED_S)
 
     def stop(self) -> None:
         """End and remove all of it; what its Asterisks said stays in folder."""
@@ -172,7 +177,7 @@ def _start(fleet: RunningFleet, images: Images) -> None:
     docker, labels = fleet.docker, {"riti.dev": fleet.label}
     overlay, office = f"{fleet.label}-overlay", f"{fleet.label}-office"
     hosts = _make_networks(fleet, overlay, office, labels)
-    gateway = next(hosts)
+    fleet.gateway = next(hosts)
     for plan in fleet.plan.nodes:
         node = fleet.nodes[plan.name] = Node(plan, docker, fleet.label)
         node.office_address = next(hosts) if plan.kind == "box" else ""
@@ -190,7 +195,7 @@ def _start(fleet: RunningFleet, images: Images) -> None:
         for start in starts:
             start.result()
         fleet.report(f"starting {len(fleet.plan.phones)} telephones")
-        phones = pool.map(partial(_start_phone, fleet, gateway), range(len(fleet.plan.phones)))
+        phones = pool.map(partial(_start_callee, fleet), range(len(fleet.plan.phones)))
         fleet.phones |= {(one.box, one.extension): one for one in phones}
     for callee in fleet.phones.values():
         callee.phone.wait_registered(REGISTERED_S)
@@ -217,15 +222,18 @@ def _make_networks(
     return map(str, ip_network(chosen).hosts())
 
 
-def _start_phone(fleet: RunningFleet, gateway: str, place: int) -> Callee:
-    plan, tone_hz = fleet.plan.phones[place], choose_tone_hz(place)
+def _start_phone(fleet: RunningFleet, place: int) -> Phone:
+    plan = fleet.plan.phones[place]
     name = f"{plan.box}-{plan.extension}".replace("/", "-")
     folder = fleet.folder / "phones" / name
     folder.parent.mkdir(mode=0o700, exist_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
     server = fleet.nodes[f"box:{plan.box}"].office_address
-    phone = start_phone(folder, name, server, gateway, plan.user, plan.password, tone_hz)
-    return Callee(plan.box, plan.extension, plan.user, tone_hz, phone)
+    return start_phone(folder, name, server, fleet.gateway, plan.user, plan.password, choose_tone_hz(place))
+
+
+def _start_callee(fleet: RunningFleet, place: int) -> Callee:
+    plan = fleet.plan.phones[place]
+    return Callee(plan.box, plan.extension, plan.user, choose_tone_hz(place), _start_phone(fleet, place))
 
 
 def _plan_public(fleet: RunningFleet, address: str) -> Node:

@@ -84,7 +84,7 @@ def hold_failure(fleet: RunningFleet, failure: Failure, settle: bool = True) -> 
         yield
     boxes = [node.plan.unit for node in dead if node.plan.kind == "box"]
     if boxes:
-        fleet.wait_phones(boxes)
+        fleet.restart_phones(boxes)
         fleet.wait_lines(boxes)
     fleet.wait_settled()
 

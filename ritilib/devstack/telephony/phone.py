@@ -172,16 +172,6 @@ class Phone:
                 found.taken = True
             return found
 
-    def register_again(self) -> None:
-        """Register now, as a telephone does that has noticed that its server had forgotten it."""
-        account = (self.folder / "accounts").read_text().strip()
-        with self._changed:
-            self._registered = False
-            self._registration = "no answer from the server yet"
-        # this version of the program has no command for it but to give the account up and take it again
-        self._command("uadel", account.partition("<")[2].partition(">")[0])
-        self._command("uanew", account)
-
     def answer(self, call: Call | None = None) -> Call:
         """Answer a ringing call (another one that is up is put on hold, as telephones do)."""
         chosen = self.wait_for("ringing", COMMAND_S, call)

@@ -16,7 +16,7 @@ from ritilib.devstack.telephony.company_files import NodePlan, invent_secret
 from ritilib.errors import DevstackError
 from ritilib.fleet.emergency import list_emergencies
 from ritilib.fleet.model import Fleet
-from ritilib.render.asterisk_conf import CONFIG_FOLDER, write_box_files
+from ritilib.render.asterisk_conf import CONFIG_FOLDER, write_box_files, write_modules
 from ritilib.render.modules import BOX_MODULES
 from ritilib.routing.country import Country, describe_country
 from ritilib.routing.table import public_forms
@@ -28,6 +28,9 @@ DEAD_LINE_CAUSE = 34  # SIP 503: what an adapter says whose line has no current
 # it registers, and the box image has no use for that
 _REGISTERING = ("res_pjsip_outbound_authenticator_digest", "res_pjsip_outbound_registration")
 MORE_MODULES = tuple(module for module in _REGISTERING if module not in BOX_MODULES)
+# with it the source of the audio changes when a call is connected, which the lab's telephones do not follow (they drop
+# everything as late), while a real line is one steady source
+_LEFT_OUT = ("bridge_native_rtp",)
 MODULES_FOLDER = "/usr/lib/asterisk/modules"
 
 
@@ -87,7 +90,8 @@ def describe_outside(fleet: Fleet, strangers: Sequence[str] = ()) -> Outside:
 def plan_public(outside: Outside, offices: Mapping[str, str]) -> NodePlan:
     """Its files; offices: box → the address at which its telephones register."""
     files = write_box_files()
-    files["modules.conf"] += "".join(f"load = {module}.so\n" for module in MORE_MODULES)
+    modules = [module for module in BOX_MODULES if module not in _LEFT_OUT]
+    files["modules.conf"] = write_modules((*modules, *MORE_MODULES))
     files["iax.conf"] = "[general]\nbindaddr=127.0.0.1\n"
     files["pjsip.conf"] = _TRANSPORT + "".join(
         _LINE.format(
