@@ -137,7 +137,9 @@ def _judge_slug(path: str, slug: str) -> list[Problem]:
 
 
 def _own_numbers(draft: Draft) -> dict[str, str]:
-    return {
+    """Public number → its owner: a line, or, where it has it for its own, an extension."""
+    lines = {box.line.number: f"{key} line" for key, (_, box) in draft.boxes.items() if box.line}
+    return lines | {
         extension.public: f"{key} {extension.number}"
         for key, (_, box) in draft.boxes.items()
         for extension in box.extensions

@@ -9,7 +9,10 @@ import phonenumbers
 
 from ritilib.errors import Problem
 from ritilib.fleet.emergency import list_emergencies
+from ritilib.fleet.hours import judge_hours
+from ritilib.fleet.leads import judge_leads
 from ritilib.fleet.model import BoxFile, CompanyFile, FleetFile
+from ritilib.fleet.placement import judge_places
 from ritilib.fleet.settings import inherit_settings
 from ritilib.fleet.source import Source, Step
 
@@ -47,15 +50,19 @@ def judge(draft: Draft) -> list[Problem]:
     for company in sorted(draft.companies.keys() | {key.split("/")[0] for key in draft.boxes}):
         uses = list(_short_numbers(draft, company))
         problems += _find_doubles(uses, f"in company {company}")
-        problems += _judge_routes(draft, company)
+        problems += judge_leads(company, draft.companies.get(company), list(_boxes_of(draft, company)))
         problems += _judge_emergencies(uses, draft.fleet)
-    problems += _find_doubles(list(_public_numbers(draft)), "in the fleet")
+    problems += _find_doubles([*_public_numbers(draft), *_line_numbers(draft)], "in the fleet")
     problems += _find_doubles(list(_serials(draft)), "in the fleet")
+    problems += _find_doubles(list(_macs(draft)), "in the fleet")
     for uses in _lighthouses(draft):
         problems += _find_doubles(uses, "in the fleet")
     problems += _judge_public_numbers(draft)
     problems += _judge_lines(draft)
     problems += _judge_codecs(draft)
+    for source, said in draft.companies.values():
+        problems += judge_hours(source, said, said.timezone or draft.fleet.timezone)
+    problems += judge_places(draft.source, draft.fleet, draft.companies, draft.boxes)
     problems += _judge_adapters(draft)
     return problems
 
@@ -75,6 +82,8 @@ def _short_numbers(draft: Draft, company: str) -> Iterator[Use]:
     source, said = draft.companies[company]
     for index, route in enumerate(said.routes):
         yield Use(route.number, source, ("routes", index, "number"), "route")
+    for index, group in enumerate(said.groups):
+        yield Use(group.number, source, ("groups", index, "number"), "group")
 
 
 def _public_numbers(draft: Draft) -> Iterator[Use]:
@@ -85,11 +94,27 @@ def _public_numbers(draft: Draft) -> Iterator[Use]:
                 yield Use(extension.public, source, ("extensions", index, "public"), "public number")
 
 
+def _line_numbers(draft: Draft) -> Iterator[Use]:
+    """Those that are not, as they may be, the public number of an extension of the same office."""
+    for key in sorted(draft.boxes):
+        source, box = draft.boxes[key]
+        owned = {extension.public for extension in box.extensions}
+        if box.line and box.line.number not in owned:
+            yield Use(box.line.number, source, ("line", "number"), "line")
+
+
 def _serials(draft: Draft) -> Iterator[Use]:
     for key in sorted(draft.boxes):
         source, box = draft.boxes[key]
         if box.serial:
             yield Use(box.serial, source, ("serial",), "serial")
+
+
+def _macs(draft: Draft) -> Iterator[Use]:
+    for key in sorted(draft.boxes):
+        source, box = draft.boxes[key]
+        if box.adapter:
+            yield Use(box.adapter.mac, source, ("adapter", "mac"), "adapter")
 
 
 def _lighthouses(draft: Draft) -> tuple[list[Use], list[Use]]:
@@ -112,18 +137,6 @@ def _find_doubles(uses: list[Use], where: str) -> Iterator[Problem]:
             yield use.source.problem(use.steps, what, "give one of them another")
 
 
-def _judge_routes(draft: Draft, company: str) -> Iterator[Problem]:
-    if company not in draft.companies:
-        return
-    known = {extension.number for _, box in _boxes_of(draft, company) for extension in box.extensions}
-    source, said = draft.companies[company]
-    for index, route in enumerate(said.routes):
-        if route.to not in known:
-            what = f"route {route.number} leads to {route.to}, which is no extension of {company}"
-            mend = "name one of the company's extensions, or add that extension to a box"
-            yield source.problem(("routes", index, "to"), what, mend)
-
-
 def _judge_emergencies(uses: list[Use], fleet: FleetFile) -> Iterator[Problem]:
     emergencies = list_emergencies(fleet.country, fleet.emergency)
     for use in uses:
@@ -135,7 +148,7 @@ def _judge_emergencies(uses: list[Use], fleet: FleetFile) -> Iterator[Problem]:
 
 
 def _judge_public_numbers(draft: Draft) -> Iterator[Problem]:
-    for use in _public_numbers(draft):
+    for use in (*_public_numbers(draft), *_line_numbers(draft)):
         if not _is_possible(use.value):
             what = f"{use.value} is no possible telephone number"
             yield use.source.problem(use.steps, what, "write it as +, country, number")
@@ -146,9 +159,9 @@ def _judge_lines(draft: Draft) -> Iterator[Problem]:
     for key in sorted(draft.boxes):
         source, box = draft.boxes[key]
         owners = {extension.public for extension in box.extensions}
-        if box.line and box.line.number not in owners:
+        if box.line and not box.line.rings and box.line.number not in owners:
             what = f"the line's number {box.line.number} is the `public` of no extension of this box"
-            mend = "say `public: …` at the extension that rings when somebody calls this line"
+            mend = "say `public: …` at the extension that rings when somebody calls this line, or `rings: …` here"
             yield source.problem(("line", "number"), what, mend)
 
 
