@@ -194,7 +194,8 @@ def _name(ends: _Ends) -> str:
 def _find_rung(fleet: RunningFleet, ends: _Ends) -> list[tuple[Callee, Call]]:
     """The telephones that ring with this caller's number: its extension, or what a line shows of it."""
     own = {ends.caller.extension, fleet.outside.adapter.user}
-    own |= {line.number for line in fleet.outside.lines if line.box == ends.caller.box}
+    shown = fleet.outside.country.write_dialled
+    own |= {shown(line.number) for line in fleet.outside.lines if line.box == ends.caller.box}
     ringing = [(one, call) for one in fleet.phones.values() if (call := one.find_call()) is not None]
     return [(one, call) for one, call in ringing if one is not ends.caller and call.number in own]
 

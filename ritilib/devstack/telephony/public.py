@@ -129,7 +129,10 @@ def _write_dial_plan(outside: Outside) -> str:
     )
     numbers += "".join(f"exten => {number},1,Goto(emergency,s,1)\n" for number in outside.emergencies)
     return _DIAL_PLAN.format(
-        own="".join(f"{name_line(lines, line.box)}_number={line.number}\n" for line in lines),
+        own="".join(
+            f"{name_line(lines, line.box)}_number={outside.country.write_dialled(line.number)}\n"
+            for line in lines
+        ),
         numbers=numbers,
         cause=DEAD_LINE_CAUSE,
         emergency_hz=EMERGENCY_HZ,
