@@ -8,6 +8,7 @@ boxes over a second bridge, so that a link can be cut and the office goes on.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -105,19 +106,16 @@ class RunningFleet:
         return self.cuts[frozenset((first, second))] > 0
 
     def wait_lines(self, boxes: Sequence[str]) -> None:
-        """Return when the lines of these boxes are registered there, as far as they have one."""
-        named = [name for box, name in self.map.lines.items() if box in boxes]
-        public = self.nodes.get(PUBLIC)
-        if public is None or not named:
-            return
-        for name in named:
-            public.ask(f"pjsip send register {name}")
+        """Have the lines of these boxes register, and return when the boxes know them."""
+        lined = [box for box in boxes if box in self.map.lines]
+        for box in lined:
+            self.nodes[PUBLIC].ask(f"pjsip send register {self.map.lines[box]}")
+        row = re.compile(rf"^ *Contact: +{re.escape(self.outside.adapter.user)}/", re.MULTILINE)
 
-        def registered() -> bool:
-            rows = public.ask("pjsip show registrations").splitlines()
-            return all(any(f" {name}/" in row and " Registered " in row for row in rows) for name in named)
+        def are_known() -> bool:
+            return all(row.search(self.nodes[f"box:{box}"].ask("pjsip show contacts")) for box in lined)
 
-        wait_until(registered, REGISTERED_S, f"the lines of {', '.join(boxes)} are registered")
+        wait_until(are_known, REGISTERED_S, f"the lines of {', '.join(lined)} are registered")
 
     def restart_phones(self, boxes: Sequence[str]) -> None:
         """Start the telephones of these boxes anew, and return when they are registered.
@@ -194,9 +192,11 @@ def _start(fleet: RunningFleet, images: Images) -> None:
         ]
         for start in starts:
             start.result()
-        fleet.report(f"starting {len(fleet.plan.phones)} telephones")
-        phones = pool.map(partial(_start_callee, fleet), range(len(fleet.plan.phones)))
-        fleet.phones |= {(one.box, one.extension): one for one in phones}
+    fleet.report(f"starting {len(fleet.plan.phones)} telephones")
+    # one after the other: each looks for a free port
+    for place in range(len(fleet.plan.phones)):
+        callee = _start_callee(fleet, place)
+        fleet.phones[callee.box, callee.extension] = callee
     for callee in fleet.phones.values():
         callee.phone.wait_registered(REGISTERED_S)
     fleet.wait_lines(fleet.plan.boxes)

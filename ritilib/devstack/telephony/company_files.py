@@ -15,6 +15,7 @@ from ipaddress import IPv4Interface, IPv4Network
 from typing import Any
 
 from ritilib.box.compose import compose_box
+from ritilib.errors import DevstackError
 from ritilib.render.asterisk_conf import CONFIG_FOLDER, write_pbx_files
 
 PBX_SECRETS_FOLDER = "/secrets"
@@ -70,7 +71,8 @@ class FleetPlan:
 def plan_fleet(tree: Mapping[str, str]) -> FleetPlan:
     """tree: path → text, as `render_tree` returns it (one company or more).
 
-    Raises GitopsError where a file names a secret that its secrets.json does not list.
+    Raises GitopsError where a file names a secret that its secrets.json does not list, DevstackError for a tree without
+    a box.
     """
     nodes: list[NodePlan] = []
     phones: list[PhonePlan] = []
@@ -95,6 +97,8 @@ def plan_fleet(tree: Mapping[str, str]) -> FleetPlan:
             folders = _compose_pbx(files, document, str(place.ip))
         spoken = "".join(folder.get("iax.conf", "") for folder in folders.values())
         nodes.append(NodePlan(f"{kind}:{unit}", str(place.ip), folders, frozenset(_HOST.findall(spoken))))
+    if len(subnets) != 1:
+        raise DevstackError.because("the tree holds no company of one fleet", "render a fleet with a box")
     [subnet] = subnets
     return FleetPlan(subnet, tuple(nodes), tuple(phones))
 
