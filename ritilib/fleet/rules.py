@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import phonenumbers
 from phonenumbers import shortnumberinfo
@@ -25,6 +26,17 @@ class Draft:
     companies: Mapping[str, tuple[Source, CompanyFile]]
     boxes: Mapping[str, tuple[Source, BoxFile]]
 
+    @cached_property
+    def _keys(self) -> dict[str, list[str]]:
+        keys: dict[str, list[str]] = {}
+        for key in sorted(self.boxes):
+            keys.setdefault(key.split("/")[0], []).append(key)
+        return keys
+
+    def keys_of(self, company: str) -> list[str]:
+        """The company's box keys, sorted."""
+        return self._keys.get(company, [])
+
 
 @dataclass(frozen=True)
 class Use:
@@ -41,15 +53,19 @@ class Use:
 
 
 def judge(draft: Draft) -> list[Problem]:
-    """Every problem that the files have together; [] where they can be rendered."""
+    """Every problem that the files have together; [] where they can be rendered.
+
+    A rule looks at one company with fleet.yaml, or at the values of list_unique, and at nothing else: what was judged
+    once need then not be judged again because another company changed.
+    """
     problems: list[Problem] = []
     for company in sorted(draft.companies.keys() | {key.split("/")[0] for key in draft.boxes}):
         uses = list(_short_numbers(draft, company))
         problems += _find_doubles(uses, f"in company {company}")
         problems += _judge_routes(draft, company)
         problems += _judge_emergencies(uses, draft.fleet.country)
-    problems += _find_doubles(list(_public_numbers(draft)), "in the fleet")
-    problems += _find_doubles(list(_serials(draft)), "in the fleet")
+    for uses in list_unique(draft):
+        problems += _find_doubles(uses, "in the fleet")
     for uses in _lighthouses(draft):
         problems += _find_doubles(uses, "in the fleet")
     problems += _judge_public_numbers(draft)
@@ -57,10 +73,14 @@ def judge(draft: Draft) -> list[Problem]:
     return problems
 
 
+def list_unique(draft: Draft) -> tuple[list[Use], ...]:
+    """What companies must not have in common, each kind by itself: public numbers, serials."""
+    return list(_public_numbers(draft)), list(_serials(draft))
+
+
 def _boxes_of(draft: Draft, company: str) -> Iterator[tuple[Source, BoxFile]]:
-    for key in sorted(draft.boxes):
-        if key.startswith(f"{company}/"):
-            yield draft.boxes[key]
+    for key in draft.keys_of(company):
+        yield draft.boxes[key]
 
 
 def _short_numbers(draft: Draft, company: str) -> Iterator[Use]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -19,10 +20,22 @@ Step = str | int
 
 @dataclass(frozen=True)
 class Source:
-    """One parsed file: its path in the repository and ruamel's round-trip tree."""
+    """One file that is a YAML mapping: its path in the repository, and its content.
+
+    The tree is parsed when it is asked for, and is no part of what one process hands another: of 10,000 files that
+    are fine nobody asks where a word stands.
+    """
 
     path: str
-    tree: Any
+    content: bytes
+
+    @cached_property
+    def tree(self) -> Any:
+        """ruamel's round-trip tree, which remembers lines."""
+        return _parse(self.content)
+
+    def __reduce__(self) -> tuple[type[Source], tuple[str, bytes]]:
+        return Source, (self.path, self.content)
 
     def locate(self, steps: Sequence[Step]) -> tuple[int, int]:
         """(line, column) from 1 of the value at steps, or of the nearest thing above it that exists."""
@@ -46,6 +59,10 @@ class Source:
         return Problem(self.path, line, column, what, mend)
 
 
+def _parse(content: bytes) -> Any:
+    return YAML(typ="rt").load(content.decode("utf-8"))
+
+
 def _start(tree: Any) -> tuple[int, int]:
     if isinstance(tree, CommentedMap | CommentedSeq):
         return int(tree.lc.line or 0), int(tree.lc.col or 0)
@@ -54,8 +71,9 @@ def _start(tree: Any) -> tuple[int, int]:
 
 def parse_source(path: str, content: bytes) -> Source | Problem:
     """The file as a Source, or the one Problem for which it cannot be read as a YAML mapping."""
+    source = Source(path, content)
     try:
-        tree = YAML(typ="rt").load(content.decode("utf-8"))
+        tree = source.tree
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         return Problem(path, line, 1, "not UTF-8 text", "save the file as UTF-8")
@@ -70,7 +88,7 @@ def parse_source(path: str, content: bytes) -> Source | Problem:
         return Problem(
             path, 1, 1, "not a mapping of keys to values", "start it with a line such as `name: …`"
         )
-    return Source(path, tree)
+    return source
 
 
 def build_model(source: Source, model: type[Model]) -> tuple[Model | None, list[Problem]]:

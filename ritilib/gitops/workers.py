@@ -1,0 +1,56 @@
+"""Shares work that takes a whole core among the cores: forked processes that see what this one holds."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+from ritilib.errors import GitopsError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_SHARES = 8  # of each process: enough that none waits long for the other's last
+_forked: Callable[[Any], Any] | None = None  # what children inherit; a closure cannot be sent to them
+
+
+def count_cores() -> int:
+    """How many processes may work at once here (os.sched_getaffinity heeds a container's limit of CPUs)."""
+    return len(os.sched_getaffinity(0))
+
+
+def map_forked(
+    act: Callable[[Item], Result], items: Sequence[Item], least: int = 1, processes: int | None = None
+) -> list[Result]:
+    """act of each item, in the items' order; in this process where there are fewer than 2 * least of them.
+
+    Each process but this one takes a share of the items at a time. What act gives and raises must be able to be
+    pickled. Raises what act raises, and GitopsError where a process was killed.
+    """
+    global _forked
+    count = min(processes or count_cores(), len(items) // least)
+    if count < 2:
+        return [act(item) for item in items]
+    _forked = act
+    # what the children share with this process stays shared while no collection writes its marks into it
+    gc.freeze()
+    try:
+        with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("fork")) as pool:
+            return list(pool.map(_run, items, chunksize=max(1, len(items) // (count * _SHARES))))
+    except BrokenProcessPool as error:
+        raise GitopsError.because(
+            "a process of RITI was ended from outside", "see that there is memory enough, then again"
+        ) from error
+    finally:
+        gc.unfreeze()
+        _forked = None
+
+
+def _run(item: Any) -> Any:
+    assert _forked is not None
+    return _forked(item)
