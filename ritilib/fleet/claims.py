@@ -67,15 +67,15 @@ def read_claims(files: Mapping[str, bytes], network: IPv4Network) -> tuple[Claim
 
 
 def complete_claims(
-    claims: Claims, owners: Iterable[str], network: IPv4Network, taken: frozenset[IPv4Address] = frozenset()
+    claims: Claims, owners: Iterable[str], network: IPv4Network, taken: frozenset[str] = frozenset()
 ) -> tuple[Claims, list[Problem]]:
     """The claims with the lowest free address for each owner that has none; a problem where the network is full.
 
-    taken are addresses of owners that are not among the claims.
+    taken are addresses, as text, of owners that are not among the claims.
     """
     addresses = dict(claims.addresses)
-    given = taken.union(addresses.values())
-    free = (address for address in network.hosts() if address not in given)
+    given = taken.union(map(str, addresses.values()))
+    free = (address for address in network.hosts() if str(address) not in given)
     problems: list[Problem] = []
     for owner in owners:
         if owner in addresses:

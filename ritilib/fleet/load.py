@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from typing import Any
 
 import phonenumbers
@@ -66,20 +65,29 @@ class Loaded:
 
 
 def load_fleet(
-    files: Mapping[str, bytes], read: ReadAll = read_in_turn, taken: frozenset[IPv4Address] = frozenset()
+    files: Mapping[str, bytes], read: ReadAll = read_in_turn, taken: frozenset[str] = frozenset()
 ) -> Loaded:
     """Read every file under fleet/ (path → content).
 
-    read says how many files are read: one after the other, or shared among processes. taken are addresses that
-    nobody new may be given, besides the claimed ones. Raises FleetError with all problems at once: those of single
+    read says how many files are read: one after the other, or shared among processes. taken are addresses (as text)
+    that nobody new may be given, besides the claimed ones. Raises FleetError with all problems at once: those of single
     files, and, for the files that could be read, those between files.
     """
     draft, problems = read_draft(files, read)
+    return complete_draft(files, draft, problems, taken)
+
+
+def complete_draft(
+    files: Mapping[str, bytes],
+    draft: Draft | None,
+    problems: list[Problem],
+    taken: frozenset[str] = frozenset(),
+) -> Loaded:
+    """What read_draft gave, judged as a whole and with every address; files and taken as in load_fleet."""
     if draft is None:
         raise FleetError(sorted(problems))
-    problems += judge(draft)
     claims, found = read_claims(files, draft.fleet.overlay)
-    problems += found
+    problems = [*problems, *judge(draft), *found]
     owners = name_owners(draft.boxes, (lighthouse.name for lighthouse in draft.fleet.lighthouses))
     claims, found = complete_claims(claims, owners, draft.fleet.overlay, taken)
     problems += found
@@ -129,9 +137,7 @@ def _read_models(files: Mapping[str, bytes], read: ReadAll) -> dict[str, Read]:
     return {one.path: said for one, said in zip(asked, read(asked), strict=True)}
 
 
-def _read_fleet_file(
-    reads: Mapping[str, Read], problems: list[Problem]
-) -> tuple[Source, FleetFile] | None:
+def _read_fleet_file(reads: Mapping[str, Read], problems: list[Problem]) -> tuple[Source, FleetFile] | None:
     if FLEET_PATH not in reads:
         problems.append(Problem(FLEET_PATH, 0, 0, "is missing", "make the repository with `riti init`"))
         return None

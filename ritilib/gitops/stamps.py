@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 Stamp = tuple[int, int, int, int, int]
@@ -22,8 +21,11 @@ SETTLED_NS = 100_000_000
 
 def read_stamp(place: str | Path) -> Stamp:
     """The stamp of one file; a link's is its own."""
-    found = os.lstat(place)
-    return found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+    return to_stamp(os.lstat(place))
+
+
+def to_stamp(one: os.stat_result) -> Stamp:
+    return one.st_mode, one.st_size, one.st_mtime_ns, one.st_ctime_ns, one.st_ino
 
 
 def is_settled(stamp: Stamp, seen_ns: int) -> bool:
@@ -31,40 +33,47 @@ def is_settled(stamp: Stamp, seen_ns: int) -> bool:
     return max(stamp[2], stamp[3]) < seen_ns - SETTLED_NS
 
 
-def walk_stamps(root: Path, top: str) -> Iterator[tuple[str, Stamp]]:
-    """(path relative to root, stamp) of all that lies at or under top and is no folder; sorted in each folder."""
-    base = str(root)
+def list_stamps(root: Path, top: str) -> list[tuple[str, Stamp]]:
+    """(path relative to root, stamp), sorted, of all at or under top that is no folder; no link is followed."""
     try:
-        found = read_stamp(f"{base}/{top}")
+        place = read_stamp(root / top)
     except FileNotFoundError:
-        return
-    if not stat.S_ISDIR(found[0]):
-        yield top, found
-        return
-    folders = [top]
-    while folders:
-        folder = folders.pop()
-        for name in sorted(os.listdir(f"{base}/{folder}")):
-            path = f"{folder}/{name}"
-            found = read_stamp(f"{base}/{path}")
-            if stat.S_ISDIR(found[0]):
-                folders.append(path)
-            else:
-                yield path, found
+        return []
+    if not stat.S_ISDIR(place[0]):
+        return [(top, place)]
+    found: list[tuple[str, Stamp]] = []
+    _list_folder(os.open(root / top, os.O_RDONLY | os.O_DIRECTORY), top, found)
+    return sorted(found)
 
 
-def digest_stamps(root: Path, top: str) -> str:
-    """40 hex digits over every path and stamp under top, so that equal ones mean files unchanged.
+def _list_folder(handle: int, folder: str, found: list[tuple[str, Stamp]]) -> None:
+    """Add what is under the open folder; by handles, so that the kernel need not walk eight folders a file."""
+    below = []
+    try:
+        with os.scandir(handle) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    below.append(entry.name)
+                    continue
+                found.append((f"{folder}/{entry.name}", to_stamp(entry.stat(follow_symlinks=False))))
+        for name in below:
+            inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
+            _list_folder(inner, f"{folder}/{name}", found)
+    finally:
+        os.close(handle)
 
-    "" where one of them is too young to be believed, or nothing is there.
+
+def digest_stamps(found: Sequence[tuple[str, Stamp]], seen_ns: int) -> str:
+    """40 hex digits over what list_stamps gave, so that equal ones mean files unchanged.
+
+    seen_ns is the clock before it was asked. "" where a stamp is too young to be believed, or nothing is there.
     """
-    seen_ns = time.time_ns()
-    found = list(walk_stamps(root, top))
-    if not found or not all(is_settled(stamp, seen_ns) for _, stamp in found):
+    young_ns = seen_ns - SETTLED_NS
+    if not found or any(stamp[2] >= young_ns or stamp[3] >= young_ns for _, stamp in found):
         return ""
-    return digest_found(found)
+    return digest_values(found)
 
 
-def digest_found(found: list[tuple[str, Stamp]]) -> str:
-    """The digest of what walk_stamps gave."""
+def digest_values(found: Sequence[tuple[str, tuple[int, ...]]]) -> str:
+    """40 hex digits over paths and numbers."""
     return hashlib.blake2b(repr(found).encode("utf-8", "surrogateescape"), digest_size=20).hexdigest()
