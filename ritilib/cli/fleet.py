@@ -1,9 +1,8 @@
-"""init, validate, render, propose, pull: what happens on this side of a merge."""
+"""init, render, propose, pull: what happens on this side of a merge."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,12 +11,12 @@ import click
 from ritilib.cli.options import EXIT_CHANGES, json_option, repo_option
 from ritilib.cli.printing import print_json, print_rows, report
 from ritilib.devstack.folders import find_cache
-from ritilib.errors import FleetError, Problem
+from ritilib.errors import Problem
 from ritilib.gitops.layout import init_repository
 from ritilib.gitops.memory import Memory
 from ritilib.gitops.propose import propose as propose_change
 from ritilib.gitops.pull import pull_base
-from ritilib.gitops.refresh import render_work_tree, validate_work_tree
+from ritilib.gitops.refresh import render_work_tree
 
 
 @click.command()
@@ -37,29 +36,6 @@ def init(folder: Path, fleet: str, remote: str | None) -> None:
 @click.command()
 @repo_option
 @json_option
-def validate(repo: Path, as_json: bool) -> None:
-    """Say every problem of the fleet's files at once, each with its line and its mend.
-
-    \b
-    Example: riti validate --repo telephones
-    """
-    try:
-        verdict = validate_work_tree(repo, _memory(repo))
-    except FleetError as error:
-        if not as_json:
-            raise
-        print_json({"problems": error.problems})
-        sys.exit(1)
-    counts = asdict(verdict)
-    if as_json:
-        print_json({"problems": [], **counts})
-    else:
-        click.echo(", ".join(f"{number} {what}" for what, number in counts.items()) + ": fine")
-
-
-@click.command()
-@repo_option
-@json_option
 @click.option(
     "--check", is_flag=True, help="Write nothing; exit 3 where rendered/ is not what the fleet renders."
 )
@@ -70,7 +46,7 @@ def render(repo: Path, as_json: bool, check: bool) -> None:
     Example: riti render --repo telephones
     Example: riti render --check      (in a pipeline, on the merge's result)
     """
-    changes = render_work_tree(repo, version("ritilib"), _memory(repo), write=not check)
+    changes = render_work_tree(repo, version("ritilib"), find_memory(repo), write=not check)
     if as_json:
         print_json(changes)
     else:
@@ -113,12 +89,13 @@ def pull(repo: Path) -> None:
 
 def list_stale(repo: Path) -> tuple[Problem, ...]:
     """A problem for each rendered file that is not what the fleet renders."""
-    changes = render_work_tree(repo, version("ritilib"), _memory(repo), write=False)
+    changes = render_work_tree(repo, version("ritilib"), find_memory(repo), write=False)
     return tuple(
         Problem(change.path, 0, 0, "is not what the fleet renders", "run `riti render` first")
         for change in changes
     )
 
 
-def _memory(repo: Path) -> Memory:
+def find_memory(repo: Path) -> Memory:
+    """What is remembered of a work tree, beside what else this account caches."""
     return Memory(find_cache() / "fleets", repo)

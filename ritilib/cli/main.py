@@ -7,10 +7,12 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
+from ritilib.cli.box import box, extension
 from ritilib.cli.dev import dev
-from ritilib.cli.fleet import init, propose, pull, render, validate
+from ritilib.cli.fleet import init, propose, pull, render
 from ritilib.cli.printing import print_error
 from ritilib.cli.servers import bootstrap, plan, sync
+from ritilib.cli.validate import schema, validate
 from ritilib.errors import RitiError
 
 EXIT_ERROR = 1
@@ -36,7 +38,7 @@ def riti() -> None:
     """
 
 
-for command in (init, validate, render, propose, pull, bootstrap, plan, sync, dev):
+for command in (init, validate, schema, box, extension, render, propose, pull, bootstrap, plan, sync, dev):
     riti.add_command(command)
 
 

@@ -26,8 +26,10 @@ def print_error(error: RitiError) -> None:
 
 
 def print_problems(problems: Iterable[Problem]) -> None:
+    """Each with what it is, `error: …` in red or `warning: …` in yellow."""
     for problem in problems:
-        click.echo(click.style("error: ", fg="red", bold=True) + str(problem), err=True)
+        colour = "red" if problem.severity == "error" else "yellow"
+        click.echo(click.style(f"{problem.severity}: ", fg=colour, bold=True) + str(problem), err=True)
 
 
 def print_json(value: Any) -> None:

@@ -23,7 +23,9 @@ from ritilib.fleet.model import (
     FleetFile,
 )
 from ritilib.fleet.rules import RESERVED_COMPANIES, Draft, judge
+from ritilib.fleet.schema import find_stale_schemas
 from ritilib.fleet.source import Source, build_model, parse_source
+from ritilib.fleet.warnings import find_warnings
 
 FLEET_PATH = "fleet/fleet.yaml"
 _COMPANY = re.compile(r"^fleet/companies/([^/]+)\.yaml$")
@@ -58,10 +60,11 @@ def read_in_turn(asked: Sequence[Asked]) -> list[Read]:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The fleet, and the text of every claim file that belongs to it (those that were missing included)."""
+    """The fleet, the text of every claim file that belongs to it (those that were missing included), and warnings."""
 
     fleet: Fleet
     claims: Mapping[str, str]
+    warnings: tuple[Problem, ...] = ()
 
 
 def load_fleet(
@@ -90,10 +93,11 @@ def complete_draft(
     problems = [*problems, *judge(draft), *found]
     owners = name_owners(draft.boxes, (lighthouse.name for lighthouse in draft.fleet.lighthouses))
     claims, found = complete_claims(claims, owners, draft.fleet.overlay, taken)
-    problems += found
+    problems += (draft.source.problem(("overlay",), one.what, one.mend, one.rule) for one in found)
     if problems:
         raise FleetError(sorted(problems))
-    return Loaded(_assemble(draft, claims), write_claims(claims, _own_numbers(draft)))
+    warnings = tuple(sorted([*find_warnings(draft), *find_stale_schemas(files)]))
+    return Loaded(_assemble(draft, claims), write_claims(claims, _own_numbers(draft)), warnings)
 
 
 def read_draft(
@@ -110,8 +114,11 @@ def read_draft(
         company = key.split("/")[0]
         if company not in known:
             mend = f"add fleet/companies/{company}.yaml, or move the file to its company's folder"
-            problems.append(Problem(source.path, 1, 1, f"a box of an unknown company `{company}`", mend))
-    return (Draft(*fleet, companies, boxes) if fleet else None), problems
+            what = f"a box of an unknown company `{company}`"
+            problems.append(Problem(source.path, 1, 1, what, mend, "unknown-company"))
+    asked = {match.group(1, 2) for match in map(_BOX.match, files) if match}
+    incomplete = frozenset(company for company, box in asked if f"{company}/{box}" not in boxes)
+    return (Draft(*fleet, companies, boxes, incomplete) if fleet else None), problems
 
 
 def read_file(asked: Asked) -> Read:
@@ -139,7 +146,8 @@ def _read_models(files: Mapping[str, bytes], read: ReadAll) -> dict[str, Read]:
 
 def _read_fleet_file(reads: Mapping[str, Read], problems: list[Problem]) -> tuple[Source, FleetFile] | None:
     if FLEET_PATH not in reads:
-        problems.append(Problem(FLEET_PATH, 0, 0, "is missing", "make the repository with `riti init`"))
+        mend = "make the repository with `riti init`"
+        problems.append(Problem(FLEET_PATH, 0, 0, "is missing", mend, "missing-file"))
         return None
     read = _take(reads[FLEET_PATH], problems)
     if read is None:
@@ -147,7 +155,8 @@ def _read_fleet_file(reads: Mapping[str, Read], problems: list[Problem]) -> tupl
     source, said = read
     if said.country not in phonenumbers.SUPPORTED_REGIONS:
         what = f"`country` ({said.country}) is no country with telephone numbers"
-        problems.append(source.problem(("country",), what, "write its two letters, such as UY"))
+        mend = "write its two letters, such as UY"
+        problems.append(source.problem(("country",), what, mend, "unknown-country"))
     return source, said
 
 
@@ -168,9 +177,8 @@ def _read_companies(
         company = match.group(1)
         problems += _judge_slug(path, company)
         if company in RESERVED_COMPANIES:
-            problems.append(
-                Problem(path, 0, 0, f"`{company}` is a name that RITI keeps for itself", "take another")
-            )
+            what = f"`{company}` is a name that RITI keeps for itself"
+            problems.append(Problem(path, 0, 0, what, "take another", "reserved-name"))
         if read := _take(reads[path], problems):
             found[company] = read
     return found
@@ -183,9 +191,7 @@ def _read_boxes(
     for path in sorted(files):
         match = _BOX.match(path)
         if not match:
-            if path.endswith((".yaml", ".yml")) and path not in reads:
-                mend = "name it fleet/companies/<company>.yaml or fleet/boxes/<company>/<box>.yaml"
-                problems.append(Problem(path, 0, 0, "is no file that RITI reads", mend))
+            problems += _judge_place(path)
             continue
         problems += _judge_slug(path, match.group(2))
         if read := _take(reads[path], problems):
@@ -193,11 +199,22 @@ def _read_boxes(
     return found
 
 
+def _judge_place(path: str) -> list[Problem]:
+    """A problem for a file that looks as if it described something, and is not read."""
+    if path == FLEET_PATH or _COMPANY.match(path):
+        return []
+    if not path.endswith((".yaml", ".yml")) and not path.startswith(("fleet/boxes/", "fleet/companies/")):
+        return []
+    mend = "name it fleet/companies/<company>.yaml or fleet/boxes/<company>/<box>.yaml, or take it elsewhere"
+    return [Problem(path, 0, 0, "is no file that RITI reads", mend, "wrong-place")]
+
+
 def _judge_slug(path: str, slug: str) -> list[Problem]:
     if re.fullmatch(SLUG_PATTERN, slug) and len(slug) <= SLUG_LONGEST:
         return []
     mend = f"use at most {SLUG_LONGEST} of a to z, 0 to 9 and single dashes, a letter first"
-    return [Problem(path, 0, 0, f"`{slug}` cannot be a name in Nomad, Consul and Vault", mend)]
+    what = f"`{slug}` cannot be a name in Nomad, Consul and Vault"
+    return [Problem(path, 0, 0, what, mend, "bad-slug")]
 
 
 def _own_numbers(draft: Draft) -> dict[str, str]:

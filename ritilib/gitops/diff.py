@@ -93,7 +93,7 @@ def write_changes(
         if change.kind == "removed":
             _remove(root, root / change.path)
     return {
-        change.path: _write(f"{root}/{change.path}", wanted[change.path])
+        change.path: write_whole(f"{root}/{change.path}", wanted[change.path])
         for change in changes
         if change.kind != "removed"
     }
@@ -132,8 +132,12 @@ def _remove(root: Path, place: Path) -> None:
             return  # not empty
 
 
-def _write(place: str, text: str) -> tuple[int, int, int]:
-    folder, _, name = place.rpartition("/")
+def write_whole(place: str | Path, text: str) -> tuple[int, int, int]:
+    """Write text to place: beside it first, then renamed, so that nobody sees half a file.
+
+    Gives (inode, mtime in ns, size) of what was written.
+    """
+    folder, name = os.path.split(place)
     beside = f"{folder}/.riti-{name}.tmp"
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
     try:

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import ritilib
 from ritilib.assets import find_assets
+from ritilib.errors import Problem
 from ritilib.gitops.stamps import Stamp
 
 KEPT = 16  # work trees; the one of 10,000 boxes takes about 10 MB
@@ -38,13 +39,14 @@ class KnownFile(NamedTuple):
 class Part:
     """A company (or "_fleet") that was found to be right.
 
-    unique are its values of list_unique; claimed says that its claims stood in the work tree; stamp is the
-    digest of its rendered folder when that was right, "" where it is not known to be.
+    unique are its values of list_unique, warnings those about its own files; claimed says that its claims stood
+    in the work tree; stamp is the digest of its rendered folder when that was right, "" where it is not known to be.
     """
 
     boxes: int
     extensions: int
     unique: tuple[str, ...]
+    warnings: tuple[Problem, ...]
     claimed: bool
     stamp: str
 
@@ -82,8 +84,8 @@ class Memory:
             said = json.loads(body)
             files = {path: KnownFile(*entry) for path, entry in said["files"].items()}
             parts = {
-                name: Part(boxes, extensions, tuple(unique), claimed, stamp)
-                for name, (boxes, extensions, unique, claimed, stamp) in said["parts"].items()
+                name: Part(boxes, extensions, tuple(unique), tuple(Problem(*one) for one in warned), *rest)
+                for name, (boxes, extensions, unique, warned, *rest) in said["parts"].items()
             }
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None

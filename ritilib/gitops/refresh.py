@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from ritilib.errors import GitopsError
+from ritilib.errors import GitopsError, Problem
 from ritilib.fleet.claims import CLAIMS_FOLDER, OVERLAY_FOLDER
 from ritilib.fleet.load import Loaded, complete_draft, read_draft, read_file
 from ritilib.fleet.rules import Draft, list_unique
@@ -35,13 +35,16 @@ from ritilib.render.manifest import FLEET_FOLDER, find_scope
 from ritilib.render.tree import list_inputs, render_folder
 
 _COMPANIES = "fleet/companies/"
-_FILES_PER_PROCESS = 100  # below that, a process costs more than it saves
+# below these, a process costs more than it saves
+_FILES_PER_PROCESS = 100
+_FOLDERS_PER_PROCESS = 4
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How much a fleet without problems holds."""
+    """How much a fleet without problems holds, and its warnings, sorted."""
 
+    warnings: tuple[Problem, ...]
     companies: int
     boxes: int
     extensions: int
@@ -76,15 +79,9 @@ def validate_work_tree(repo: Path, memory: Memory) -> Verdict:
     survey = survey_fleet(repo, known)
     again = find_stale(survey, known, {})
     judged = judge_parts(repo, survey, known, again)
-    kept = known.parts if known else {}
-    parts = {
-        name: replace(part, stamp=kept[name].stamp)
-        if name in kept and name not in survey.moved and not _is_all(survey, known)
-        else part
-        for name, part in _join_parts(survey, known, judged).items()
-    }
+    parts = _join_parts(survey, known, judged)
     _keep(memory, known, Remembered(survey.files, parts))
-    return _count(parts)
+    return _sum_up(survey, parts, judged.loaded.warnings)
 
 
 def render_work_tree(repo: Path, riti: str, memory: Memory, write: bool) -> tuple[Change, ...]:
@@ -104,7 +101,9 @@ def render_work_tree(repo: Path, riti: str, memory: Memory, write: bool) -> tupl
     changes = compare(claims, judged.loaded.claims)
     written = write_changes(repo, changes, judged.loaded.claims) if write else {}
     folders = sorted(judged.again)
-    settled = map_forked(lambda name: settle_folder(repo, f"{RENDERED}/{name}", brought[name]), folders)
+    settled = map_forked(
+        lambda name: settle_folder(repo, f"{RENDERED}/{name}", brought[name]), folders, _FOLDERS_PER_PROCESS
+    )
     stamps = dict(zip(folders, settled, strict=True))
     parts = {
         name: replace(part, stamp=stamps[name], claimed=part.claimed or write) if name in stamps else part
@@ -187,13 +186,14 @@ def judge_parts(repo: Path, survey: Survey, known: Remembered | None, again: fro
             len(company.boxes),
             sum(len(box.said.extensions) for box in company.boxes),
             tuple(unique.get(company.slug, ())),
+            tuple(one for one in loaded.warnings if find_scope(one.file, b"") == company.slug),
             company.slug not in unclaimed,
             "",
         )
         for company in loaded.fleet.companies
     }
     if FLEET_FOLDER in again:
-        parts[FLEET_FOLDER] = Part(0, 0, (), not unclaimed - survey.companies, "")
+        parts[FLEET_FOLDER] = Part(0, 0, (), (), not unclaimed - survey.companies, "")
     return Judged(again, loaded, files, parts)
 
 
@@ -224,7 +224,7 @@ def _digest_folders(repo: Path, survey: Survey, known: Remembered | None) -> dic
         return {}
     there = known.parts.keys() & _list_folders(survey)
     names = sorted(name for name in there - survey.moved if known.parts[name].stamp)
-    found = map_forked(lambda name: look_folder(repo, f"{RENDERED}/{name}"), names)
+    found = map_forked(lambda name: look_folder(repo, f"{RENDERED}/{name}"), names, _FOLDERS_PER_PROCESS)
     return dict.fromkeys(there, "") | dict(zip(names, found, strict=True))
 
 
@@ -239,7 +239,7 @@ def _bring_folders(
         return bring_folder(repo, f"{RENDERED}/{name}", render_folder(fleet, name, inputs[name], riti), write)
 
     folders = sorted(judged.again)
-    return brought | dict(zip(folders, map_forked(bring, folders), strict=True))
+    return brought | dict(zip(folders, map_forked(bring, folders, _FOLDERS_PER_PROCESS), strict=True))
 
 
 def _find_unique(draft: Draft | None) -> dict[str, list[str]]:
@@ -296,11 +296,13 @@ def _restamp(
     return after
 
 
-def _count(parts: Mapping[str, Part]) -> Verdict:
-    boxes, extensions = (
-        sum(getattr(part, name) for part in parts.values()) for name in ("boxes", "extensions")
-    )
-    return Verdict(len(parts) - 1, boxes, extensions)
+def _sum_up(survey: Survey, parts: Mapping[str, Part], judged: Iterable[Problem]) -> Verdict:
+    """judged are the warnings just found; of these, those about files of no company are in no part."""
+    warnings = [one for one in judged if find_scope(one.file, b"") not in survey.companies]
+    warnings += [one for part in parts.values() for one in part.warnings]
+    boxes = sum(part.boxes for part in parts.values())
+    extensions = sum(part.extensions for part in parts.values())
+    return Verdict(tuple(sorted(warnings)), len(survey.companies), boxes, extensions)
 
 
 def _keep(memory: Memory, known: Remembered | None, now: Remembered) -> None:

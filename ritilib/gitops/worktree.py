@@ -1,12 +1,13 @@
-"""The fleet's files as they lie in the work tree, where a person edits them."""
+"""The fleet's files as they lie in the work tree, where a person edits them, and RITI where it is asked to."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ritilib.errors import GitopsError, Problem
+from ritilib.gitops.diff import write_whole
 from ritilib.gitops.stamps import Stamp, to_stamp
 from ritilib.render.manifest import is_hidden
 
@@ -67,6 +68,17 @@ def read_contents(repo: Path, paths: Iterable[str]) -> dict[str, bytes]:
     if problems:
         raise GitopsError(sorted(problems))
     return files
+
+
+def write_files(folder: Path, texts: Mapping[str, str]) -> tuple[str, ...]:
+    """Write path in folder → text, each file whole or not at all; gives the paths of those that changed."""
+    changed = []
+    for path, text in texts.items():
+        place = folder / path
+        if not place.is_file() or place.read_bytes() != text.encode():
+            write_whole(place, text)
+            changed.append(path)
+    return tuple(changed)
 
 
 def _refuse(path: str, why: str) -> Problem:

@@ -61,7 +61,7 @@ def test_bad_input_is_said_whole_and_nothing_is_written(
         "fleet/companies/acme.yaml:5: unknown key `colour`",
         "fleet/boxes/acme/salto.yaml:3: extension 101 is twice in company acme",
         "fleet/boxes/acmee/rivera.yaml:1: a box of an unknown company `acmee`",
-        "fleet/boxes/acme/artigas.yaml:3: not YAML",
+        "fleet/boxes/acme/artigas.yaml:2: not YAML",
     ):
         assert any(part in line for line in lines), (part, lines)
     assert "Traceback" not in said.err

@@ -63,7 +63,7 @@ def test_every_problem_of_every_file_comes_at_once_with_its_line() -> None:
     )
     assert "fleet/boxes/acme/montevideo.yaml:1: unknown key `nmae`" in joined
     assert "fleet/boxes/acme/montevideo.yaml:1: `name` is missing; add it" in joined
-    assert "fleet/boxes/acme/salto.yaml:3: not YAML" in joined
+    assert "fleet/boxes/acme/salto.yaml:2: not YAML" in joined
     assert (
         "fleet/boxes/acmee/rivera.yaml:1: a box of an unknown company `acmee`; "
         "add fleet/companies/acmee.yaml, or move the file to its company's folder"
