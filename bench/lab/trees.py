@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import subprocess
 import sys
 import threading
@@ -26,10 +27,12 @@ LOOK_EVERY_S = 0.1
 class Ran:
     """One command: seconds until it ended, lines that it printed, and the most memory of all its processes, in MB.
 
-    The memory is the sum of their PSS (what they share counts once), looked at every 0.1 s.
+    cpu_s are the seconds of CPU of all its processes: on a machine that does something else too, these travel. The
+    memory is the sum of their PSS (what they share counts once), looked at every 0.1 s.
     """
 
     seconds: float
+    cpu_s: float
     lines: tuple[str, ...]
     peak_mb: float
 
@@ -50,7 +53,9 @@ class Tree:
         """Give a telephone of one box in the middle another name; gives its company's slug."""
         boxes = sorted((self.root / "fleet" / "boxes").glob("*/*.yaml"))
         place = boxes[len(boxes) // 2]
-        place.write_text(re.sub("^    name: .*$", f"    name: {name}", place.read_text(), count=1, flags=re.M))
+        place.write_text(
+            re.sub("^    name: .*$", f"    name: {name}", place.read_text(), count=1, flags=re.M)
+        )
         return place.parent.name
 
 
@@ -68,7 +73,7 @@ def hold_tree(boxes: int) -> Iterator[Tree]:
 
 def run_measured(command: Sequence[str], extra: dict[str, str]) -> Ran:
     """Run a command to its end with extra in its environment; RitiError where it fails."""
-    start = time.perf_counter()
+    start, before_s = time.perf_counter(), read_children_cpu_s()
     child = subprocess.Popen(
         command, env=os.environ | extra, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -88,7 +93,13 @@ def run_measured(command: Sequence[str], extra: dict[str, str]) -> Ran:
     seconds = time.perf_counter() - start
     if child.returncode != 0:
         raise RitiError.because(f"`{' '.join(command)}` ended with {child.returncode}", errors[-500:])
-    return Ran(seconds, tuple(output.splitlines()), max(peaks))
+    return Ran(seconds, read_children_cpu_s() - before_s, tuple(output.splitlines()), max(peaks))
+
+
+def read_children_cpu_s() -> float:
+    """Seconds of CPU, the kernel's for them included, of all processes that this one has started and buried."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _list_family(pid: int) -> list[int]:

@@ -29,7 +29,7 @@ from ritilib.gitops.bring import Brought, bring_folder, look_folder, settle_fold
 from ritilib.gitops.diff import RENDERED, Change, compare, write_changes
 from ritilib.gitops.memory import KnownFile, Memory, Part, Remembered, hash_blob, write_stamp
 from ritilib.gitops.stamps import is_settled, read_stamp
-from ritilib.gitops.workers import map_forked
+from ritilib.gitops.workers import hold_collection, map_forked, share_forked
 from ritilib.gitops.worktree import find_fleet_files, read_contents
 from ritilib.render.manifest import FLEET_FOLDER, find_scope
 from ritilib.render.tree import list_inputs, render_folder
@@ -75,8 +75,9 @@ def validate_work_tree(repo: Path, memory: Memory) -> Verdict:
 
     Raises FleetError with all problems, and GitopsError for what cannot be read.
     """
-    known = memory.recall()
-    survey = survey_fleet(repo, known)
+    with hold_collection():
+        known = memory.recall()
+        survey = survey_fleet(repo, known)
     again = find_stale(survey, known, {})
     judged = judge_parts(repo, survey, known, again)
     parts = _join_parts(survey, known, judged)
@@ -90,9 +91,15 @@ def render_work_tree(repo: Path, riti: str, memory: Memory, write: bool) -> tupl
     riti is the version that renders. Raises FleetError and GitopsError as validate_work_tree does, before
     anything is written.
     """
-    known = memory.recall()
-    survey = survey_fleet(repo, known)
-    again = find_stale(survey, known, _digest_folders(repo, survey, known))
+    with hold_collection():
+        known = memory.recall()
+        right = sorted(name for name, part in known.parts.items() if part.stamp) if known else []
+        look = partial(look_folder, repo)
+        with share_forked(look, [f"{RENDERED}/{name}" for name in right], _FOLDERS_PER_PROCESS) as collect:
+            survey = survey_fleet(repo, known)
+            stamps = dict.fromkeys(known.parts, "") if known else {}
+            stamps |= zip(right, collect(), strict=True)
+    again = find_stale(survey, known, stamps)
     judged = judge_parts(repo, survey, known, again)
     brought = _bring_folders(repo, judged, find_strays(repo, survey.companies), riti, write)
     claims = {
@@ -101,12 +108,13 @@ def render_work_tree(repo: Path, riti: str, memory: Memory, write: bool) -> tupl
     changes = compare(claims, judged.loaded.claims)
     written = write_changes(repo, changes, judged.loaded.claims) if write else {}
     folders = sorted(judged.again)
-    settled = map_forked(
-        lambda name: settle_folder(repo, f"{RENDERED}/{name}", brought[name]), folders, _FOLDERS_PER_PROCESS
-    )
-    stamps = dict(zip(folders, settled, strict=True))
+
+    def settle(name: str) -> str:
+        return settle_folder(repo, f"{RENDERED}/{name}", brought[name])
+
+    settled = dict(zip(folders, map_forked(settle, folders, _FOLDERS_PER_PROCESS), strict=True))
     parts = {
-        name: replace(part, stamp=stamps[name], claimed=part.claimed or write) if name in stamps else part
+        name: replace(part, stamp=settled[name], claimed=part.claimed or write) if name in settled else part
         for name, part in _join_parts(survey, known, judged).items()
     }
     files = _restamp(repo, survey.files, changes, written, judged.loaded.claims) if write else survey.files
@@ -216,16 +224,6 @@ def _list_folders(survey: Survey) -> frozenset[str]:
 def _is_all(survey: Survey, known: Remembered | None) -> bool:
     """Whether something changed that belongs to all."""
     return known is None or "" in survey.moved
-
-
-def _digest_folders(repo: Path, survey: Survey, known: Remembered | None) -> dict[str, str]:
-    """folder of rendered/ → digest of its stamps, for those that may be right."""
-    if known is None or _is_all(survey, known):
-        return {}
-    there = known.parts.keys() & _list_folders(survey)
-    names = sorted(name for name in there - survey.moved if known.parts[name].stamp)
-    found = map_forked(lambda name: look_folder(repo, f"{RENDERED}/{name}"), names, _FOLDERS_PER_PROCESS)
-    return dict.fromkeys(there, "") | dict(zip(names, found, strict=True))
 
 
 def _bring_folders(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from ritilib.errors import GitopsError
@@ -32,16 +33,27 @@ def map_forked(
     Each process but this one takes a share of the items at a time. What act gives and raises must be able to be
     pickled. Raises what act raises, and GitopsError where a process was killed.
     """
+    with share_forked(act, items, least, processes) as collect:
+        return collect()
+
+
+@contextmanager
+def share_forked(
+    act: Callable[[Item], Result], items: Sequence[Item], least: int = 1, processes: int | None = None
+) -> Iterator[Callable[[], list[Result]]]:
+    """The same, begun at once while this process does something else: the results come when they are asked for."""
     global _forked
     count = min(processes or count_cores(), len(items) // least)
     if count < 2:
-        return [act(item) for item in items]
+        yield lambda: [act(item) for item in items]
+        return
     _forked = act
     # what the children share with this process stays shared while no collection writes its marks into it
     gc.freeze()
     try:
         with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("fork")) as pool:
-            return list(pool.map(_run, items, chunksize=max(1, len(items) // (count * _SHARES))))
+            answers = pool.map(_run, items, chunksize=max(1, len(items) // (count * _SHARES)))
+            yield lambda: list(answers)
     except BrokenProcessPool as error:
         raise GitopsError.because(
             "a process of RITI was ended from outside", "see that there is memory enough, then again"
@@ -49,6 +61,16 @@ def map_forked(
     finally:
         gc.unfreeze()
         _forked = None
+
+
+@contextmanager
+def hold_collection() -> Iterator[None]:
+    """No collection of garbage: for the making of many values that all stay."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _run(item: Any) -> Any:
