@@ -42,6 +42,8 @@ def init(folder: Path, fleet: str, remote: str | None) -> None:
 def render(repo: Path, as_json: bool, check: bool) -> None:
     """Render the fleet into rendered/: jobs, Asterisk's files, policies, manifests.
 
+    What did not change since the last time is not rendered again: ~/.cache/riti/fleets remembers, and may be deleted.
+
     \b
     Example: riti render --repo telephones
     Example: riti render --check      (in a pipeline, on the merge's result)

@@ -145,10 +145,13 @@ def write_whole(place: str | Path, text: str) -> tuple[int, int, int]:
     except FileNotFoundError:
         os.makedirs(folder, exist_ok=True)
         handle = os.open(beside, flags, 0o666)
-    with open(handle, "wb") as file:
-        file.write(text.encode("utf-8"))
-        file.flush()
+    try:
+        content = text.encode("utf-8")
+        while content:
+            content = content[os.write(handle, content) :]
         made = os.fstat(handle)
+    finally:
+        os.close(handle)
     try:
         os.replace(beside, place)
     except IsADirectoryError:
