@@ -29,7 +29,7 @@ from ritilib.gitops.bring import Brought, bring_folder, look_folder, settle_fold
 from ritilib.gitops.diff import RENDERED, Change, compare, write_changes
 from ritilib.gitops.memory import KnownFile, Memory, Part, Remembered, hash_blob, write_stamp
 from ritilib.gitops.stamps import is_settled, read_stamp
-from ritilib.gitops.workers import hold_collection, map_forked, share_forked
+from ritilib.gitops.workers import hold_collection, map_forked, share_forked, slow_collection
 from ritilib.gitops.worktree import find_fleet_files, read_contents
 from ritilib.render.manifest import FLEET_FOLDER, find_scope
 from ritilib.render.tree import list_inputs, render_folder
@@ -70,6 +70,7 @@ class Judged:
     parts: Mapping[str, Part]
 
 
+@slow_collection()
 def validate_work_tree(repo: Path, memory: Memory) -> Verdict:
     """Judge fleet/ of the work tree at repo.
 
@@ -85,6 +86,7 @@ def validate_work_tree(repo: Path, memory: Memory) -> Verdict:
     return _sum_up(survey, parts, judged.loaded.warnings)
 
 
+@slow_collection()
 def render_work_tree(repo: Path, riti: str, memory: Memory, write: bool) -> tuple[Change, ...]:
     """What differs in rendered/ and fleet/claims/ of the work tree from what its fleet renders; made so where write.
 
