@@ -19,6 +19,7 @@ _USE = re.compile(r"^\[[^\]]+\]\(([^)]*)\)", re.MULTILINE)
 # `;` starts a comment, `\` escapes it, `#` at a line's start is a directive, `${` a variable in a dial plan;
 # blanks at the ends are cut off. What RITI makes are letters and digits, with "-" and "_".
 _SAFE = re.compile(r"[A-Za-z0-9!%&()*+,./:=?@^_{}~-]+")
+_PASSWORD = "type=auth\nauth_type=userpass\npassword={}\n"
 _MEND_MISSING = "`riti sync` writes the box's document in Vault from what was rendered"
 _MEND_UNSAFE = (
     "rotate this secret: letters, digits and !%&()*+,./:=?@^_{}~- can stand in Asterisk's configuration"
@@ -29,16 +30,16 @@ def compose_box(rendered: Mapping[str, str], secrets: Mapping[str, Any]) -> dict
     """Name of each file of the box's configuration folder → its text.
 
     rendered: path below the box's rendered folder → text; those below etc/ are used. secrets: the box's
-    Vault document, {"iax": {section: secret}, "phones": {number: password}}. Raises GitopsError with every
+    Vault document, {"iax": {section: secret}, "phones": {number: password}, "line": password}, the
+    last where the office has a line. Raises GitopsError with every
     secret that is used and missing, or that Asterisk would not read as it stands; the secret itself is never
     in the message.
     """
     files = {path.removeprefix(FOLDER): text for path, text in rendered.items() if path.startswith(FOLDER)}
     templates = {
         "iax.conf": _list_templates(secrets, "iax", "{}-secret", "secret={}\n"),
-        "pjsip.conf": _list_templates(
-            secrets, "phones", "phone-{}-secret", "type=auth\nauth_type=userpass\npassword={}\n"
-        ),
+        "pjsip.conf": _list_templates(secrets, "phones", "phone-{}-secret", _PASSWORD)
+        | ({"line-secret": (secrets["line"], _PASSWORD)} if "line" in secrets else {}),
     }
     problems = [
         problem for name, known in templates.items() for problem in _check(name, files.get(name, ""), known)

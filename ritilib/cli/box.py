@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from ritilib.cli.options import json_option, repo_option
 from ritilib.cli.printing import print_json, print_problems, print_rows
 from ritilib.fleet.edit import NewExtension, add_box, add_extension, find_box, remove_box
 from ritilib.fleet.load import load_fleet
-from ritilib.fleet.model import Fleet
+from ritilib.fleet.model import Fleet, Settings
 from ritilib.gitops.change import Changed, Edit, change_fleet
 from ritilib.gitops.worktree import read_fleet_files
 
@@ -89,28 +90,46 @@ def box_show(key: str, repo: Path, as_json: bool) -> None:
     shown = describe_box(load_fleet(files).fleet, key) | {"file": path}
     if as_json:
         print_json(shown)
-        return
-    rows = [(word, str(value)) for word, value in shown.items() if isinstance(value, str)]
-    rows += [("pbx_address", address) for address in shown["pbx_addresses"]]
+    else:
+        print_rows(("what", "value"), list(_list_rows(shown)))
+
+
+def _list_rows(shown: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield from ((word, value) for word, value in shown.items() if isinstance(value, str))
+    yield from (("pbx_address", address) for address in shown["pbx_addresses"])
+    if shown["adapter"]:
+        yield "adapter", shown["adapter"]["mac"]
+    if shown["line"]:
+        yield "line", shown["line"]["number"]
     for extension in shown["extensions"]:
         cells = (extension["number"], extension["name"], extension["phone"], extension["public"] or "")
-        rows.append(("extension", "  ".join(filter(None, cells))))
-    rows += [("route", f"{route['number']} leads to {route['to']}") for route in shown["routes"]]
-    print_rows(("what", "value"), rows)
+        yield "extension", "  ".join(filter(None, cells))
+    yield from (("route", f"{route['number']} leads to {route['to']}") for route in shown["routes"])
+    yield from (("group", f"{group['number']} {group['name']}") for group in shown["groups"])
+    for word, value in shown["settings"].items():
+        if value is not None:
+            yield word, ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def describe_box(fleet: Fleet, key: str) -> dict[str, Any]:
-    """What the fleet says of the box, as plain values; the fleet has such a box."""
+    """What the fleet says of the box, as plain values; settings are those that hold, inherited ones too.
+
+    The fleet has such a box.
+    """
     company, found = next(
         (company, one) for company in fleet.companies for one in company.boxes if one.key == key
     )
     numbers = {extension.number for extension in found.said.extensions}
+    routes = [route for route in company.said.routes if route.to in numbers]
+    groups = [group for group in company.said.groups if numbers.intersection(group.rings)]
     return {
         "box": key,
-        **found.said.model_dump(mode="json"),
+        **found.said.model_dump(mode="json", exclude=set(Settings.model_fields)),
+        "settings": found.settings.model_dump(mode="json"),
         "address": str(found.box_address),
         "pbx_addresses": [str(address) for address in found.pbx_addresses],
-        "routes": [route.model_dump(mode="json") for route in company.said.routes if route.to in numbers],
+        "routes": [route.model_dump(mode="json") for route in routes],
+        "groups": [group.model_dump(mode="json") for group in groups],
     }
 
 
@@ -157,6 +176,7 @@ def extension_add(
 
 def _change(repo: Path, edit: Edit) -> None:
     changed: Changed = change_fleet(repo, edit)
-    print_problems(changed.loaded.warnings)
+    concerned = {*changed.paths, *(f"fleet/companies/{path.split('/')[2]}.yaml" for path in changed.paths)}
+    print_problems(one for one in changed.loaded.warnings if one.file in concerned)
     for path in changed.paths:
         click.echo(f"{path} {'written' if (repo / path).exists() else 'removed'}; next: riti render")

@@ -23,6 +23,8 @@ COMMANDS = {
     "render": "fleet",
     "propose": "fleet",
     "pull": "fleet",
+    "trace": "calls",
+    "prove": "calls",
     "bootstrap": "servers",
     "plan": "servers",
     "sync": "servers",

@@ -24,6 +24,7 @@ from ritilib.fleet.model import (
 )
 from ritilib.fleet.rules import RESERVED_COMPANIES, Draft, judge
 from ritilib.fleet.schema import find_stale_schemas
+from ritilib.fleet.settings import inherit_settings
 from ritilib.fleet.source import Source, build_model, parse_source
 from ritilib.fleet.warnings import find_warnings
 
@@ -218,7 +219,9 @@ def _judge_slug(path: str, slug: str) -> list[Problem]:
 
 
 def _own_numbers(draft: Draft) -> dict[str, str]:
-    return {
+    """Public number → its owner: a line, or, where it has it for its own, an extension."""
+    lines = {box.line.number: f"{key} line" for key, (_, box) in draft.boxes.items() if box.line}
+    return lines | {
         extension.public: f"{key} {extension.number}"
         for key, (_, box) in draft.boxes.items()
         for extension in box.extensions
@@ -234,6 +237,7 @@ def _assemble(draft: Draft, claims: Claims) -> Fleet:
                 company=slug,
                 slug=key.split("/")[1],
                 said=draft.boxes[key][1],
+                settings=inherit_settings(draft.fleet, draft.companies[slug][1], draft.boxes[key][1]),
                 box_address=claims.find(f"{key} box"),
                 pbx_addresses=(claims.find(f"{key} pbx-0"), claims.find(f"{key} pbx-1")),
             )

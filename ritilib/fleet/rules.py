@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import phonenumbers
-from phonenumbers import shortnumberinfo
 
 from ritilib.errors import Problem
+from ritilib.fleet.emergency import list_emergencies
+from ritilib.fleet.hours import judge_hours
+from ritilib.fleet.leads import judge_leads
 from ritilib.fleet.model import BoxFile, CompanyFile, FleetFile
+from ritilib.fleet.placement import judge_places
+from ritilib.fleet.settings import inherit_settings
 from ritilib.fleet.source import Source, Step
 
 # "lighthouse" is an overlay group and the first part of units; to Nebula's firewall the group "any" is everybody.
@@ -57,29 +61,39 @@ class Use:
 def judge(draft: Draft) -> list[Problem]:
     """Every problem that the files have together; [] where they can be rendered.
 
-    A rule (a warning's too) looks at one company with fleet.yaml, or at the values of list_unique, and at nothing
-    else: what was judged once need then not be judged again because another company changed.
+    A rule (a warning's too) looks at one company with fleet.yaml, at the values of list_unique, or at the sums of
+    count_placed, and at nothing else: what was judged once need then not be judged again because another company
+    changed (gitops.refresh).
     """
     problems: list[Problem] = []
     for company in sorted(draft.companies.keys() | {key.split("/")[0] for key in draft.boxes}):
         uses = list(_short_numbers(draft, company))
         problems += _find_doubles(uses, f"in company {company}", "number-twice")
-        problems += _judge_routes(draft, company)
-        problems += _judge_emergencies(uses, draft.fleet.country)
-    numbers, serials = list_unique(draft)
+        leading, boxes = draft.companies.get(company), list(_boxes_of(draft, company))
+        problems += judge_leads(company, leading, boxes, company not in draft.incomplete)
+        problems += _judge_emergencies(uses, draft.fleet)
+    numbers, serials, macs = list_unique(draft)
     problems += _find_doubles(numbers, "in the fleet", "public-twice")
     problems += _find_doubles(serials, "in the fleet", "serial-twice")
+    problems += _find_doubles(macs, "in the fleet", "adapter-twice")
+    problems += _find_doubles(list(_places(draft)), "in the fleet", "place-twice")
     for uses in _lighthouses(draft):
         problems += _find_doubles(uses, "in the fleet", "lighthouse-twice")
     problems += _judge_lighthouses(draft)
     problems += _judge_public_numbers(draft)
+    problems += _judge_lines(draft)
+    problems += _judge_codecs(draft)
+    for source, said in draft.companies.values():
+        problems += judge_hours(source, said, said.timezone or draft.fleet.timezone)
+    problems += judge_places(draft.source, draft.fleet, draft.companies, draft.boxes)
     problems += _judge_adapters(draft)
     return problems
 
 
-def list_unique(draft: Draft) -> tuple[list[Use], list[Use]]:
-    """What companies must not have in common: every public number, every serial."""
-    return list(_public_numbers(draft)), list(_serials(draft))
+def list_unique(draft: Draft) -> tuple[list[Use], list[Use], list[Use]]:
+    """What companies must not have in common: every public number (a line's too), every serial, every adapter."""
+    numbers = [*_public_numbers(draft), *_line_numbers(draft)]
+    return numbers, list(_serials(draft)), list(_macs(draft))
 
 
 def _boxes_of(draft: Draft, company: str) -> Iterator[tuple[Source, BoxFile]]:
@@ -96,6 +110,8 @@ def _short_numbers(draft: Draft, company: str) -> Iterator[Use]:
     source, said = draft.companies[company]
     for index, route in enumerate(said.routes):
         yield Use(route.number, source, ("routes", index, "number"), "route")
+    for index, group in enumerate(said.groups):
+        yield Use(group.number, source, ("groups", index, "number"), "group")
 
 
 def _public_numbers(draft: Draft) -> Iterator[Use]:
@@ -106,11 +122,32 @@ def _public_numbers(draft: Draft) -> Iterator[Use]:
                 yield Use(extension.public, source, ("extensions", index, "public"), "public number")
 
 
+def _line_numbers(draft: Draft) -> Iterator[Use]:
+    """Those that are not, as they may be, the public number of an extension of the same office."""
+    for key in sorted(draft.boxes):
+        source, box = draft.boxes[key]
+        owned = {extension.public for extension in box.extensions}
+        if box.line and box.line.number not in owned:
+            yield Use(box.line.number, source, ("line", "number"), "line")
+
+
 def _serials(draft: Draft) -> Iterator[Use]:
     for key in sorted(draft.boxes):
         source, box = draft.boxes[key]
         if box.serial:
             yield Use(box.serial, source, ("serial",), "serial")
+
+
+def _macs(draft: Draft) -> Iterator[Use]:
+    for key in sorted(draft.boxes):
+        source, box = draft.boxes[key]
+        if box.adapter:
+            yield Use(box.adapter.mac, source, ("adapter", "mac"), "adapter")
+
+
+def _places(draft: Draft) -> Iterator[Use]:
+    for index, place in enumerate(draft.fleet.places):
+        yield Use(place.name, draft.source, ("places", index, "name"), "place")
 
 
 def _lighthouses(draft: Draft) -> tuple[list[Use], list[Use]]:
@@ -133,22 +170,11 @@ def _find_doubles(uses: list[Use], where: str, rule: str) -> Iterator[Problem]:
             yield use.source.problem(use.steps, what, "give one of them another", rule)
 
 
-def _judge_routes(draft: Draft, company: str) -> Iterator[Problem]:
-    if company not in draft.companies or company in draft.incomplete:
-        return
-    known = {extension.number for _, box in _boxes_of(draft, company) for extension in box.extensions}
-    source, said = draft.companies[company]
-    for index, route in enumerate(said.routes):
-        if route.to not in known:
-            what = f"route {route.number} leads to {route.to}, which is no extension of {company}"
-            mend = "name one of the company's extensions, or add that extension to a box"
-            yield source.problem(("routes", index, "to"), what, mend, "route-to-nowhere")
-
-
-def _judge_emergencies(uses: list[Use], country: str) -> Iterator[Problem]:
+def _judge_emergencies(uses: list[Use], fleet: FleetFile) -> Iterator[Problem]:
+    emergencies = list_emergencies(fleet.country, fleet.emergency)
     for use in uses:
-        if shortnumberinfo.is_emergency_number(use.value, country):
-            what = f"{use.what} {use.value} is an emergency number in {country}"
+        if use.value in emergencies:
+            what = f"{use.what} {use.value} is an emergency number in {fleet.country}"
             mend = "take another: nothing may stand before an emergency call"
             yield use.source.problem(use.steps, what, mend, "emergency-number")
 
@@ -162,10 +188,35 @@ def _judge_lighthouses(draft: Draft) -> Iterator[Problem]:
 
 
 def _judge_public_numbers(draft: Draft) -> Iterator[Problem]:
-    for use in _public_numbers(draft):
+    for use in (*_public_numbers(draft), *_line_numbers(draft)):
         if not _is_possible(use.value):
             what = f"{use.value} is no possible telephone number"
             yield use.source.problem(use.steps, what, "write it as +, country, number", "impossible-number")
+
+
+def _judge_lines(draft: Draft) -> Iterator[Problem]:
+    """A call that comes in by a line says no number: the line's own number tells whose it is."""
+    for key in sorted(draft.boxes):
+        source, box = draft.boxes[key]
+        owners = {extension.public for extension in box.extensions}
+        if box.line and not box.line.rings and box.line.number not in owners:
+            what = f"the line's number {box.line.number} is the `public` of no extension of this box"
+            mend = "say `public: …` at the extension that rings when somebody calls this line, or `rings: …` here"
+            yield source.problem(("line", "number"), what, mend, "line-of-nobody")
+
+
+def _judge_codecs(draft: Draft) -> Iterator[Problem]:
+    """Two offices with no codec in common could call each other and hear nothing."""
+    for company, (_, said) in sorted(draft.companies.items()):
+        seen: dict[tuple[str, ...], str] = {}  # few boxes of a company differ, so few are compared
+        for source, box in _boxes_of(draft, company):
+            codecs = inherit_settings(draft.fleet, said, box).codecs
+            for others, path in seen.items():
+                if not set(codecs) & set(others):
+                    what = f"no codec in common with {path} ({', '.join(others)})"
+                    mend = "add one of these to `codecs`"
+                    yield source.problem(("codecs",), what, mend, "no-common-codec")
+            seen.setdefault(codecs, source.path)
 
 
 def _is_possible(number: str) -> bool:

@@ -12,6 +12,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from ritilib.errors import Problem
 from ritilib.fleet.strict import read_tree
+from ritilib.fleet.wording import word_error
 
 Model = TypeVar("Model", bound=BaseModel)
 Step = str | int
@@ -123,40 +124,23 @@ def _drop_echoes(details: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]
 
 def _explain(source: Source, model: type[BaseModel], detail: Mapping[str, Any]) -> Problem:
     steps: tuple[Step, ...] = detail["loc"]
-    kind: str = detail["type"]
-    key = ".".join(str(step) for step in steps)
-    if kind == "extra_forbidden":
+    if detail["type"] == "extra_forbidden":
         mend = f"take it out, or spell it as one of: {_known(model, steps)}"
         line, column = source.locate_key(steps)
-        return Problem(source.path, line, column, f"unknown key `{key}`", mend, "unknown-key")
-    if kind == "missing":
-        return source.problem(steps, f"`{key}` is missing", "add it", "missing-key")
-    said = detail.get("input")
-    shown = f" ({said!r})" if isinstance(said, str | int | float | bool) else ""
-    pattern = detail.get("ctx", {}).get("pattern")
-    if pattern:
-        what, mend = f"`{key}`{shown} has not the form asked for", f"write it so that it matches {pattern}"
-        return source.problem(steps, what, mend, "wrong-form")
-    mend = "quote it, so that YAML keeps it as text" if kind == "string_type" else "change it so"
-    what = f"`{key}`{shown}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
-    return source.problem(steps, what, mend, _name_rule(kind))
-
-
-def _name_rule(kind: str) -> str:
-    """The rule that a value of pydantic's error type breaks (docs.pydantic.dev, Validation Errors)."""
-    if kind.startswith(("string_too", "too_", "greater_", "less_")):
-        return "wrong-size"
-    return "wrong-type" if kind.endswith("_type") else "wrong-value"
+        what = f"unknown key `{'.'.join(str(step) for step in steps)}`"
+        return Problem(source.path, line, column, what, mend, "unknown-key")
+    what, mend, rule = word_error(detail)
+    return source.problem(steps, what, mend, rule)
 
 
 def _known(model: type[BaseModel], steps: Sequence[Step]) -> str:
     """The keys that the mapping holding the last step may have."""
     current: Any = model
     for step in steps[:-1]:
-        if isinstance(step, int):
-            continue
+        if step not in current.model_fields:
+            continue  # an item's index, or a name that the file gives itself
         current = _inner_model(current.model_fields[step].annotation)
-    return ", ".join(sorted(current.model_fields))
+    return ", ".join(sorted(field.alias or name for name, field in current.model_fields.items()))
 
 
 def _inner_model(annotation: Any) -> Any:

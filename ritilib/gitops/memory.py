@@ -39,13 +39,15 @@ class KnownFile(NamedTuple):
 class Part:
     """A company (or "_fleet") that was found to be right.
 
-    unique are its values of list_unique, warnings those about its own files; claimed says that its claims stood
-    in the work tree; stamp is the digest of its rendered folder when that was right, "" where it is not known to be.
+    unique are its values of list_unique, placed its boxes at each place, warnings those about its own files; claimed
+    says that its claims stood in the work tree; stamp is the digest of its rendered folder when that was right, ""
+    where it is not known to be.
     """
 
     boxes: int
     extensions: int
     unique: tuple[str, ...]
+    placed: tuple[tuple[str, int], ...]
     warnings: tuple[Problem, ...]
     claimed: bool
     stamp: str
@@ -84,8 +86,15 @@ class Memory:
             said = json.loads(body)
             files = {path: KnownFile(*entry) for path, entry in said["files"].items()}
             parts = {
-                name: Part(boxes, extensions, tuple(unique), tuple(Problem(*one) for one in warned), *rest)
-                for name, (boxes, extensions, unique, warned, *rest) in said["parts"].items()
+                name: Part(
+                    boxes,
+                    extensions,
+                    tuple(unique),
+                    tuple((place, count) for place, count in placed),
+                    tuple(Problem(*one) for one in warned),
+                    *rest,
+                )
+                for name, (boxes, extensions, unique, placed, warned, *rest) in said["parts"].items()
             }
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None

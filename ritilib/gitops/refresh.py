@@ -5,8 +5,8 @@ What is believed of a memory (memory.py), and why:
 - A file whose stamp is the remembered one has the content that it had; one with another stamp is read, and unchanged
   where its blob id is the same.
 - A company none of whose files changed, under an unchanged fleet.yaml and unchanged claims of nobody's, is as right as
-  it was: every rule looks at one company, or at values that must be unique in the fleet (rules.judge), and these are
-  remembered and compared.
+  it was: every rule looks at one company, at values that must be unique in the fleet, or at sums over it
+  (rules.judge), and these are remembered and compared.
 - Its rendered folder, all of whose files have the remembered stamps, holds what was compared or written then.
 
 Everything else is judged, rendered and compared as without a memory, by the same code.
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,6 +25,8 @@ from pathlib import Path
 from ritilib.errors import GitopsError, Problem
 from ritilib.fleet.claims import CLAIMS_FOLDER, OVERLAY_FOLDER
 from ritilib.fleet.load import Loaded, complete_draft, read_draft, read_file
+from ritilib.fleet.model import Company
+from ritilib.fleet.placement import count_placed
 from ritilib.fleet.rules import Draft, list_unique
 from ritilib.gitops.bring import Brought, bring_folder, look_folder, settle_folder
 from ritilib.gitops.diff import RENDERED, Change, compare, write_changes
@@ -186,6 +189,8 @@ def judge_parts(repo: Path, survey: Survey, known: Remembered | None, again: fro
     homes = {value: name for name, part in kept.items() for value in part.unique}
     if others := {homes[value] for values in unique.values() for value in values if value in homes}:
         return judge_parts(repo, survey, known, again | others)
+    if kept and draft and _is_overfull(draft, kept.values()):
+        return judge_parts(repo, survey, known, _list_folders(survey))
     loaded = complete_draft(files, draft, problems, _find_taken(survey.files.keys() - chosen))
     claims = _claims_of(files)
     wanted = {path: text.encode() for path, text in loaded.claims.items()}
@@ -196,6 +201,7 @@ def judge_parts(repo: Path, survey: Survey, known: Remembered | None, again: fro
             len(company.boxes),
             sum(len(box.said.extensions) for box in company.boxes),
             tuple(unique.get(company.slug, ())),
+            _count_places(company),
             tuple(one for one in loaded.warnings if find_scope(one.file, b"") == company.slug),
             company.slug not in unclaimed,
             "",
@@ -203,7 +209,7 @@ def judge_parts(repo: Path, survey: Survey, known: Remembered | None, again: fro
         for company in loaded.fleet.companies
     }
     if FLEET_FOLDER in again:
-        parts[FLEET_FOLDER] = Part(0, 0, (), (), not unclaimed - survey.companies, "")
+        parts[FLEET_FOLDER] = Part(0, 0, (), (), (), not unclaimed - survey.companies, "")
     return Judged(again, loaded, files, parts)
 
 
@@ -245,11 +251,24 @@ def _bring_folders(
 def _find_unique(draft: Draft | None) -> dict[str, list[str]]:
     """company → its values of list_unique, each with its kind."""
     found: dict[str, list[str]] = {}
-    for uses in list_unique(draft) if draft else ():
+    for kind, uses in enumerate(list_unique(draft) if draft else ()):
         for use in uses:
             company = find_scope(use.source.path, b"") or ""
-            found.setdefault(company, []).append(f"{use.what} {use.value}")
+            found.setdefault(company, []).append(f"{kind} {use.value}")
     return found
+
+
+def _count_places(company: Company) -> tuple[tuple[str, int], ...]:
+    counts = Counter(box.settings.place for box in company.boxes)
+    return tuple(sorted((place, count) for place, count in counts.items() if place is not None))
+
+
+def _is_overfull(draft: Draft, kept: Iterable[Part]) -> bool:
+    """Whether the draft's boxes and the remembered ones are together more than a place carries."""
+    counts = count_placed(draft.fleet, draft.companies, draft.boxes)
+    for part in kept:
+        counts.update(dict(part.placed))
+    return any(counts[place.name] > place.boxes for place in draft.fleet.places)
 
 
 def _find_taken(paths: Iterable[str]) -> frozenset[str]:

@@ -50,6 +50,7 @@ dial = 425
 busy = 425/500,0/500
 ring = 425/1000,0/4000
 congestion = 425/250,0/250
+info = 950/330,1400/330,1800/330,0/1000
 """
 
 # Asterisk calls the absence of these an error at each start, and one that is always there hides the others.

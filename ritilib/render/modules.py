@@ -57,6 +57,7 @@ PBX_MODULES: tuple[str, ...] = (
 )
 
 _BOX_ADDITIONS: tuple[str, ...] = (
+    "app_softhangup",
     "res_sorcery_config",
     "res_sorcery_memory",
     "res_sorcery_astdb",

@@ -9,7 +9,7 @@ from ritilib.fleet.load import Loaded
 from ritilib.fleet.model import Fleet
 from ritilib.render.manifest import FLEET_FOLDER, build_manifest, compute_tree_id, group_inputs
 from ritilib.render.unit import render_box, render_lighthouse, render_pbx
-from ritilib.routing.table import build_table
+from ritilib.routing.directory import build_directory
 
 
 def render_tree(loaded: Loaded, files: Mapping[str, bytes], riti: str) -> dict[str, str]:
@@ -40,9 +40,9 @@ def render_folder(fleet: Fleet, folder: str, inputs: Mapping[str, bytes], riti: 
         }
     else:
         company = next(one for one in fleet.companies if one.slug == folder)
-        table = build_table(company, fleet.said.country)
+        directory = build_directory(fleet, company)
         units = {
-            box.slug: render_pbx(fleet, company, box, table) | render_box(fleet, company, box)
+            box.slug: render_pbx(fleet, company, box, directory) | render_box(fleet, company, box, directory)
             for box in company.boxes
         }
     return _place(folder, units, fleet.name, str(fleet.said.id), riti, inputs)

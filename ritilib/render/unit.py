@@ -10,8 +10,10 @@ from typing import Any
 from ritilib.fleet.model import Box, Company, Fleet, Lighthouse
 from ritilib.render.asterisk_conf import SCRATCH_FOLDERS, write_box_files, write_pbx_files
 from ritilib.render.language import config_environment, job_environment
+from ritilib.render.links import derive_cloud_link, derive_direct_link, derive_mesh_link
 from ritilib.render.names import UnitNames
-from ritilib.routing.table import Entry
+from ritilib.routing.directory import Directory
+from ritilib.routing.outside import SHORTEST
 
 OVERLAY_PORT = 4242
 # Q.850 causes that say that the way failed, not that the callee answered: none given, no route, subscriber absent,
@@ -23,7 +25,10 @@ NO_ROUTE_CAUSES = (0, 3, 20, 27, 34, 38, 41, 42, 44, 58, 102, 127)
 SECRETS_GENERATION = 1
 
 
-def render_pbx(fleet: Fleet, company: Company, box: Box, table: tuple[Entry, ...]) -> dict[str, str]:
+NO_ROUTE = " | ".join(f"${{CAUSE}} = {cause}" for cause in NO_ROUTE_CAUSES)
+
+
+def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -> dict[str, str]:
     """path below rendered/<company>/<box>/ → text, for the PBX in the cloud."""
     names = UnitNames(fleet.name, company.slug, box.slug)
     peers = [peer for peer in company.boxes if peer is not box]
@@ -47,30 +52,86 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, table: tuple[Entry, ...
             static_files=write_pbx_files(str(box.pbx_addresses[0])),
         ),
         "pbx/live/extensions.conf": _config(
-            "pbx/extensions.conf.j2", box=box, table=table, no_route_causes=NO_ROUTE_CAUSES
+            "pbx/extensions.conf.j2",
+            box=box,
+            office=directory.offices[box.slug],
+            directory=directory,
+            channels=_name_channels(directory, box, "IAX2/box/{}", "IAX2/pbx-{}/{}"),
+            no_route=NO_ROUTE,
         ),
-        "pbx/live/iax.conf": _config("pbx/iax.conf.j2", box=box, peers=peers),
+        "pbx/live/iax.conf": _config(
+            "pbx/iax.conf.j2",
+            box=box,
+            cloud=derive_cloud_link(box.settings),
+            pbxes=[(peer, _find_common(box, peer), derive_mesh_link()) for peer in peers],
+        ),
         "pbx/secrets.json": write_json(secrets),
         **render_policies(names, "pbx/"),
     }
 
 
-def render_box(fleet: Fleet, company: Company, box: Box) -> dict[str, str]:
+def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -> dict[str, str]:
     """path below rendered/<company>/<box>/ → text, for the box in the office."""
+    peers = [peer for peer in company.boxes if peer is not box]
     secrets = {
         "generation": SECRETS_GENERATION,
         "overlay": _identity(fleet, f"box.{company.slug}.{box.slug}", box.box_address, company.slug),
-        "pairs": {"cloud": [f"box/{box.key}", f"pbx/{box.key}"]},
+        "pairs": {"cloud": [f"box/{box.key}", f"pbx/{box.key}"]}
+        | {f"box-{peer.slug}": sorted([f"box/{box.key}", f"box/{peer.key}"]) for peer in peers},
         "phones": sorted(extension.number for extension in box.said.extensions),
+        "line": box.said.line is not None,
+        "adapter": box.said.adapter is not None,
     }
+    offices = directory.offices
     return {
         **{f"box/etc/{name}": text for name, text in write_box_files().items()},
-        "box/etc/extensions.conf": _config("box/extensions.conf.j2", box=box),
-        "box/etc/iax.conf": _config("box/iax.conf.j2", box=box),
+        "box/etc/extensions.conf": _config(
+            "box/extensions.conf.j2",
+            box=box,
+            office=offices[box.slug],
+            peers=[offices[peer.slug] for peer in peers],
+            directory=directory,
+            channels=_name_channels(directory, box, "PJSIP/phone-{}", "IAX2/box-{}/{}"),
+            colleagues=_list_colleagues(directory),
+            country=directory.country,
+            shortest=SHORTEST,
+            no_route=NO_ROUTE,
+        ),
+        "box/etc/iax.conf": _config(
+            "box/iax.conf.j2",
+            box=box,
+            cloud=derive_cloud_link(box.settings),
+            boxes=[
+                (
+                    peer,
+                    _find_common(box, peer),
+                    derive_direct_link(box.settings, peer.settings, len(peers)),
+                )
+                for peer in peers
+            ],
+        ),
         "box/etc/pjsip.conf": _config("box/pjsip.conf.j2", box=box),
+        **_render_adapter(box, directory),
         "box/overlay.yml": _overlay(fleet, f"box of {box.key}", "/overlay", company.slug, port=0),
         "box/secrets.json": write_json(secrets),
     }
+
+
+def _render_adapter(box: Box, directory: Directory) -> dict[str, str]:
+    """The HT813's configuration under the name by which it asks for it; nothing where the office has none."""
+    adapter = box.said.adapter
+    if adapter is None:
+        return {}
+    phones = [extension.number for extension in box.said.extensions if extension.phone == "adapter"]
+    text = _config(
+        "box/adapter.xml.j2",
+        box=box,
+        adapter=adapter,
+        phone=phones[0] if phones else "",
+        line=box.said.line,
+        emergencies=directory.emergencies,
+    )
+    return {f"box/adapter/cfg{adapter.mac}.xml": text}
 
 
 def render_lighthouse(fleet: Fleet, lighthouse: Lighthouse, address: IPv4Address) -> dict[str, str]:
@@ -118,6 +179,28 @@ def _job_names(names: UnitNames) -> dict[str, str]:
 
 def _identity(fleet: Fleet, name: str, address: IPv4Address, group: str) -> dict[str, Any]:
     return {"name": name, "network": f"{address}/{fleet.said.overlay.prefixlen}", "groups": [group]}
+
+
+def _name_channels(directory: Directory, box: Box, here: str, there: str) -> dict[str, list[str]]:
+    """group → what is dialled for each of its members: telephones of this office, and of others."""
+    return {
+        number: [
+            here.format(extension) if slug == box.slug else there.format(slug, extension)
+            for slug, extension in ring.members
+        ]
+        for number, ring in directory.rings.items()
+    }
+
+
+def _list_colleagues(directory: Directory) -> list[str]:
+    """What a line may show as the number of a colleague's line: its digits at home, and with the country's code."""
+    lines = [office.line for office in directory.offices.values() if office.line]
+    return sorted({form for line in lines for form in (line.digits, line.number.removeprefix("+"))})
+
+
+def _find_common(one: Box, other: Box) -> list[str]:
+    """The codecs that both speak, in the first one's order."""
+    return [codec for codec in one.settings.codecs if codec in other.settings.codecs]
 
 
 def _advertised() -> str:

@@ -17,6 +17,7 @@ from ritilib.reconcile.state import Wish
 
 CERTIFICATE_HOURS = 30 * 24  # DESIGN, The overlay: 30 days, renewed at a third, with jitter
 JITTER_HOURS = 72
+ADMIN_PASSWORD_LONGEST = 30  # of a Grandstream HT8xx; 30 hexadecimal digits are 120 bits
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def write_secrets(
     wanted = json.loads(wish.files["pbx/secrets.json"])
     held: Mapping[str, Any] = document.data if document else {}
     identity, renew_at = _keep_or_make_identity(held.get("overlay"), wanted["overlay"], authority, tool, now)
-    data = {"overlay": identity, "iax": compute_pairs(wish, wanted, fleet_id, vault)}
+    data: dict[str, Any] = {"overlay": identity, "iax": compute_pairs(wish, wanted, fleet_id, vault)}
     version = _write(vault, wish.names.document, document, data)
     if "box/secrets.json" in wish.files:
         wanted = json.loads(wish.files["box/secrets.json"])
@@ -56,6 +57,10 @@ def write_secrets(
             for number in wanted["phones"]
         }
         data = {"iax": compute_pairs(wish, wanted, fleet_id, vault), "phones": phones}
+        for device, length in (("line", None), ("adapter", ADMIN_PASSWORD_LONGEST)):
+            if wanted.get(device):
+                text = _text(fleet_id, wish, wanted, "phone", device)
+                data[device] = vault.compute_hmac(wish.names.fleet, text)[:length]
         _write(vault, wish.names.box_document, vault.read_document(wish.names.box_document), data)
     return Written(version, renew_at)
 

@@ -71,7 +71,7 @@ def read_pids(state: Path) -> dict[str, Process]:
 
 
 def list_members(leaders: Iterable[Process]) -> list[str]:
-    """Whatever still runs in the leaders' sessions. Not zombies: they have ended, and pid 1 takes its time with them."""
+    """Whatever still runs in the sessions; not zombies, which have ended: pid 1 takes its time with them."""
     sessions = {str(leader.pid) for leader in leaders}
     lines = run("ps", "-eo", "sid=,stat=,args=").splitlines()
     return [line for line in lines if line.split()[0] in sessions and not line.split()[1].startswith("Z")]

@@ -124,9 +124,18 @@ def test_add_show_remove(
     assert run(monkeypatch, *add, *public) == 0
     said = capsys.readouterr()
     assert said.out == "fleet/boxes/acme/rivera.yaml written; next: riti render\n"
-    assert said.err.startswith("warning: fleet/fleet.yaml:6: one lighthouse only")
+    assert said.err == ""
     assert run(monkeypatch, "box", "show", "acme/rivera", "--json", "--repo", str(repo)) == 0
     shown = json.loads(capsys.readouterr().out)
+    phones = [
+        {word: phone[word] for word in ("number", "name", "phone", "public")}
+        for phone in shown.pop("extensions")
+    ]
+    assert phones == [
+        {"number": "401", "name": "Ventas", "phone": "adapter", "public": "+59846221401"},
+        {"number": "402", "name": "Taller", "phone": "sip", "public": None},
+    ]
+    assert shown.pop("settings")["codecs"] == ["alaw"]
     assert shown == {
         "box": "acme/rivera",
         "file": "fleet/boxes/acme/rivera.yaml",
@@ -134,17 +143,30 @@ def test_add_show_remove(
         "serial": None,
         "address": "100.80.0.5",
         "pbx_addresses": ["100.80.0.6", "100.80.0.7"],
-        "extensions": [
-            {"number": "401", "name": "Ventas", "phone": "adapter", "public": "+59846221401"},
-            {"number": "402", "name": "Taller", "phone": "sip", "public": None},
-        ],
+        "adapter": None,
+        "line": None,
         "routes": [],
+        "groups": [],
     }
     assert run(monkeypatch, "box", "show", "acme/montevideo", "--repo", str(repo)) == 0
-    assert "route\t100 leads to 101\n" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "route\t100 leads to 101\n" in said and "codecs\talaw\n" in said
     assert run(monkeypatch, "box", "remove", "acme/rivera", "--repo", str(repo)) == 0
     assert capsys.readouterr().out == "fleet/boxes/acme/rivera.yaml removed; next: riti render\n"
     assert list_files(repo) == before
+
+
+def test_a_change_says_the_warnings_that_it_brings(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(repo, {"fleet/companies/zorro.yaml": b"name: Zorro\n"})
+    add = ("box", "add", "zorro/paysandu", "--name", "P", "--extension", "301:V", "--public", "+541143211201")
+    assert run(monkeypatch, *add, "--repo", str(repo)) == 0
+    assert capsys.readouterr().err.startswith("warning: fleet/boxes/zorro/paysandu.yaml:6: public number +54")
+    assert run(monkeypatch, "box", "remove", "zorro/paysandu", "--repo", str(repo)) == 0
+    assert capsys.readouterr().err.startswith(
+        "warning: fleet/companies/zorro.yaml:1: company zorro has no box"
+    )
 
 
 def test_a_removed_boxs_addresses_stay_claimed(

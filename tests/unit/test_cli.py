@@ -12,6 +12,7 @@ import click
 import pytest
 
 from ritilib.cli.main import main, riti
+from ritilib.gitops.command import run_git
 from tests.unit.fleets import ACME, MONTEVIDEO, SALTO, make_files
 
 
@@ -156,3 +157,88 @@ def test_the_shell_completes_commands(tmp_path: Path) -> None:
     program = Path(sys.executable).parent / "riti"
     done = subprocess.run([program], env=asked, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "validate" in done.stdout
+
+
+LINES = {
+    "montevideo": MONTEVIDEO + 'line: {number: "+59826001101"}\n',
+    "salto": SALTO + 'line: {number: "+59847331201"}\n',
+}
+
+
+def test_trace_prints_each_rung_with_its_source(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(repo, make_files(**LINES))
+    asked = ("trace", "acme/montevideo:101", "+59847331201", "--repo", str(repo))
+    assert run(monkeypatch, *asked, "--down", "link:acme/montevideo") == 0
+    cloud, direct, line, end = capsys.readouterr().out.splitlines()
+    place = "fleet/boxes/acme/salto.yaml:3"
+    assert cloud.split("\t") == ["cloud", "no", "box:acme/montevideo", "the box is not in the overlay", place]
+    assert direct.startswith("direct\tno\t")
+    assert line.startswith("line\treached\tbox:acme/montevideo → line:acme/montevideo → public → ")
+    assert line.endswith("\tfleet/boxes/acme/montevideo.yaml:6")
+    assert end == "acme/montevideo:101 → +59847331201: rings 201 at acme/salto"
+    assert run(monkeypatch, "trace", "acme/montevideo:101", "100", "--repo", str(repo)) == 0
+    assert "fleet/companies/acme.yaml:3" in capsys.readouterr().out
+    assert run(monkeypatch, *asked[:2], "00441234", *asked[3:], "--json") == 1
+    assert json.loads(capsys.readouterr().out)["outcome"]["cause"] == 21
+
+
+@pytest.mark.parametrize("down", ["foo", "link", "link:acme/rivera", "link:zorro/salto", "cloud:acme/salto"])
+def test_a_part_that_nobody_has_is_refused(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], down: str
+) -> None:
+    assert run(monkeypatch, "trace", "acme/salto:201", "101", "--down", down, "--repo", str(repo)) == 1
+    assert f"`{down}` is no part of acme" in capsys.readouterr().err
+
+
+def test_a_telephone_that_nobody_has_is_refused(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for caller in ("acme/salto:101", "acme/rivera:201", "zorro/salto:201", "201"):
+        assert run(monkeypatch, "trace", caller, "101", "--repo", str(repo)) == 1
+        assert f"there is no telephone {caller}" in capsys.readouterr().err
+
+
+def test_prove_counts_every_call_and_names_each_gap(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "prove", "--repo", str(repo), "--json") == 0
+    bare = json.loads(capsys.readouterr().out)
+    write(repo, make_files(**LINES))
+    assert run(monkeypatch, "prove", "--repo", str(repo), "--json") == 0
+    lined = json.loads(capsys.readouterr().out)
+    # 2 calls between offices and 2 telephones with 2 emergency numbers, under 12 failures and 2 more with lines
+    assert (bare["calls"], lined["calls"]) == (6 * 12, 6 * 14)
+    assert lined["lost"] < bare["lost"]
+    assert {gap["failure"] for gap in lined["gaps"]} == {
+        "box:montevideo",
+        "box:salto",
+        "line:montevideo",
+        "line:salto",
+    }
+    assert run(monkeypatch, "prove", "--repo", str(repo)) == 0
+    assert f"{lined['calls']} calls under every single failure" in capsys.readouterr().out
+
+
+def test_prove_says_what_a_change_breaks_and_mends(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(repo, make_files(montevideo=LINES["montevideo"]))
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "Ana")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "ana@example.org")
+    for words in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "-m", "one line")):
+        run_git(repo, *words)
+    asked = ("prove", "--base", "HEAD", "--repo", str(repo))
+    assert run(monkeypatch, *asked) == 0
+    assert capsys.readouterr().out == "0 gaps more, 0 less\n"
+    write(repo, make_files(salto=LINES["salto"]))
+    assert run(monkeypatch, *asked, "--json") == 3
+    said = json.loads(capsys.readouterr().out)
+    assert {(gap["office"], gap["to"]) for gap in said["breaks"] if gap["failure"] == "none"} == {
+        ("acme/montevideo", "emergency")
+    }
+    assert {(gap["office"], gap["to"]) for gap in said["mends"] if gap["failure"] == "none"} == {
+        ("acme/salto", "emergency")
+    }

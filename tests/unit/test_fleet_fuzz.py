@@ -15,74 +15,36 @@ from ritilib.fleet.source import Source, parse_source
 from tests.unit.fleets import ACME, FLEET, MONTEVIDEO, make_files
 
 SALTO = "fleet/boxes/acme/salto.yaml"
+SETTINGS = (
+    'codecs: [alaw, gsm]\nplaces: [{name: mvd, boxes: 9}]\nemergency: ["105"]\ncalls: {outside: none}\n'
+)
+GROUPS = 'groups:\n  - {number: "600", name: Todos, rings: ["101"], how: in-turn}\nlink: {kbit_s: 256}\n'
+OFFICE = """    forward: {busy: "600"}
+line: {number: "+59826001101"}
+adapter: {mac: "c0:74:ad:00:11:22"}
+place: mvd
+"""
 GOOD = {
-    "fleet/fleet.yaml": FLEET.encode(),
-    "fleet/companies/acme.yaml": ACME.encode(),
-    "fleet/boxes/acme/montevideo.yaml": MONTEVIDEO.encode(),
+    "fleet/fleet.yaml": (FLEET + SETTINGS).encode(),
+    "fleet/companies/acme.yaml": (ACME + GROUPS).encode(),
+    "fleet/boxes/acme/montevideo.yaml": (MONTEVIDEO + OFFICE).encode(),
 }
 PATHS = sorted(GOOD)
+KEYS = "name extensions number routes lighthouses images overlay id groups rings forward line adapter"
+VALUES = "place places calls link codecs null ~ true 0 -1 1e400 .inf .nan 0x1F 0o7 1_0 12:30:45 = ñ"
+FORMS = "100.80.0.0/0 0.0.0.0/32 255.255.255.255 +59826001101 UY XX {} [] '' \\ud800 2001-99-99 600"
 # What has a meaning in YAML or in the model, so that mutations come past the first token.
 WORDS = (
     *"-:?,[]{}#&*!|>'\"%@`\t\n\r\0\x85\ufeff ",
-    *(
-        "- ",
-        ": ",
-        "\n  ",
-        "\n- ",
-        "---\n",
-        "...\n",
-        "<<: ",
-        "&a ",
-        "*a",
-        "!!str ",
-        "!!float ",
-        "!<x> ",
-        "%YAML 1.1",
-    ),
-    *(
-        "name",
-        "extensions",
-        "number",
-        "routes",
-        "lighthouses",
-        "images",
-        "overlay",
-        "id",
-        "null",
-        "~",
-        "true",
-    ),
-    *(
-        "0",
-        "-1",
-        "1e400",
-        ".inf",
-        ".nan",
-        "0x1F",
-        "0o7",
-        "1_0",
-        "9" * 5000,
-        "2001-99-99",
-        "12:30:45",
-        "=",
-        "ñ",
-    ),
-    *(
-        "100.80.0.0/0",
-        "0.0.0.0/32",
-        "255.255.255.255",
-        "+59826001101",
-        "\\ud800",
-        "UY",
-        "XX",
-        "{}",
-        "[]",
-        "''",
-    ),
-    *("<<<<<<< HEAD\n", "=======\n", "[" * 50, "{a: " * 50, "- " * 50, "? "),
+    *("- ", ": ", "\n  ", "\n- ", "---\n", "...\n", "? ", "[" * 50, "{a: " * 50, "- " * 50),
+    *("<<: ", "&a ", "*a", "!!str ", "!!float ", "!<x> ", "%YAML 1.1", "<<<<<<< HEAD\n", "=======\n"),
+    *KEYS.split(),
+    *VALUES.split(),
+    *FORMS.split(),
+    "9" * 5000,
 )
 quick = settings(
-    max_examples=500,
+    max_examples=400,
     deadline=None,
     database=None,
     derandomize=True,
@@ -117,7 +79,7 @@ def test_words_of_yaml_in_any_order(path: str, words: list[str]) -> None:
     load(GOOD | {path: "".join(words).encode("utf-8")})
 
 
-@settings(quick, max_examples=1000)
+@settings(quick, max_examples=800)
 @given(path=st.sampled_from(PATHS), seed=st.integers(0, 2**32))
 def test_mutated_good_files(path: str, seed: int) -> None:
     load(GOOD | {path: mutate(GOOD[path].decode(), random.Random(seed)).encode()})
@@ -134,7 +96,7 @@ def mutate(text: str, chance: random.Random) -> str:
     return text
 
 
-@settings(quick, max_examples=400)
+@settings(quick, max_examples=300)
 @given(path=st.sampled_from(PATHS), seed=st.integers(0, 2**32))
 def test_damaged_bytes(path: str, seed: int) -> None:
     chance = random.Random(seed)
@@ -150,7 +112,7 @@ trees = st.recursive(
     | st.integers()
     | st.floats()
     | st.text(max_size=8)
-    | st.sampled_from(WORDS[-40:]),
+    | st.sampled_from(WORDS[-60:]),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(st.sampled_from(("name", "number", "extensions", "public", "to", "port")), inner)
@@ -159,9 +121,11 @@ trees = st.recursive(
 )
 
 
-@settings(quick, max_examples=400)
+@settings(quick, max_examples=300)
 @given(
-    path=st.sampled_from(PATHS), key=st.sampled_from(("name", "extensions", "routes", "overlay")), tree=trees
+    path=st.sampled_from(PATHS),
+    key=st.sampled_from(("name", "extensions", "groups", "line", "overlay")),
+    tree=trees,
 )
 def test_any_value_for_a_key(path: str, key: str, tree: Any) -> None:
     text = GOOD[path].decode().replace(f"{key}:", f"was_{key}:", 1)
@@ -174,6 +138,10 @@ def write_flow(tree: Any) -> str:
     if isinstance(tree, list):
         return "[" + ", ".join(map(write_flow, tree)) + "]"
     return str(tree)
+
+
+def test_what_is_mutated_is_a_fleet() -> None:
+    assert [problem.rule for problem in load(GOOD)] == ["one-lighthouse"]
 
 
 def test_an_alias_bomb_of_every_size_is_refused_before_it_unfolds() -> None:

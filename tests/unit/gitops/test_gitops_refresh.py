@@ -204,6 +204,30 @@ def test_a_claim_that_was_seen_to_be_missing_or_anothers_is_written_later(
         check_step(repo, memory, "check")
 
 
+@pytest.mark.usefixtures("aged")
+@pytest.mark.parametrize("way", ["validate", "render"])
+def test_what_two_companies_must_share_is_judged_although_one_did_not_change(
+    repo: Path, memory: Memory, way: str
+) -> None:
+    write(repo, "fleet/fleet.yaml", FLEET + "places:\n  - {name: north, boxes: 4}\n")
+    write(repo, "fleet/companies/acme.yaml", "name: acme\nplace: north\n")
+    adapter, serial = "adapter: {mac: 00:0b:82:00:00:01}\n", 'serial: "00000000aaaa"\n'
+    write(repo, "fleet/boxes/acme/b0.yaml", make_box("acme", 0) + adapter + serial)
+    check_step(repo, memory, "render")
+    for text in (
+        make_box("beta", 0) + "place: north\n",
+        make_box("beta", 0) + adapter,
+        make_box("beta", 0) + serial,
+        make_box("acme", 1),
+    ):
+        write(repo, "fleet/boxes/beta/b0.yaml", text)
+        check_step(repo, memory, way)
+    write(repo, "fleet/companies/beta.yaml", "name: beta\nplace: north\n")
+    write(repo, "fleet/boxes/beta/b0.yaml", make_box("beta", 0))
+    assert isinstance(judge_cold(repo), tuple)
+    check_step(repo, memory, way)
+
+
 def test_a_file_changed_in_the_very_moment_after_is_noticed(repo: Path, memory: Memory) -> None:
     """Same size, same inode, perhaps the same tick of the clock: a stamp as young as that is not believed."""
     render_work_tree(repo, RITI, memory, write=True)

@@ -1,0 +1,32 @@
+"""Settings come from the fleet, the company and the box: for each key the nearest to the box that says it holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ritilib.fleet.model import BoxFile, BoxSettings, CompanyFile, FleetFile, Settings
+
+# A call of three hours is one that somebody forgot to end (and an FXO line may never tell that the other has).
+DEFAULTS = BoxSettings(
+    codecs=("alaw",),
+    place=None,
+    round_trip_ms=100,
+    kbit_s=None,
+    outside="national",
+    premium=False,
+    longest_min=180,
+)
+
+
+def inherit_settings(fleet: FleetFile, company: CompanyFile, box: BoxFile) -> BoxSettings:
+    """What holds for the box."""
+    said: dict[str, Any] = {}
+    for level in (fleet, company, box):
+        said |= _list_said(level)
+    return DEFAULTS.model_copy(update=said)
+
+
+def _list_said(level: Settings) -> dict[str, Any]:
+    """key → value of what this level says; what it leaves to the level above is left out."""
+    every = {"codecs": level.codecs, "place": level.place, **dict(level.link), **dict(level.calls)}
+    return {key: value for key, value in every.items() if value is not None}

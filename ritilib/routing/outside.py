@@ -1,0 +1,21 @@
+"""Calls out of the company: which digits an office may dial on its own line."""
+
+from __future__ import annotations
+
+import re
+
+from ritilib.fleet.model import BoxSettings
+from ritilib.routing.country import Country
+
+# Shorter strings are services of the network, such as 0 for its operator, or somebody's slip.
+SHORTEST = 3
+
+
+def may_dial_outside(dialled: str, settings: BoxSettings, country: Country) -> bool:
+    """Whether an office with these settings may dial digits that are nobody's in its company."""
+    if settings.outside == "none" or not re.fullmatch(f"[0-9]{{{SHORTEST},}}", dialled):
+        return False
+    national = dialled.removeprefix(country.abroad + country.code)
+    if settings.outside == "national" and national.startswith(country.abroad):
+        return False
+    return settings.premium or not (country.premium and re.fullmatch(country.premium, national))
