@@ -43,7 +43,8 @@ class Failure:
     peer: str = ""
 
     def __str__(self) -> str:
-        return ":".join(part for part in (self.kind, self.box, self.peer) if part)
+        kind = "nothing" if self.kind == "none" else self.kind
+        return ":".join(part for part in (kind, self.box, self.peer) if part)
 
 
 def parse_failure(text: str, directory: Directory) -> Failure:

@@ -236,9 +236,9 @@ def test_prove_says_what_a_change_breaks_and_mends(
     write(repo, make_files(salto=LINES["salto"]))
     assert run(monkeypatch, *asked, "--json") == 3
     said = json.loads(capsys.readouterr().out)
-    assert {(gap["office"], gap["to"]) for gap in said["breaks"] if gap["failure"] == "none"} == {
+    assert {(gap["office"], gap["to"]) for gap in said["breaks"] if gap["failure"] == "nothing"} == {
         ("acme/montevideo", "emergency")
     }
-    assert {(gap["office"], gap["to"]) for gap in said["mends"] if gap["failure"] == "none"} == {
+    assert {(gap["office"], gap["to"]) for gap in said["mends"] if gap["failure"] == "nothing"} == {
         ("acme/salto", "emergency")
     }
