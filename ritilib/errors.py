@@ -51,6 +51,9 @@ class RitiError(Exception):
         self.problems: tuple[Problem, ...] = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[Problem, ...]]]:
+        return type(self), (self.problems,)  # whole from one process to another
+
     @classmethod
     def because(cls, what: str, mend: str) -> Self:
         """The error with a single problem that belongs to no file."""

@@ -10,14 +10,13 @@ import click
 
 from ritilib.cli.options import EXIT_CHANGES, json_option, repo_option
 from ritilib.cli.printing import print_json, print_rows, report
+from ritilib.devstack.folders import find_cache
 from ritilib.errors import Problem
-from ritilib.fleet.load import load_fleet
-from ritilib.gitops.diff import Change, compare, read_rendered_tree, write_tree
 from ritilib.gitops.layout import init_repository
+from ritilib.gitops.memory import Memory
 from ritilib.gitops.propose import propose as propose_change
 from ritilib.gitops.pull import pull_base
-from ritilib.gitops.worktree import read_fleet_files
-from ritilib.render.tree import render_tree
+from ritilib.gitops.refresh import render_work_tree
 
 
 @click.command()
@@ -43,13 +42,13 @@ def init(folder: Path, fleet: str, remote: str | None) -> None:
 def render(repo: Path, as_json: bool, check: bool) -> None:
     """Render the fleet into rendered/: jobs, Asterisk's files, policies, manifests.
 
+    What did not change since the last time is not rendered again: ~/.cache/riti/fleets remembers, and may be deleted.
+
     \b
     Example: riti render --repo telephones
     Example: riti render --check      (in a pipeline, on the merge's result)
     """
-    wanted, changes = render_changes(repo)
-    if not check:
-        write_tree(repo, wanted)
+    changes = render_work_tree(repo, version("ritilib"), find_memory(repo), write=not check)
     if as_json:
         print_json(changes)
     else:
@@ -90,17 +89,15 @@ def pull(repo: Path) -> None:
     click.echo(f"main is at {pull_base(repo, report)[:12]}")
 
 
-def render_changes(repo: Path) -> tuple[dict[str, str], tuple[Change, ...]]:
-    """What the fleet in the work tree renders, and how the work tree differs from it."""
-    files = read_fleet_files(repo)
-    wanted = render_tree(load_fleet(files), files, version("ritilib"))
-    return wanted, compare(read_rendered_tree(repo), wanted)
-
-
 def list_stale(repo: Path) -> tuple[Problem, ...]:
     """A problem for each rendered file that is not what the fleet renders."""
-    _, changes = render_changes(repo)
+    changes = render_work_tree(repo, version("ritilib"), find_memory(repo), write=False)
     return tuple(
         Problem(change.path, 0, 0, "is not what the fleet renders", "run `riti render` first")
         for change in changes
     )
+
+
+def find_memory(repo: Path) -> Memory:
+    """What is remembered of a work tree, beside what else this account caches."""
+    return Memory(find_cache() / "fleets", repo)

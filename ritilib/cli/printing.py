@@ -14,6 +14,8 @@ from rich.table import Table
 
 from ritilib.errors import Problem, RitiError
 
+LONGEST_TABLE = 1000  # rows; a longer one is read by a program or not at all, and takes minutes to lay out
+
 
 def report(line: str) -> None:
     """Progress, on standard error, so that what is piped stays clean."""
@@ -38,10 +40,11 @@ def print_json(value: Any) -> None:
 
 
 def print_rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table on a terminal; elsewhere one line a row, its cells parted by tabs."""
-    if not sys.stdout.isatty():
-        for row in rows:
-            click.echo("\t".join(row))
+    """A table on a terminal; elsewhere, and where it is too long, one line a row, its cells parted by tabs."""
+    rows = list(rows)
+    if not sys.stdout.isatty() or len(rows) > LONGEST_TABLE:
+        if rows:
+            click.echo("\n".join("\t".join(row) for row in rows))
         return
     table = Table(*headings)
     for row in rows:

@@ -8,13 +8,14 @@ from typing import Literal
 
 import click
 
+from ritilib.cli.fleet import find_memory
 from ritilib.cli.formats import format_github, format_gitlab
 from ritilib.cli.options import json_option, repo_option
 from ritilib.cli.printing import print_json, print_problems, report
 from ritilib.errors import Problem, RitiError
-from ritilib.fleet.load import Loaded, load_fleet
 from ritilib.fleet.schema import KINDS, write_schema
-from ritilib.gitops.worktree import read_fleet_files, write_files
+from ritilib.gitops.refresh import Verdict, validate_work_tree
+from ritilib.gitops.worktree import write_files
 
 Format = Literal["text", "json", "github", "gitlab"]
 
@@ -38,15 +39,15 @@ def validate(repo: Path, as_json: bool, form: Format, strict: bool) -> None:
     Example: riti validate --repo telephones
     Example: riti validate --format gitlab > codequality.json      (in a pipeline)
     """
-    loaded: Loaded | None = None
+    verdict: Verdict | None = None
     problems: tuple[Problem, ...]
     try:
-        loaded = load_fleet(read_fleet_files(repo))
-        problems = loaded.warnings
+        verdict = validate_work_tree(repo, find_memory(repo))
+        problems = verdict.warnings
     except RitiError as error:
         problems = error.problems
-    _print_found("json" if as_json else form, problems, count_fleet(loaded) if loaded else {})
-    if loaded is None or (strict and problems):
+    _print_found("json" if as_json else form, problems, count_fleet(verdict) if verdict else {})
+    if verdict is None or (strict and problems):
         sys.exit(1)
 
 
@@ -89,9 +90,6 @@ def schema(kind: str | None, out: Path | None) -> None:
         click.echo(write_schema(kind), nl=False)
 
 
-def count_fleet(loaded: Loaded) -> dict[str, int]:
+def count_fleet(verdict: Verdict) -> dict[str, int]:
     """How much the fleet holds, for a person to see that nothing was overlooked."""
-    companies = loaded.fleet.companies
-    boxes = [box for company in companies for box in company.boxes]
-    extensions = sum(len(box.said.extensions) for box in boxes)
-    return {"companies": len(companies), "boxes": len(boxes), "extensions": extensions}
+    return {"companies": verdict.companies, "boxes": verdict.boxes, "extensions": verdict.extensions}

@@ -83,12 +83,15 @@ def _is_host(address: IPv4Address, network: IPv4Network) -> bool:
 
 
 def complete_claims(
-    claims: Claims, owners: Iterable[str], network: IPv4Network
+    claims: Claims, owners: Iterable[str], network: IPv4Network, taken: frozenset[str] = frozenset()
 ) -> tuple[Claims, list[Problem]]:
-    """The claims with the lowest free address for each owner that has none; a problem where the network is full."""
+    """The claims with the lowest free address for each owner that has none; a problem where the network is full.
+
+    taken are addresses, as text, of owners that are not among the claims.
+    """
     addresses = dict(claims.addresses)
-    taken = set(addresses.values())
-    free = (address for address in network.hosts() if address not in taken)
+    given = taken.union(map(str, addresses.values()))
+    free = (address for address in network.hosts() if str(address) not in given)
     problems: list[Problem] = []
     for owner in owners:
         if owner in addresses:

@@ -26,13 +26,23 @@ def judge_places(
         if said is not None and said not in known:
             what = f"`place` {said} is none of the fleet's places"
             yield where.problem(("place",), what, mend, "unknown-place")
-    counts: Counter[str | None] = Counter()
-    for key, (_, box) in boxes.items():
-        company = companies.get(key.split("/")[0])
-        if company:
-            counts[inherit_settings(fleet, company[1], box).place] += 1
+    counts = count_placed(fleet, companies, boxes)
     for index, place in enumerate(fleet.places):
         if counts[place.name] > place.boxes:
             what = f"{counts[place.name]} boxes are placed at {place.name}, which carries {place.boxes}"
             more = "add clients there and say so here, or place some boxes elsewhere"
             yield source.problem(("places", index, "boxes"), what, more, "place-full")
+
+
+def count_placed(
+    fleet: FleetFile,
+    companies: Mapping[str, tuple[Source, CompanyFile]],
+    boxes: Mapping[str, tuple[Source, BoxFile]],
+) -> Counter[str | None]:
+    """place → how many boxes have their PBX there; None: wherever Nomad finds room."""
+    counts: Counter[str | None] = Counter()
+    for key, (_, box) in boxes.items():
+        company = companies.get(key.split("/")[0])
+        if company:
+            counts[inherit_settings(fleet, company[1], box).place] += 1
+    return counts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import phonenumbers
 
@@ -31,6 +32,17 @@ class Draft:
     # companies with a box whose file could not be read: what is missing there may be in that file
     incomplete: frozenset[str] = frozenset()
 
+    @cached_property
+    def _keys(self) -> dict[str, list[str]]:
+        keys: dict[str, list[str]] = {}
+        for key in sorted(self.boxes):
+            keys.setdefault(key.split("/")[0], []).append(key)
+        return keys
+
+    def keys_of(self, company: str) -> list[str]:
+        """The company's box keys, sorted."""
+        return self._keys.get(company, [])
+
 
 @dataclass(frozen=True)
 class Use:
@@ -47,7 +59,12 @@ class Use:
 
 
 def judge(draft: Draft) -> list[Problem]:
-    """Every problem that the files have together; [] where they can be rendered."""
+    """Every problem that the files have together; [] where they can be rendered.
+
+    A rule (a warning's too) looks at one company with fleet.yaml, at the values of list_unique, or at the sums of
+    count_placed, and at nothing else: what was judged once need then not be judged again because another company
+    changed (gitops.refresh).
+    """
     problems: list[Problem] = []
     for company in sorted(draft.companies.keys() | {key.split("/")[0] for key in draft.boxes}):
         uses = list(_short_numbers(draft, company))
@@ -55,11 +72,10 @@ def judge(draft: Draft) -> list[Problem]:
         leading, boxes = draft.companies.get(company), list(_boxes_of(draft, company))
         problems += judge_leads(company, leading, boxes, company not in draft.incomplete)
         problems += _judge_emergencies(uses, draft.fleet)
-    problems += _find_doubles(
-        [*_public_numbers(draft), *_line_numbers(draft)], "in the fleet", "public-twice"
-    )
-    problems += _find_doubles(list(_serials(draft)), "in the fleet", "serial-twice")
-    problems += _find_doubles(list(_macs(draft)), "in the fleet", "adapter-twice")
+    numbers, serials, macs = list_unique(draft)
+    problems += _find_doubles(numbers, "in the fleet", "public-twice")
+    problems += _find_doubles(serials, "in the fleet", "serial-twice")
+    problems += _find_doubles(macs, "in the fleet", "adapter-twice")
     problems += _find_doubles(list(_places(draft)), "in the fleet", "place-twice")
     for uses in _lighthouses(draft):
         problems += _find_doubles(uses, "in the fleet", "lighthouse-twice")
@@ -74,10 +90,15 @@ def judge(draft: Draft) -> list[Problem]:
     return problems
 
 
+def list_unique(draft: Draft) -> tuple[list[Use], list[Use], list[Use]]:
+    """What companies must not have in common: every public number (a line's too), every serial, every adapter."""
+    numbers = [*_public_numbers(draft), *_line_numbers(draft)]
+    return numbers, list(_serials(draft)), list(_macs(draft))
+
+
 def _boxes_of(draft: Draft, company: str) -> Iterator[tuple[Source, BoxFile]]:
-    for key in sorted(draft.boxes):
-        if key.startswith(f"{company}/"):
-            yield draft.boxes[key]
+    for key in draft.keys_of(company):
+        yield draft.boxes[key]
 
 
 def _short_numbers(draft: Draft, company: str) -> Iterator[Use]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -19,10 +20,22 @@ Step = str | int
 
 @dataclass(frozen=True)
 class Source:
-    """One parsed file: its path in the repository and ruamel's round-trip tree."""
+    """One file that is a YAML mapping: its path in the repository, and its content.
+
+    The tree is parsed when it is asked for, and is no part of what one process hands another: of 10,000 files that
+    are fine nobody asks where a word stands.
+    """
 
     path: str
-    tree: Any
+    content: bytes
+
+    @cached_property
+    def tree(self) -> Any:
+        """What read_tree makes of it."""
+        return read_tree(self.path, self.content)
+
+    def __reduce__(self) -> tuple[type[Source], tuple[str, bytes]]:
+        return Source, (self.path, self.content)
 
     def locate(self, steps: Sequence[Step]) -> tuple[int, int]:
         """(line, column) from 1 of the value at steps, or of the nearest thing above it that exists."""
@@ -66,7 +79,8 @@ def _start(tree: Any) -> tuple[int, int]:
 
 def parse_source(path: str, content: bytes) -> Source | Problem:
     """The file as a Source, or the one Problem for which it cannot be read as a YAML mapping."""
-    tree = read_tree(path, content)
+    source = Source(path, content)
+    tree = source.tree
     if isinstance(tree, Problem):
         return tree
     if tree is None:
@@ -76,7 +90,7 @@ def parse_source(path: str, content: bytes) -> Source | Problem:
     if not isinstance(tree, CommentedMap):
         mend = "start it with a line such as `name: …`"
         return Problem(path, 1, 1, "not a mapping of keys to values", mend, "not-mapping")
-    return Source(path, tree)
+    return source
 
 
 def build_model(source: Source, model: type[Model]) -> tuple[Model | None, list[Problem]]:

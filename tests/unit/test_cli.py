@@ -132,7 +132,10 @@ def test_a_wrong_option_is_usage(monkeypatch: pytest.MonkeyPatch) -> None:
 def list_commands(
     group: click.Group, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         yield (*path, name), command
         if isinstance(command, click.Group):
             yield from list_commands(command, (*path, name))
