@@ -65,7 +65,8 @@ def load_fleet(files: Mapping[str, bytes]) -> Loaded:
     problems += found
     if problems:
         raise FleetError(sorted(problems))
-    return Loaded(_assemble(draft, claims), write_claims(claims, _own_numbers(draft)))
+    serials = {box.serial: key for key, (_, box) in boxes.items() if box.serial}
+    return Loaded(_assemble(draft, claims), write_claims(claims, _own_numbers(draft), serials))
 
 
 def _read_fleet_file(files: Mapping[str, bytes], problems: list[Problem]) -> tuple[Source, FleetFile] | None:

@@ -46,12 +46,12 @@ def read_rendered(repo: Path, rev: str) -> dict[str, str]:
     """
     check_repository(repo)
     texts = read_texts(repo, find_commit(repo, rev), RENDERED, CLAIMS)
-    return {path: text for path, text in texts.items() if _is_ours(path)}
+    return {path: text for path, text in texts.items() if is_ours(path)}
 
 
 def read_rendered_tree(root: Path) -> dict[str, str]:
     """path → text of what RITI wrote (rendered/ and fleet/claims/) as it lies in the work tree at root."""
-    return {path: text for top in (RENDERED, CLAIMS) for path, text in _scan(root, top) if _is_ours(path)}
+    return {path: text for top in (RENDERED, CLAIMS) for path, text in _scan(root, top) if is_ours(path)}
 
 
 def write_tree(root: Path, wanted: Mapping[str, str]) -> tuple[Change, ...]:
@@ -88,8 +88,11 @@ def _scan(root: Path, path: str) -> Iterator[tuple[str, str]]:
         yield path, _decode(place.read_bytes())
 
 
-def _is_ours(path: str) -> bool:
-    """In fleet/claims/ people's .gitkeep stays; in rendered/ a file is RITI's, or a stray to be removed."""
+def is_ours(path: str) -> bool:
+    """Whether a file of rendered/ or fleet/claims/ is RITI's.
+
+    In fleet/claims/ people's .gitkeep stays; in rendered/ a file is RITI's, or a stray to be removed.
+    """
     return path.startswith(f"{RENDERED}/") or path in (RENDERED, CLAIMS) or not is_hidden(path)
 
 

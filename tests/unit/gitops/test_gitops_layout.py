@@ -50,7 +50,7 @@ def test_the_skeleton_is_there_and_no_placeholder_is_left(run_git, tmp_path: Pat
     tracked = run_git(tmp_path / "r", "ls-files").split()
     for path in (".github/workflows/riti.yml", ".gitlab-ci.yml", ".gitea/workflows/riti.yml", "CODEOWNERS"):
         assert path in tracked
-    for folder in ("companies", "boxes", "claims/overlay", "claims/number"):
+    for folder in ("companies", "boxes", "claims/overlay", "claims/number", "claims/serial"):
         assert f"fleet/{folder}/.gitkeep" in tracked
     for path in tracked:
         assert not path.endswith(".j2")
