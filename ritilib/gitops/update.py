@@ -79,7 +79,9 @@ def update_proposal(
     if tree == run_git(repo, "rev-parse", f"{base}^{{tree}}").strip():
         what = f"{BASE} holds everything that {found.name} changes"
         raise GitopsError.because(what, "close its pull request; nothing is left to do")
-    commit = _find_commit(repo, found, tree, base) or _write(repo, found, tree, base, before, message)
+    commit = _find_commit(repo, found, tree, base, message) or _write(
+        repo, found, tree, base, before, message
+    )
     check_desired(repo, commit)
     moved = {owner: addresses[owner] for owner, one in proposed.items() if addresses.get(owner, one) != one}
     for owner, address in sorted(moved.items()):
@@ -153,10 +155,11 @@ def _list_addresses(claims: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _find_commit(repo: Path, found: Branch, tree: str, base: str) -> str | None:
+def _find_commit(repo: Path, found: Branch, tree: str, base: str, message: str | None) -> str | None:
     """The commit where the branch, here or on the remote, is this very update: one that was cut short goes on."""
-    for commit in (found.tip, found.pushed):
-        if commit and run_git(repo, "show", "-s", "--format=%T %P", commit).split() == [tree, base]:
+    for commit in filter(None, (found.tip, found.pushed)):
+        lineage, words = run_git(repo, "show", "-s", "--format=%T %P%n%B", commit).split("\n", 1)
+        if lineage == f"{tree} {base}" and message in (None, words.strip()):
             return commit
     return None
 

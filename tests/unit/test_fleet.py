@@ -137,3 +137,20 @@ def test_the_adapter_has_one_port() -> None:
 def test_an_overlay_that_is_full_says_so() -> None:
     found = problems_of(make_files(fleet=FLEET.replace("100.80.0.0/16", "100.80.0.0/30")))
     assert any("has no address left" in line for line in found)
+
+
+def test_a_claim_in_conflict_is_no_owner() -> None:
+    """Rendered over, it would hand the address of a PBX that runs to another one."""
+    both = "<<<<<<< HEAD\nacme/salto box\n=======\nzorro/tala box\n>>>>>>> main\n"
+    with pytest.raises(FleetError) as caught:
+        load_fleet(make_files() | {"fleet/claims/overlay/100.80.0.9": both.encode()})
+    (problem,) = caught.value.problems
+    assert problem.file == "fleet/claims/overlay/100.80.0.9" and "more than one owner" in problem.what
+    assert "git checkout origin/main -- fleet/claims" in problem.mend
+
+
+def test_a_serial_is_claimed_by_its_box() -> None:
+    salto = SALTO.replace("extensions:", "serial: 10000000a1b2c3d4\nextensions:")
+    assert (
+        load_fleet(make_files(salto=salto)).claims["fleet/claims/serial/10000000a1b2c3d4"] == "acme/salto\n"
+    )

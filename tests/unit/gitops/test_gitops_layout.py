@@ -105,7 +105,7 @@ def test_the_check_runs_on_the_result_of_the_merge(run_git, tmp_path: Path) -> N
     done = subprocess.run(
         ["sh", "ci/check"], cwd=one, env=environment, check=False, capture_output=True, text=True
     )
-    assert done.returncode == 1 and "riti render" in done.stderr
+    assert done.returncode == 1 and "riti propose --update" in done.stderr
 
 
 def test_the_remote_gets_main(run_git, forge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
