@@ -72,7 +72,7 @@ def update_proposal(
     base = fetch_base(repo, report) if pushes else find_base(repo)
     found = find_branch(repo, branch, base)
     before = run_git(repo, "merge-base", base, found.tip).strip()
-    report(f"{found.name} goes from {before[:12]} to {base[:12]}")
+    report(f"{found.name} began at {before[:12]} of {BASE}, which is at {base[:12]}")
     people, renames = _combine_people(repo, before, base, found, report)
     claims, proposed = _combine_claims(repo, before, base, found, renames)
     tree, addresses = _render(repo, change_tree(repo, base, people | claims), found.name, riti, report)

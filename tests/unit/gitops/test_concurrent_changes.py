@@ -16,7 +16,6 @@ from tests.unit.gitops.concurrent import (
     copy_fleet,
     git,
     judge,
-    make_fleet,
     merge_plainly,
     say_box,
 )
@@ -186,18 +185,6 @@ PAIRS = {
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The fleet that every pair starts from, made once."""
-    folder = tmp_path_factory.mktemp("fleet")
-    with pytest.MonkeyPatch.context() as settings:
-        for role in ("AUTHOR", "COMMITTER"):
-            settings.setenv(f"GIT_{role}_NAME", "Ana Engineer")
-            settings.setenv(f"GIT_{role}_EMAIL", "ana@example.org")
-        make_fleet(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def proposals() -> dict[str, Path]:
     """title → the fleet with both changes proposed, kept for the tests of the same pair."""
     return {}
@@ -205,11 +192,11 @@ def proposals() -> dict[str, Path]:
 
 @pytest.fixture
 def desks(
-    fleet: Path, proposals: dict[str, Path], title: str, tmp_path_factory: pytest.TempPathFactory
+    small_fleet: Path, proposals: dict[str, Path], title: str, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Desk, Desk]:
     """(forge, Ana's desk, Bob's desk), with the pair's changes proposed as branches `ana` and `bob`."""
     if title not in proposals:
-        _, ana, bob = copy_fleet(fleet, tmp_path_factory.mktemp("pair") / "proposed")
+        _, ana, bob = copy_fleet(small_fleet, tmp_path_factory.mktemp("pair") / "proposed")
         PAIRS[title].ana(ana)
         PAIRS[title].bob(bob)
         ana.propose("ana")

@@ -21,26 +21,14 @@ from tests.unit.gitops.concurrent import (
     git,
     judge,
     keep_silent,
-    make_fleet,
     say_box,
 )
 
 
-@pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("fleet")
-    with pytest.MonkeyPatch.context() as settings:
-        for role in ("AUTHOR", "COMMITTER"):
-            settings.setenv(f"GIT_{role}_NAME", "Ana Engineer")
-            settings.setenv(f"GIT_{role}_EMAIL", "ana@example.org")
-        make_fleet(folder)
-    return folder
-
-
 @pytest.fixture
-def late(fleet: Path, tmp_path: Path) -> tuple[Path, Desk, Desk]:
+def late(small_fleet: Path, tmp_path: Path) -> tuple[Path, Desk, Desk]:
     """(forge, Ana's desk, Bob's desk): Ana's new box of Acme is merged, Bob's of Zorro (branch `tala`) lacks it."""
-    forge, ana, bob = copy_fleet(fleet, tmp_path / "fleet")
+    forge, ana, bob = copy_fleet(small_fleet, tmp_path / "fleet")
     ana.write("boxes/acme/artigas.yaml", say_box("Artigas", "501"))
     bob.write("boxes/zorro/tala.yaml", say_box("Tala", "601"))
     ana.propose("artigas")

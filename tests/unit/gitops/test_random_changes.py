@@ -17,7 +17,7 @@ from ritilib.gitops.trees import change_tree, write_blobs
 from ritilib.gitops.update import update_proposal
 from ritilib.render.manifest import is_hidden
 from ritilib.render.tree import render_tree
-from tests.unit.gitops.concurrent import VERSION, git, judge, keep_silent, make_fleet, say_box
+from tests.unit.gitops.concurrent import VERSION, copy_fleet, git, judge, keep_silent, say_box
 
 Files = dict[str, str]
 Change = Callable[[Files, random.Random], None]
@@ -115,16 +115,12 @@ SMALL: tuple[Change, ...] = (
 )
 
 
-@pytest.fixture(scope="module")
-def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("fleet")
-    with pytest.MonkeyPatch.context() as settings:
-        for role in ("AUTHOR", "COMMITTER"):
-            settings.setenv(f"GIT_{role}_NAME", "Ana Engineer")
-            settings.setenv(f"GIT_{role}_EMAIL", "ana@example.org")
-        make_fleet(folder)
-    git(folder / "bob", "switch", "--quiet", "--detach")
-    return folder / "bob"
+@pytest.fixture
+def repo(small_fleet: Path, tmp_path: Path) -> Path:
+    """A clone on no branch."""
+    _, _, bob = copy_fleet(small_fleet, tmp_path / "fleet")
+    git(bob.folder, "switch", "--quiet", "--detach")
+    return bob.folder
 
 
 def propose_randomly(repo: Path, base: str, first: Change, chance: random.Random) -> str:
