@@ -17,6 +17,7 @@ from ritilib.gitops.memory import Memory
 from ritilib.gitops.propose import propose as propose_change
 from ritilib.gitops.pull import pull_base
 from ritilib.gitops.refresh import render_work_tree
+from ritilib.gitops.update import update_proposal
 
 
 @click.command()
@@ -62,15 +63,39 @@ def render(repo: Path, as_json: bool, check: bool) -> None:
 @click.command()
 @repo_option
 @json_option
-@click.option("--message", "-m", required=True, help="Why: the commit's message.")
+@click.option(
+    "--message", "-m", help="Why: the commit's message. With --update, the proposal's own if left out."
+)
 @click.option("--branch", help="The branch's name (default: made from the tree).")
 @click.option("--no-push", is_flag=True, help="Leave the branch here.")
-def propose(repo: Path, as_json: bool, message: str, branch: str | None, no_push: bool) -> None:
+@click.option("--update", is_flag=True, help="Put a proposal on the main of today, and render it anew.")
+def propose(
+    repo: Path,
+    as_json: bool,
+    message: str | None,
+    branch: str | None,
+    no_push: bool,
+    update: bool,
+) -> None:
     """Put what changed under fleet/ and rendered/ on a branch of one commit, and push it.
+
+    With --update: somebody else merged first. The branch (default: the one whose change lies in the work tree) becomes
+    one commit on top of today's main; an overlay address that main gave away meanwhile is replaced.
 
     \b
     Example: riti propose -m "Salto gets a second extension"
+    Example: riti propose --update
+    Example: riti propose --update --branch riti/0123456789ab
     """
+    if update:
+        updated = update_proposal(repo, branch, message, not no_push, version("ritilib"), report)
+        if as_json:
+            print_json(updated)
+        else:
+            click.echo(f"{updated.commit[:12]} on {updated.branch}, on top of {updated.base[:12]}")
+        return
+    if message is None:
+        raise click.UsageError("Missing option '--message' / '-m'.")
     proposal = propose_change(repo, message, branch, not no_push, report, list_stale(repo))
     if as_json:
         print_json(proposal)

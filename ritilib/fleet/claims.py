@@ -1,7 +1,8 @@
-"""Claims: each overlay address and each public number is a small file named by it.
+"""Claims: each overlay address, each public number and each box's serial is a small file named by it.
 
-Two pull requests that take the same one then conflict in Git itself. An address is never given back here, since
-the PBX that had it may still run; a number follows the extension that says it.
+Two pull requests that take the same one then conflict in Git itself, also where they are of two companies, whose
+manifests never meet. An address is never given back here, since the PBX that had it may still run; a number follows
+the extension that says it, a serial its box.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ CLAIMS_FOLDER = "fleet/claims/"
 OVERLAY_FOLDER = f"{CLAIMS_FOLDER}overlay/"
 NUMBER_FOLDER = f"{CLAIMS_FOLDER}number/"
 _OWNER = re.compile(r"lighthouse/[a-z0-9-]+|[a-z0-9-]+/[a-z0-9-]+ (box|pbx-0|pbx-1)")
+SERIAL_FOLDER = f"{CLAIMS_FOLDER}serial/"
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,13 @@ def read_claims(files: Mapping[str, bytes], network: IPv4Network) -> tuple[Claim
             what, mend = "its name is no IPv4 address", "remove the file and render again"
             problems.append(Problem(path, 0, 0, what, mend, "claim-name"))
             continue
-        if address not in network:
+        if "\n" in owner:
+            mend = (
+                "take main's: git checkout origin/main -- fleet/claims; the other owner gets a free one then"
+            )
+            what = "names more than one owner: it is in conflict"
+            problems.append(Problem(path, 1, 1, what, mend, "claim-conflict"))
+        elif address not in network:
             mend = "remove the file and render again, or give the overlay its former network back"
             what = f"{address} is outside the overlay {network}"
             problems.append(Problem(path, 0, 0, what, mend, "claim-outside"))
@@ -106,8 +114,12 @@ def complete_claims(
     return Claims(addresses), problems
 
 
-def write_claims(claims: Claims, numbers: Mapping[str, str]) -> dict[str, str]:
-    """path → text of every claim; numbers maps an E.164 number to its owner ("acme/montevideo 101")."""
+def write_claims(claims: Claims, numbers: Mapping[str, str], serials: Mapping[str, str]) -> dict[str, str]:
+    """path → text of every claim.
+
+    numbers maps an E.164 number to its owner ("acme/montevideo 101"), serials a serial to its box ("acme/montevideo").
+    """
     files = {f"{OVERLAY_FOLDER}{address}": f"{owner}\n" for owner, address in claims.addresses.items()}
     files |= {f"{NUMBER_FOLDER}{number}": f"{owner}\n" for number, owner in numbers.items()}
+    files |= {f"{SERIAL_FOLDER}{serial}": f"{owner}\n" for serial, owner in serials.items()}
     return files

@@ -98,7 +98,9 @@ def complete_draft(
     if problems:
         raise FleetError(sorted(problems))
     warnings = tuple(sorted([*find_warnings(draft), *find_stale_schemas(files)]))
-    return Loaded(_assemble(draft, claims), write_claims(claims, _own_numbers(draft)), warnings)
+    serials = {box.serial: key for key, (_, box) in draft.boxes.items() if box.serial}
+    written = write_claims(claims, _own_numbers(draft), serials)
+    return Loaded(_assemble(draft, claims), written, warnings)
 
 
 def read_draft(

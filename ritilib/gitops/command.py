@@ -44,12 +44,21 @@ class Answer:
     errors: str
 
 
-def ask_git(folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> Answer:
-    """Run `git *arguments` in folder, whatever its exit status; environment is added to the process's own."""
+def ask_git(
+    folder: Path,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    stdin: BinaryIO | None = None,
+) -> Answer:
+    """Run `git *arguments` in folder, whatever its exit status; environment is added to the process's own.
+
+    stdin is an open file that Git reads; without it, Git finds nothing there.
+    """
     given = _OWN | dict(environment or {})
     try:
         status, output, errors = Git(str(folder)).execute(
             [*_shed(given), "git", *arguments],
+            istream=stdin,
             env=given,
             with_extended_output=True,
             with_exceptions=False,
@@ -62,10 +71,14 @@ def ask_git(folder: Path, *arguments: str, environment: Mapping[str, str] | None
 
 
 def run_git(
-    folder: Path, *arguments: str, environment: Mapping[str, str] | None = None, mend: str = ""
+    folder: Path,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    stdin: BinaryIO | None = None,
+    mend: str = "",
 ) -> str:
     """The standard output of `git *arguments`; GitopsError with Git's own words, and mend, where it fails."""
-    answer = ask_git(folder, *arguments, environment=environment)
+    answer = ask_git(folder, *arguments, environment=environment, stdin=stdin)
     if answer.status != 0:
         words = " ".join(answer.errors.split()) or f"exit status {answer.status}"
         raise GitopsError.because(

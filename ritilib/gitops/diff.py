@@ -48,7 +48,7 @@ def read_rendered(repo: Path, rev: str) -> dict[str, str]:
     """
     check_repository(repo)
     texts = read_texts(repo, find_commit(repo, rev), RENDERED, CLAIMS)
-    return {path: text for path, text in texts.items() if _is_ours(path)}
+    return {path: text for path, text in texts.items() if is_ours(path)}
 
 
 def read_rendered_tree(root: Path) -> dict[str, str]:
@@ -57,7 +57,7 @@ def read_rendered_tree(root: Path) -> dict[str, str]:
         path: text
         for top in (RENDERED, CLAIMS)
         for path, text in read_found(root, list_stamps(root, top)).items()
-        if _is_ours(path)
+        if is_ours(path)
     }
 
 
@@ -107,8 +107,11 @@ def _refuse_elsewhere(paths: Iterable[str]) -> None:
         )
 
 
-def _is_ours(path: str) -> bool:
-    """In fleet/claims/ people's .gitkeep stays; in rendered/ a file is RITI's, or a stray to be removed."""
+def is_ours(path: str) -> bool:
+    """Whether a file of rendered/ or fleet/claims/ is RITI's.
+
+    In fleet/claims/ people's .gitkeep stays; in rendered/ a file is RITI's, or a stray to be removed.
+    """
     return path.startswith(f"{RENDERED}/") or path in (RENDERED, CLAIMS) or not is_hidden(path)
 
 

@@ -41,7 +41,7 @@ def merge(repo: Path, branch: str) -> str:
         raise GitopsError.because(f"`{branch}` holds nothing that {BASE} has not", "nothing is left to do")
     if not is_ancestor(repo, base, tip):
         what = f"`{branch}` is not up to date: it lacks commits of {BASE}"
-        raise GitopsError.because(what, f"bring {BASE} into it, render again, and push it")
+        raise GitopsError.because(what, f"riti propose --update --branch {branch}")
     tree = run_git(repo, "rev-parse", f"{tip}^{{tree}}").strip()
     merged = write_commit(repo, tree, (base, tip), f"Merge {branch}", _FORGE)
     run_git(repo, "update-ref", "-m", f"merge {branch}", f"refs/heads/{BASE}", merged, base)

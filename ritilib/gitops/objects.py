@@ -29,6 +29,17 @@ def read_texts(repo: Path, commit: str, *folders: str) -> dict[str, str]:
     return _read(repo, commit, folders, lambda content: content.decode("utf-8", "surrogateescape"))
 
 
+def read_blobs(repo: Path, blobs: Iterable[str]) -> dict[str, bytes]:
+    """id → content of these blobs; GitopsError where the repository has lost one."""
+    asked = list(dict.fromkeys(blobs))
+    contents = _read_blobs(repo, asked, bytes)
+    lost = [blob for blob in asked if blob not in contents]
+    if lost:
+        what = f"{repo} has lost the object {lost[0][:12]}"
+        raise GitopsError.because(what, "fetch again into a new clone; this one is damaged or partial")
+    return contents
+
+
 def _read(
     repo: Path, commit: str, folders: Iterable[str], convert: Callable[[bytes], _Value]
 ) -> dict[str, _Value]:

@@ -13,11 +13,10 @@ from ritilib.gitops.desired import read_desired
 from ritilib.gitops.repository import (
     BASE,
     REMOTE,
-    TRACKING,
     check_identity,
     check_repository,
     fetch_base,
-    find_commit,
+    find_base,
     has_ref,
     has_remote,
     is_ancestor,
@@ -72,26 +71,22 @@ def propose(
     if staged.tree == run_git(repo, "rev-parse", f"{base}^{{tree}}").strip():
         what = f"nothing changed under fleet/ and rendered/ since {base[:12]}, the tip of {BASE}"
         raise GitopsError.because(what, "edit fleet/, run `riti render`, then propose")
-    name = _check_branch(repo, branch or f"riti/{staged.tree[:12]}")
+    name = check_branch(repo, branch or f"riti/{staged.tree[:12]}")
     commit = _find_proposed(repo, name, staged, base)
     if commit is None:
         commit = write_commit(repo, staged.tree, (base,), message)
-        _check_desired(repo, commit)
+        check_desired(repo, commit)
         run_git(repo, "update-ref", "-m", "riti propose", f"refs/heads/{name}", commit, "0" * len(commit))
         report(f"{name} holds {commit[:12]}")
     else:
         report(f"{name} holds this change already, as {commit[:12]}")
-    url = _push(repo, name, commit, report) if push and has_remote(repo) else None
+    mend = "look at the network and at your access to the forge; proposing again pushes the same commit"
+    url = push_branch(repo, name, commit, report, mend) if push and has_remote(repo) else None
     return Proposal(name, commit, url, staged.left_alone)
 
 
 def _find_base(repo: Path, push: bool, report: Callable[[str], None]) -> str:
-    if push and has_remote(repo):
-        base = fetch_base(repo, report)
-    elif has_ref(repo, TRACKING):
-        base = find_commit(repo, TRACKING)
-    else:
-        base = find_commit(repo, f"refs/heads/{BASE}")
+    base = fetch_base(repo, report) if push and has_remote(repo) else find_base(repo)
     if not is_ancestor(repo, base, "HEAD"):
         # A commit of this work tree would take back what others merged since.
         what = f"{BASE} has moved on to {base[:12]}, which your work tree does not have"
@@ -102,7 +97,8 @@ def _find_base(repo: Path, push: bool, report: Callable[[str], None]) -> str:
     return base
 
 
-def _check_branch(repo: Path, branch: str) -> str:
+def check_branch(repo: Path, branch: str) -> str:
+    """The name, where a proposal may be called so; else GitopsError."""
     if ask_git(repo, "check-ref-format", "--branch", branch).status != 0 or branch.startswith("@{"):
         raise GitopsError.because(f"`{branch}` cannot be a branch's name", "name it such as add-salto")
     if branch in (BASE, "HEAD"):
@@ -126,19 +122,32 @@ def _find_proposed(repo: Path, branch: str, staged: Staged, base: str) -> str | 
     return None
 
 
-def _check_desired(repo: Path, commit: str) -> None:
+def check_desired(repo: Path, commit: str) -> None:
     """Nothing that sync would refuse is proposed, also where Git's settings changed bytes on the way."""
     held = read_desired(repo, commit).held
     if held:
         raise GitopsError(problem for _, problem in held)
 
 
-def _push(repo: Path, branch: str, commit: str, report: Callable[[str], None]) -> str | None:
+def push_branch(
+    repo: Path,
+    branch: str,
+    commit: str,
+    report: Callable[[str], None],
+    mend: str,
+    instead_of: str | None = None,
+) -> str | None:
+    """Push commit as the remote's branch; gives the forge's address for a pull request, if it says one.
+
+    instead_of: the commit that the remote's branch must still hold ("": there must be none), and which goes; None: the
+    push only adds to what is there. Raises GitopsError with mend where the remote does not take it.
+    """
     report(f"pushing {branch} to {REMOTE}")
-    pushed = ask_git(repo, "push", REMOTE, f"{commit}:refs/heads/{branch}")
+    ref = f"refs/heads/{branch}"
+    lease = () if instead_of is None else (f"--force-with-lease={ref}:{instead_of}",)
+    pushed = ask_git(repo, "push", *lease, REMOTE, f"{commit}:{ref}")
     if pushed.status != 0:
         words = " ".join(pushed.errors.split())
-        mend = "look at the network and at your access to the forge; proposing again pushes the same commit"
         raise GitopsError.because(f"{REMOTE} did not take the branch {branch}: {words}", mend)
     found = _REVIEW_URL.search(pushed.errors)
     return hide_credentials(found.group(1)) if found else None

@@ -102,6 +102,11 @@ def write_commit(
     return run_git(repo, *words, environment=environment).strip()
 
 
+def find_base(repo: Path) -> str:
+    """The tip of the remote's main as last fetched, else of the local one; see fetch_base."""
+    return find_commit(repo, TRACKING if has_ref(repo, TRACKING) else f"refs/heads/{BASE}")
+
+
 def fetch_base(repo: Path, report: Callable[[str], None]) -> str:
     """Fetch the remote's branches and give the commit at the tip of its main branch.
 

@@ -241,3 +241,20 @@ def test_a_line_rings_whom_it_says_and_has_its_own_number() -> None:
     assert "is twice in the fleet" in problem
     (problem,) = problems_of(make_files(salto=said.replace('rings: "100"', 'rings: "555"')))
     assert "line +59847331299 leads to 555, which is no extension, group or route of acme" in problem
+
+
+def test_a_claim_in_conflict_is_no_owner() -> None:
+    """Rendered over, it would hand the address of a PBX that runs to another one."""
+    both = "<<<<<<< HEAD\nacme/salto box\n=======\nzorro/tala box\n>>>>>>> main\n"
+    with pytest.raises(FleetError) as caught:
+        load_fleet(make_files() | {"fleet/claims/overlay/100.80.0.9": both.encode()})
+    (problem,) = caught.value.problems
+    assert problem.file == "fleet/claims/overlay/100.80.0.9" and "more than one owner" in problem.what
+    assert "git checkout origin/main -- fleet/claims" in problem.mend
+
+
+def test_a_serial_is_claimed_by_its_box() -> None:
+    salto = SALTO.replace("extensions:", "serial: 10000000a1b2c3d4\nextensions:")
+    assert (
+        load_fleet(make_files(salto=salto)).claims["fleet/claims/serial/10000000a1b2c3d4"] == "acme/salto\n"
+    )

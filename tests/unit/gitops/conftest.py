@@ -14,6 +14,7 @@ import pytest
 from ritilib.gitops.forge import create_forge
 from ritilib.gitops.layout import init_repository
 from ritilib.render.manifest import build_manifest, compute_tree_id, group_inputs
+from tests.unit.gitops.concurrent import make_fleet
 
 RunGit = Callable[..., str]
 
@@ -122,3 +123,15 @@ def pushed(clone: Clone, forge: Path) -> Clone:
     clone.git("remote", "add", "origin", str(forge))
     clone.git("push", "--quiet", "--set-upstream", "origin", "main")
     return clone
+
+
+@pytest.fixture(scope="session")
+def small_fleet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A rendered fleet of three companies with its forge and two clones, made once: copy it, never change it."""
+    folder = tmp_path_factory.mktemp("fleet")
+    with pytest.MonkeyPatch.context() as settings:
+        for role in ("AUTHOR", "COMMITTER"):
+            settings.setenv(f"GIT_{role}_NAME", "Ana Engineer")
+            settings.setenv(f"GIT_{role}_EMAIL", "ana@example.org")
+        make_fleet(folder)
+    return folder

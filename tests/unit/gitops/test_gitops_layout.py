@@ -50,7 +50,7 @@ def test_the_skeleton_is_there_and_no_placeholder_is_left(run_git, tmp_path: Pat
     tracked = run_git(tmp_path / "r", "ls-files").split()
     for path in (".github/workflows/riti.yml", ".gitlab-ci.yml", ".gitea/workflows/riti.yml", "CODEOWNERS"):
         assert path in tracked
-    for folder in ("companies", "boxes", "claims/overlay", "claims/number"):
+    for folder in ("companies", "boxes", "claims/overlay", "claims/number", "claims/serial"):
         assert f"fleet/{folder}/.gitkeep" in tracked
     for path in tracked:
         assert not path.endswith(".j2")
@@ -105,7 +105,7 @@ def test_the_check_runs_on_the_result_of_the_merge(run_git, tmp_path: Path) -> N
     done = subprocess.run(
         ["sh", "ci/check"], cwd=one, env=environment, check=False, capture_output=True, text=True
     )
-    assert done.returncode == 1 and "riti render" in done.stderr
+    assert done.returncode == 1 and "riti propose --update" in done.stderr
 
 
 @pytest.mark.parametrize(
