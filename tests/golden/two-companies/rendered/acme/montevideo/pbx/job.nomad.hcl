@@ -178,11 +178,11 @@ EOT
       user   = "10001:10001"
       config {
         image           = "riti/pbx:dev"
-        # chan_iax2 listens nowhere when its address is not there yet, and after a reload on all of them: so the gate
-        # lets it start only when the overlay's address is there. The overlay's own gate closes the other ways. The watcher
-        # leaves itself behind and becomes Asterisk, so that the task is Asterisk's own process.
-        command         = "/gate"
-        args            = ["--port", "0", "--address", "100.80.0.3", "--interface", "riti", "--timeout", "60s", "--", "/watcher", "start", "--link", "box", "--listens", "100.80.0.3:4569", "--config", "/local/asterisk/extensions.conf", "--config", "/secrets/iax.conf", "--", "/usr/sbin/asterisk", "-f", "-C", "/local/asterisk/asterisk.conf"]
+        # chan_iax2 listens nowhere when its address is not there yet, and after a reload on all of them: so the watcher
+        # waits for the overlay's address, leaves itself behind, and becomes Asterisk: the task is Asterisk's own process.
+        # The overlay's gate closes the other ways.
+        command         = "/watcher"
+        args            = ["start", "--address", "100.80.0.3", "--interface", "riti", "--timeout", "60s", "--peer", "box", "--config", "/local/asterisk/extensions.conf", "--config", "/secrets/iax.conf", "--", "/usr/sbin/asterisk", "-f", "-C", "/local/asterisk/asterisk.conf"]
         readonly_rootfs = true
         cap_drop        = ["all"]
         security_opt    = ["no-new-privileges"]
@@ -338,14 +338,13 @@ EOT
         change_mode = "noop"
         data        = <<EOT
 [general]
-enabled=yes
+enabled=no
 webenabled=no
 bindaddr=127.0.0.1
 port=5038
 displayconnects=no
 
 [watcher]
-#include "/var/run/asterisk/manager.secret"
 deny=0.0.0.0/0.0.0.0
 permit=127.0.0.1/255.255.255.255
 read=system,call
@@ -353,6 +352,8 @@ write=reporting,call
 eventfilter(action(include),name(PeerStatus))=
 eventfilter(action(include),name(Newchannel))=
 eventfilter(action(include),name(Hangup))=
+
+#tryinclude "/var/run/asterisk/manager.secret"
 EOT
       }
       template {
