@@ -55,7 +55,7 @@ func main() {
 	said, rest := parse(os.Args[1], os.Args[2:])
 	// The watcher waits nearly always: one thread for Go's code, and memory given back early.
 	runtime.GOMAXPROCS(1)
-	debug.SetGCPercent(25)
+	debug.SetGCPercent(10)
 	if err := role(said, rest); err != nil {
 		fail(1, err.Error())
 	}

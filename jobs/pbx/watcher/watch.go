@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -45,10 +46,8 @@ type watcher struct {
 
 // watch runs until something unforeseen ends it. An Asterisk that does not answer is foreseen.
 func watch(said settings, _ []string) error {
-	w := &watcher{said: said, board: &board{path: said.state}, now: newState(), changed: make(chan struct{}, 1)}
-	var err error
-	if w.poker, err = newPoker(); err != nil {
-		return err
+	w := &watcher{
+		said: said, board: &board{path: said.state}, poker: newPoker(), now: newState(), changed: make(chan struct{}, 1),
 	}
 	if err := w.board.serve(said.serve); err != nil {
 		return err
@@ -107,6 +106,7 @@ func (w *watcher) attendOn() error {
 	defer looking.Stop()
 	poking := time.NewTicker(pokeEvery)
 	defer poking.Stop()
+	defer w.poker.rest()
 	poking.Stop()
 	isPoking := false
 	later := time.NewTimer(0) // files are taken over at once
@@ -148,6 +148,7 @@ func (w *watcher) attendOn() error {
 				err = w.poke()
 			} else {
 				poking.Stop()
+				w.poker.rest()
 			}
 		}
 		if err != nil {
@@ -291,7 +292,10 @@ func (w *watcher) poke() error {
 	}
 	asked, dead := w.silence.look(withLegs, time.Now())
 	for _, name := range asked {
-		w.poker.poke(w.peers[name].address)
+		if err := w.poker.poke(w.peers[name].address); err != nil {
+			report("%s cannot be asked: %v", name, err)
+			w.silence.hear(name, time.Now()) // our own deafness is nobody's silence
+		}
 	}
 	if len(dead) == 0 {
 		return nil
@@ -337,6 +341,7 @@ func (w *watcher) takeOverFiles() {
 		}
 		delete(w.now.Unacknowledged, name)
 		w.now.Acknowledged[name] = taken
+		debug.FreeOSMemory() // a large dial plan was read as it stands and as it is shown
 	}
 }
 
