@@ -53,7 +53,7 @@ func (s *silence) look(withLegs map[string]bool, now time.Time) (asked, dead []s
 		case one.quietAt.IsZero() || slept:
 			one.quietAt = now
 			asked = append(asked, name)
-		case now.Sub(one.quietAt) >= s.patience+one.trip:
+		case now.Sub(one.quietAt) >= s.patience+one.trip-s.tick/2: // the tick that is nearest
 			dead = append(dead, name)
 		default:
 			asked = append(asked, name)

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	pokeEvery  = 200 * time.Millisecond
+	pokeEvery  = 100 * time.Millisecond
 	lookEvery  = 5 * time.Second
 	settle     = 50 * time.Millisecond // events of one call, and writes of one file, come together
 	networkOut = 38                    // Q.850: network out of order
