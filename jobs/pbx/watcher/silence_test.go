@@ -72,7 +72,7 @@ func TestItsOwnSleepIsNobodysSilence(t *testing.T) {
 	if _, dead := s.look(map[string]bool{"box": true}, start.Add(time.Hour)); len(dead) > 0 {
 		t.Error("a peer that was not asked for an hour is called dead")
 	}
-	if after := run(t, s, start.Add(time.Hour+pokeEvery), time.Minute, never); after != 800*time.Millisecond {
+	if after := run(t, s, start.Add(time.Hour+pokeEvery), time.Minute, never); after != time.Second-pokeEvery {
 		t.Errorf("dead %s later", after)
 	}
 }
