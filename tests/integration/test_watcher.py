@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -139,6 +140,25 @@ def test_a_watcher_that_is_killed_harms_no_call_and_comes_back(
     assert keeper is not None
     assert hears(caller, "102")
     assert [call.state for call in caller.calls] == ["established"]
+
+
+def test_a_lost_session_is_opened_again(lab: Calls, phones: tuple[Phone, Phone]) -> None:
+    caller, _ = phones
+    lost = "watcher: the manager interface closed the connection"
+    container = lab.find_container("pbx-a")
+    times, freed = lab.docker.read_log(container).count(lost), count_freed(lab)
+    session = re.search(
+        r"^ +watcher +127\.0\.0\.1 +\d+ +\d+ +(\d+) ", lab.ask("pbx-a", "manager show connected"), re.M
+    )
+    assert session is not None
+    lab.ask("pbx-a", f"manager kick session {session[1]}")
+    wait_until(
+        lambda: lab.docker.read_log(container).count(lost) == times + 1, WITHIN_S, "the loss is noticed"
+    )
+    wait_until(lambda: ask_health(lab, "pbx-a")[0] == 0, WITHIN_S, "it is well again")
+    assert lab.read_state("pbx-a")["status"] == "busy"
+    assert hears(caller, "102")
+    assert count_freed(lab) == freed
 
 
 def ask_health(lab: Calls, node: str) -> tuple[int, str]:
