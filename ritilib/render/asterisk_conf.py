@@ -7,6 +7,7 @@ from ritilib.render.modules import BOX_MODULES, PBX_MODULES
 CONFIG_FOLDER = "/local/asterisk"
 # Written at run time and forgotten with the container: the root file system is read-only.
 SCRATCH_FOLDERS = ("/var/lib/asterisk", "/var/log/asterisk", "/var/run/asterisk", "/var/spool/asterisk")
+MANAGER_SECRET = "/var/run/asterisk/manager.secret"
 
 _ASTERISK = f"""\
 [directories]
@@ -64,6 +65,29 @@ _EMPTY = {
     "udptl.conf": "[general]\n",
 }
 
+# For the watcher alone, which writes the included file at every start, in memory: a new secret, and that the interface
+# is on. Without that file it is off. The watcher may see calls and peers, and end a leg; the console's commands are
+# not open here.
+_MANAGER = f"""\
+[general]
+enabled=no
+webenabled=no
+bindaddr=127.0.0.1
+port=5038
+displayconnects=no
+
+[watcher]
+deny=0.0.0.0/0.0.0.0
+permit=127.0.0.1/255.255.255.255
+read=system,call
+write=reporting,call
+eventfilter(action(include),name(PeerStatus))=
+eventfilter(action(include),name(Newchannel))=
+eventfilter(action(include),name(Hangup))=
+
+#tryinclude "{MANAGER_SECRET}"
+"""
+
 _PBX_IAX = """\
 [general]
 bindaddr={address}
@@ -104,5 +128,5 @@ def _write_common(modules: tuple[str, ...]) -> dict[str, str]:
         "modules.conf": write_modules(modules),
         "cdr.conf": "[general]\nenable=no\n",
         "indications.conf": _INDICATIONS,
-        "manager.conf": "[general]\nenabled=no\n",
+        "manager.conf": _MANAGER,
     }

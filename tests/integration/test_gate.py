@@ -110,7 +110,7 @@ def test_refuses_what_it_cannot_guard(gate: str, arguments: list[str]) -> None:
 
 
 def test_becomes_the_program_that_follows_once_the_address_is_there(pair: Pair, gate: str) -> None:
-    """As Asterisk's task runs it: without any capability, and with the firewall left to the overlay's."""
+    """Without any capability, and with the firewall left to another gate."""
     told = (
         "--port",
         "0",

@@ -124,6 +124,11 @@ def test_iax_listens_on_its_address_alone(docker: Docker, booted: dict[str, str]
     assert "1 iax2 peers" in docker.execute(booted["pbx"], [*ASTERISK, "iax2 show peers"])[1]
 
 
+def test_manager_interface_is_off_where_nothing_watches(docker: Docker, booted: dict[str, str]) -> None:
+    sockets = [line.split() for line in read_process(docker, booted["box"], "net/tcp").splitlines()[1:]]
+    assert [words[1] for words in sockets if words[3] == "0A"] == []
+
+
 def test_box_takes_telephones(docker: Docker, booted: dict[str, str]) -> None:
     sockets = [line.split()[1] for line in read_process(docker, booted["box"], "net/udp").splitlines()[1:]]
     assert f"00000000:{5060:04X}" in sockets

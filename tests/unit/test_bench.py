@@ -69,6 +69,16 @@ def test_added_numbers_stand_in_the_context_that_a_look_asks_for() -> None:
 
 
 def test_what_benchmarks_share_is_no_benchmark() -> None:
-    expected = {"image", "levant", "reload", "register", "render", "sync-apply", "sync-noop"}
+    expected = {
+        "image",
+        "levant",
+        "reload",
+        "register",
+        "render",
+        "sync-apply",
+        "sync-noop",
+        "takeover",
+        "failover",
+    }
     assert expected <= set(list_benchmarks())
     assert "lab" not in list_benchmarks()

@@ -3,9 +3,9 @@
 // chan_iax2 whose address is not there yet says Running and listens nowhere, and after a reload on every address. So
 // gate first drops the port on every interface but the overlay's and loopback, then waits for the overlay's address.
 // Both happen in Asterisk's network namespace, at every start of the program that follows "--" and that gate becomes:
-// Nebula behind "gate --port 4569 -- /nebula …", which closes the port and needs CAP_NET_ADMIN, Asterisk behind
-// "gate --port 0 --address A -- /usr/sbin/asterisk …", which only waits and needs no right. A task that ran once
-// before both would be missing when a host comes back from a reboot with a new namespace.
+// Nebula behind "gate --port 4569 -- /nebula …", which closes the port and needs CAP_NET_ADMIN; with "--port 0" it only
+// waits and needs no right (a PBX's watcher waits for the address itself). A task that ran once before both would be
+// missing when a host comes back from a reboot with a new namespace.
 package main
 
 import (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,12 +11,10 @@ from ritilib.devstack.images.documentation import cut_documentation
 from ritilib.devstack.images.libraries import find_libraries, find_loader
 from ritilib.errors import DevstackError
 from ritilib.fleet.timezones import list_timezones
+from ritilib.render.asterisk_conf import CONFIG_FOLDER
 
 USER_ID = 10001
-CHANGES = (
-    'CMD ["/usr/sbin/asterisk","-f","-C","/local/asterisk/asterisk.conf"]',
-    f"USER {USER_ID}:{USER_ID}",
-)
+PROGRAM = ("/usr/sbin/asterisk", "-f", "-C", f"{CONFIG_FOLDER}/asterisk.conf")
 # glibc opens it by name when a thread is cancelled, so the loader's list lacks it
 _OPENED_BY_NAME = ("libgcc_s.so.1",)
 _FOLDERS = ("dev", "proc", "sys", "etc", "local", "secrets", "alloc")
@@ -28,6 +27,11 @@ _ACCOUNTS = {
     "etc/group": f"root:x:0:\nasterisk:x:{USER_ID}:\n",
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
 }
+
+
+def list_changes(*before: str) -> tuple[str, ...]:
+    """The Dockerfile lines: Asterisk as its own user, started by the command before it where there is one."""
+    return f"CMD {json.dumps([*before, *PROGRAM])}", f"USER {USER_ID}:{USER_ID}"
 
 
 def list_root(tree: Path, modules: Sequence[str]) -> Root:

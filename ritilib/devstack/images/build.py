@@ -89,11 +89,13 @@ def _list_images(binaries: Mapping[str, Path], folder: Path, report: Report) -> 
         ),
         Image(
             "riti/pbx:dev",
-            _hash(PBX_MODULES, programs.find_hash(programs.GATE)),
-            lambda: {**list_asterisk(PBX_MODULES), "gate": build(programs.GATE)},
-            asterisk.CHANGES,
+            _hash(PBX_MODULES, programs.find_hash(programs.WATCHER)),
+            lambda: {**list_asterisk(PBX_MODULES), "watcher": build(programs.WATCHER)},
+            asterisk.list_changes("/watcher", "start", "--"),
         ),
-        Image("riti/box:dev", _hash(BOX_MODULES), lambda: list_asterisk(BOX_MODULES), asterisk.CHANGES),
+        Image(
+            "riti/box:dev", _hash(BOX_MODULES), lambda: list_asterisk(BOX_MODULES), asterisk.list_changes()
+        ),
     ]
 
 

@@ -11,6 +11,7 @@ from ritilib.devstack.machine.slowly import run_slowly
 
 FLAGS = ("-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w")
 GATE = "pbx/gate"
+WATCHER = "pbx/watcher"
 PAUSE = "pause"
 
 

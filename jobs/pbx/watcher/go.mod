@@ -1,0 +1,3 @@
+module riti/watcher
+
+go 1.24

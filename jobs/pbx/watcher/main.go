@@ -1,0 +1,110 @@
+// watcher sits beside one Asterisk: it says whether a call is up, whether the link is, and which configuration is in
+// force, and it frees the legs of a call whose link has died, so that the dial plan takes the next way.
+//
+// "watcher start … -- /usr/sbin/asterisk …" makes a secret for Asterisk's manager interface, leaves a keeper behind and
+// becomes Asterisk, so that the task's signals and its exit status are Asterisk's own. The keeper starts the watcher
+// again whenever it ends. Neither is Asterisk's parent: nothing that goes wrong here can end a call.
+//
+// It is no task of its own, because Nomad keeps two programs and a shim for each task of Docker's, which is more memory
+// than a whole PBX takes; and a shared folder for the secret would lie on a disk.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+)
+
+type settings struct {
+	manager  string
+	secret   string
+	console  string
+	state    string
+	serve    string
+	peer     string
+	address  string
+	link     string
+	timeout  time.Duration
+	configs  list
+	patience time.Duration
+}
+
+type list []string
+
+func (l *list) String() string { return strings.Join(*l, ",") }
+
+func (l *list) Set(value string) error {
+	*l = append(*l, value)
+	return nil
+}
+
+func main() {
+	roles := map[string]func(settings, []string) error{"start": start, "keep": keep, "watch": watch, "show": show}
+	var role func(settings, []string) error
+	if len(os.Args) > 1 {
+		role = roles[os.Args[1]]
+	}
+	if role == nil {
+		fail(2, "needs start, keep, watch or show, and then its options (--help)")
+	}
+	said, rest := parse(os.Args[1], os.Args[2:])
+	// The watcher waits nearly always: one thread for Go's code, and memory given back early.
+	runtime.GOMAXPROCS(1)
+	debug.SetGCPercent(10)
+	if err := role(said, rest); err != nil {
+		fail(1, err.Error())
+	}
+}
+
+func parse(role string, arguments []string) (settings, []string) {
+	var said settings
+	flags := flag.NewFlagSet("watcher "+role, flag.ExitOnError)
+	flags.StringVar(&said.manager, "manager", "127.0.0.1:5038", "Asterisk's manager interface")
+	flags.StringVar(&said.secret, "secret", "/var/run/asterisk/manager.secret", "the file that manager.conf includes")
+	flags.StringVar(&said.console, "console", "/var/run/asterisk/asterisk.ctl", "Asterisk's console")
+	flags.StringVar(&said.state, "state", "/var/run/asterisk/watcher.json", "where the state is written")
+	flags.StringVar(&said.serve, "serve", "/var/run/asterisk/watcher.sock",
+		"where /state and /healthz are served: a socket's path, or ADDRESS:PORT on loopback")
+	flags.StringVar(&said.peer, "peer", "box", "the IAX2 peer whose reach is the link's")
+	flags.StringVar(&said.address, "address", "",
+		"the overlay's address: start waits for it, and health asks whether Asterisk listens there for IAX2")
+	flags.StringVar(&said.link, "interface", "riti", "the interface on which start waits for the address")
+	flags.DurationVar(&said.timeout, "timeout", time.Minute, "how long start waits")
+	flags.Var(&said.configs, "config",
+		"a file that is reloaded when it changes, and acknowledged once it is in force (again for more)")
+	flags.DurationVar(&said.patience, "patience", time.Second,
+		"how long an unreachable peer must be silent before its legs are freed")
+	flags.Parse(arguments)
+	if said.address != "" && net.ParseIP(said.address) == nil {
+		fail(2, "--address must be an IP address")
+	}
+	if said.patience < 100*time.Millisecond {
+		fail(2, "--patience must be 100ms or more")
+	}
+	for _, path := range said.configs {
+		if reloads[base(path)] == "" {
+			fail(2, fmt.Sprintf("--config: no reload is known for %s", path))
+		}
+	}
+	if !strings.HasPrefix(said.serve, "/") {
+		host, _, err := net.SplitHostPort(said.serve)
+		if address := net.ParseIP(host); err != nil || address == nil || !address.IsLoopback() {
+			fail(2, "--serve must be a socket's path, or ADDRESS:PORT on loopback")
+		}
+	}
+	return said, flags.Args()
+}
+
+func fail(status int, what string) {
+	fmt.Fprintf(os.Stderr, "watcher: %s\n", what)
+	os.Exit(status)
+}
+
+func report(format string, values ...any) {
+	fmt.Fprintf(os.Stderr, "watcher: "+format+"\n", values...)
+}

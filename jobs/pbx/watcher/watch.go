@@ -1,0 +1,383 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	pokeEvery  = 100 * time.Millisecond
+	lookEvery  = 5 * time.Second
+	settle     = 50 * time.Millisecond // events of one call, and writes of one file, come together
+	networkOut = 38                    // Q.850: network out of order
+	iaxPort    = "4569"
+	firstRetry = 100 * time.Millisecond
+	longRetry  = 5 * time.Second
+)
+
+// asterisk is the running Asterisk by both its doors.
+type asterisk struct {
+	manager *manager
+	console console
+}
+
+type watcher struct {
+	said    settings
+	board   *board
+	poker   *poker
+	now     state
+	files   []*followed
+	changed chan struct{} // a followed file may have changed
+
+	// of one session
+	asterisk *asterisk
+	peers    map[string]peer
+	silence  *silence
+	legs     map[string][]channel // IAX2 peer → its channels
+}
+
+// watch runs until something unforeseen ends it. An Asterisk that does not answer is foreseen.
+func watch(said settings, _ []string) error {
+	w := &watcher{
+		said: said, board: &board{path: said.state}, poker: newPoker(), now: newState(), changed: make(chan struct{}, 1),
+	}
+	if err := w.board.serve(said.serve); err != nil {
+		return err
+	}
+	for _, name := range reloadOrder {
+		for _, path := range said.configs {
+			if base(path) == name {
+				w.files = append(w.files, &followed{path: path})
+				w.now.Unacknowledged[name] = "it is not loaded yet"
+			}
+		}
+	}
+	if err := w.followFiles(); err != nil {
+		return err
+	}
+	for retry := firstRetry; ; retry = min(2*retry, longRetry) {
+		w.board.put(w.now)
+		started := time.Now()
+		if err := w.attend(); err != nil && (w.now.Manager == "up" || retry >= longRetry) {
+			report("%v", err)
+		}
+		if time.Since(started) > longRetry {
+			retry = firstRetry
+		}
+		w.now.Manager, w.now.Status, w.now.Channels, w.now.Link = "down", "unknown", 0, "unknown"
+		w.board.put(w.now)
+		time.Sleep(retry)
+	}
+}
+
+// attend is one session with Asterisk. What was suspected in another one is forgotten.
+func (w *watcher) attend() error {
+	secret, err := readSecret(w.said.secret)
+	if err != nil {
+		return err
+	}
+	m, err := connect(w.said.manager, secret)
+	if err != nil {
+		return err
+	}
+	defer m.conn.Close()
+	w.asterisk = &asterisk{m, console{w.said.console}}
+	w.silence = newSilence(w.said.patience, pokeEvery)
+	for _, file := range w.files {
+		file.tried, file.done = "", false // another Asterisk may have started on another file
+	}
+	if err := w.look(); err != nil {
+		return err
+	}
+	w.now.Manager = "up"
+	return w.attendOn()
+}
+
+func (w *watcher) attendOn() error {
+	looking := time.NewTicker(lookEvery)
+	defer looking.Stop()
+	poking := time.NewTicker(pokeEvery)
+	defer poking.Stop()
+	defer w.poker.rest()
+	poking.Stop()
+	isPoking := false
+	later := time.NewTimer(0) // files are taken over at once
+	defer later.Stop()
+	for {
+		var err error
+		select {
+		case one, open := <-w.asterisk.manager.incoming:
+			if !open {
+				return w.asterisk.manager.failed
+			}
+			w.asterisk.manager.events = append(w.asterisk.manager.events, one)
+		case from := <-w.poker.heard:
+			w.hear(from)
+			continue
+		case <-poking.C:
+			err = w.poke()
+		case <-looking.C:
+			if err = w.look(); err == nil {
+				w.takeOverFiles()
+			}
+		case <-w.changed:
+			later.Reset(settle)
+			continue
+		case <-later.C:
+			if err = w.listLegs(); err == nil {
+				w.takeOverFiles()
+			}
+		}
+		if err != nil {
+			return err
+		}
+		if w.takeEvents() {
+			later.Reset(settle)
+		}
+		if wanted := w.hasSuspectLegs(); wanted != isPoking {
+			if isPoking = wanted; wanted {
+				poking.Reset(pokeEvery)
+				err = w.poke()
+			} else {
+				poking.Stop()
+				w.poker.rest()
+			}
+		}
+		if err != nil {
+			return err
+		}
+		w.board.put(w.now)
+	}
+}
+
+// takeEvents goes through what Asterisk said meanwhile; true where a channel came or went.
+func (w *watcher) takeEvents() bool {
+	channels := false
+	for _, event := range w.asterisk.manager.events {
+		switch event["Event"] {
+		case "PeerStatus":
+			name, iax := strings.CutPrefix(event["Peer"], "IAX2/")
+			if !iax {
+				continue
+			}
+			one := w.peers[name]
+			switch event["PeerStatus"] {
+			case "Unreachable":
+				one.reach = unreachable
+			case "Lagged":
+				one.reach = lagged
+			case "Reachable":
+				one.reach = reachable
+			default:
+				continue
+			}
+			w.peers[name] = one
+			w.judge()
+			channels = true // and whose legs are up is to be known at once
+		case "Newchannel", "Hangup":
+			channels = true
+		}
+	}
+	w.asterisk.manager.events = nil
+	return channels
+}
+
+// look asks Asterisk for everything. Events only say when to look, so a lost one does no harm for long.
+func (w *watcher) look() error {
+	peers, err := w.asterisk.manager.listPeers()
+	if err != nil {
+		return err
+	}
+	for name, one := range peers {
+		// an unreachable peer's trip is that of the time when it answered
+		if one.trip == 0 {
+			one.trip = w.peers[name].trip
+			peers[name] = one
+		}
+	}
+	w.peers = peers
+	w.judge()
+	w.now.Deaf = ""
+	if w.said.address != "" {
+		place := net.JoinHostPort(w.said.address, iaxPort)
+		table, err := os.ReadFile("/proc/net/udp")
+		if err != nil || !isListening(string(table), place) {
+			w.now.Deaf = place
+		}
+	}
+	return w.listLegs()
+}
+
+// judge takes over what is known of the peers: into the state, and who is suspected.
+func (w *watcher) judge() {
+	w.now.Peers = map[string]reach{}
+	for name, one := range w.peers {
+		w.now.Peers[name] = one.reach
+		switch one.reach {
+		case unreachable:
+			w.silence.suspectPeer(name, one.trip)
+		case reachable, lagged:
+			w.silence.clear(name)
+		}
+	}
+	for name := range w.silence.suspects {
+		if _, found := w.peers[name]; !found {
+			w.silence.clear(name) // its address went with it
+		}
+	}
+	switch w.peers[w.said.peer].reach {
+	case reachable, lagged:
+		w.now.Link = "up"
+	case unreachable:
+		w.now.Link = "down"
+	default:
+		w.now.Link = "unknown"
+	}
+}
+
+func (w *watcher) listLegs() error {
+	channels, err := w.asterisk.manager.listChannels()
+	if err != nil {
+		return err
+	}
+	w.legs = map[string][]channel{}
+	for _, one := range channels {
+		if name := findPeer(one.name); name != "" {
+			w.legs[name] = append(w.legs[name], one)
+		}
+	}
+	w.now.Channels, w.now.Status = len(channels), "idle"
+	if len(channels) > 0 {
+		w.now.Status = "busy"
+	}
+	return nil
+}
+
+func (w *watcher) hasSuspectLegs() bool {
+	for name := range w.silence.suspects {
+		if len(w.legs[name]) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *watcher) hear(from netip.AddrPort) {
+	for name := range w.silence.suspects {
+		if w.peers[name].address == from {
+			w.silence.hear(name, time.Now())
+		}
+	}
+}
+
+// poke asks the suspects, and frees the legs on those that are dead: Asterisk is asked once more before.
+func (w *watcher) poke() error {
+	for len(w.poker.heard) > 0 {
+		w.hear(<-w.poker.heard)
+	}
+	if err := w.listLegs(); err != nil {
+		return err
+	}
+	withLegs := map[string]bool{}
+	for name := range w.legs {
+		withLegs[name] = true
+	}
+	asked, dead := w.silence.look(withLegs, time.Now())
+	for _, name := range asked {
+		if err := w.poker.poke(w.peers[name].address); err != nil {
+			report("%s cannot be asked: %v", name, err)
+			w.silence.hear(name, time.Now()) // our own deafness is nobody's silence
+		}
+	}
+	if len(dead) == 0 {
+		return nil
+	}
+	if err := w.look(); err != nil {
+		return err
+	}
+	for _, name := range dead {
+		if w.peers[name].reach != unreachable {
+			continue
+		}
+		for _, leg := range w.legs[name] {
+			report("%s is unreachable and silent: freeing %s", name, leg.name)
+			if err := w.asterisk.manager.hangUp(leg.id, networkOut); err != nil {
+				report("%s: %v", leg.name, err) // it ended by itself
+				continue
+			}
+			w.now.FreedLegs++
+		}
+	}
+	return w.listLegs()
+}
+
+// takeOverFiles reloads each file that is not the one last taken over, and says of each whether it is in force.
+func (w *watcher) takeOverFiles() {
+	for _, file := range w.files {
+		name := base(file.path)
+		text, err := os.ReadFile(file.path)
+		if err == nil && file.done && string(text) == file.tried {
+			continue
+		}
+		var taken acknowledgement
+		if err == nil {
+			file.done = false
+			taken, err = file.takeOver(w.asterisk)
+		}
+		if err != nil {
+			if w.now.Unacknowledged[name] != err.Error() {
+				report("%s: %v", name, err)
+			}
+			w.now.Unacknowledged[name] = err.Error()
+			continue
+		}
+		delete(w.now.Unacknowledged, name)
+		w.now.Acknowledged[name] = taken
+		debug.FreeOSMemory() // a large dial plan was read as it stands and as it is shown
+	}
+}
+
+// followFiles has the kernel wake us when a file in their folders is written or put there.
+func (w *watcher) followFiles() error {
+	var folders []string
+	for _, file := range w.files {
+		if folder := filepath.Dir(file.path); !slices.Contains(folders, folder) {
+			folders = append(folders, folder)
+		}
+	}
+	if len(folders) == 0 {
+		return nil
+	}
+	news, err := syscall.InotifyInit1(syscall.IN_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	for _, folder := range folders {
+		if _, err := syscall.InotifyAddWatch(news, folder, syscall.IN_CLOSE_WRITE|syscall.IN_MOVED_TO); err != nil {
+			return errors.Join(errors.New(folder), err)
+		}
+	}
+	go func() {
+		buffer := make([]byte, 4096)
+		for {
+			// What it says does not matter: the files themselves are read.
+			if n, err := syscall.Read(news, buffer); n <= 0 && !errors.Is(err, syscall.EINTR) {
+				report("inotify: %v", err)
+				return
+			}
+			select {
+			case w.changed <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	return nil
+}
