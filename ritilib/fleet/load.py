@@ -25,8 +25,8 @@ from ritilib.fleet.settings import inherit_settings
 from ritilib.fleet.source import Model, Source, build_model, parse_source
 
 FLEET_PATH = "fleet/fleet.yaml"
-_COMPANY = re.compile(r"^fleet/companies/([^/]+)\.yaml$")
-_BOX = re.compile(r"^fleet/boxes/([^/]+)/([^/]+)\.yaml$")
+_COMPANY = re.compile(r"^fleet/companies/([^/]+)\.yaml\Z")
+_BOX = re.compile(r"^fleet/boxes/([^/]+)/([^/]+)\.yaml\Z")
 
 
 @dataclass(frozen=True)
