@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,12 +14,14 @@ from typing import Any
 from ritilib.box.compose import compose_box
 from ritilib.clients.docker import Docker
 from ritilib.clients.nomad import Nomad
+from ritilib.devstack.asterisk_check.conf import read_conf
+from ritilib.devstack.asterisk_check.dialplan import list_steps
 from ritilib.devstack.processes import poll
 from ritilib.render.asterisk_conf import CONFIG_FOLDER, SCRATCH_FOLDERS
 
 READY = "Asterisk Ready."
 READY_WITHIN_S = 90.0
-LABEL = "riti.dev=riti-test-boots"
+ANSWERS_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,6 @@ def list_units(tree: Mapping[str, str]) -> list[str]:
 
 def make_box(tree: Mapping[str, str], key: str) -> Unit:
     """A box as its agent writes it, with made-up secrets."""
-    import json
-
     files = select_unit(tree, key)
     rendered = {path.removeprefix("box/"): text for path, text in files.items() if path.startswith("box/")}
     wanted = json.loads(files["box/secrets.json"])
@@ -67,8 +70,6 @@ def make_box(tree: Mapping[str, str], key: str) -> Unit:
 
 def make_pbx(tree: Mapping[str, str], key: str, nomad: Nomad) -> Unit:
     """A PBX as its Nomad job writes it: the files that Nomad's parser finds in the job, and the live ones."""
-    import json
-
     files = select_unit(tree, key)
     job = nomad.parse(files["pbx/job.nomad.hcl"])
     prefix = "local/asterisk/"
@@ -98,9 +99,7 @@ def boot(docker: Docker, folder: Path, unit: Unit) -> Iterator[str]:
         for name, text in files.items():
             (path / name).write_text(text)
         volumes[str(path)] = {"bind": place, "mode": "ro"}
-    name = f"riti-test-boots-{unit.kind}-{unit.name.replace('/', '-')}"
-    docker.remove(name)
-    label, _, value = LABEL.partition("=")
+    name = f"riti-test-boots-{uuid.uuid4().hex[:10]}"  # other checkouts may share this Docker
     docker.run(
         f"riti/{unit.kind}:dev",
         name,
@@ -111,7 +110,7 @@ def boot(docker: Docker, folder: Path, unit: Unit) -> Iterator[str]:
         read_only=True,
         tmpfs=dict.fromkeys(SCRATCH_FOLDERS, "mode=1777,size=16m"),
         volumes=volumes,
-        labels={label: value},
+        labels={"riti.dev": "riti-test-boots"},
     )
     try:
         poll(lambda: READY in docker.read_log(name) or not is_running(docker, name), READY_WITHIN_S)
@@ -125,11 +124,44 @@ def is_running(docker: Docker, container: str) -> bool:
 
 
 def ask(docker: Docker, container: str, command: str) -> str:
-    """What Asterisk's console answers."""
+    """What Asterisk's console answers. Docker now and then loses what a command that ends at once has written (1 of 300
+    on a busy machine), so an empty answer is asked for again."""
     argv = ["/usr/sbin/asterisk", "-C", f"{CONFIG_FOLDER}/asterisk.conf", "-rx", command]
-    code, output = docker.execute(container, argv)
-    assert code == 0, output
-    return output
+    answers = [""]
+
+    def has_answered() -> bool:
+        code, output = docker.execute(container, argv)
+        assert code == 0, output
+        answers.append(output)
+        return bool(output)
+
+    assert poll(has_answered, ANSWERS_WITHIN_S), f"no answer to `{command}`"
+    return answers[-1]
+
+
+def count_steps(text: str) -> dict[str, dict[str, int]]:
+    """Context → extension → how many priorities it has, as a dial plan's text says it."""
+    conf = read_conf("extensions.conf", text)
+    plan: dict[str, dict[str, int]] = {section.name: {} for section in conf.sections}
+    for step in list_steps(conf):
+        plan[step.context][step.extension] = plan[step.context].get(step.extension, 0) + 1
+    return plan
+
+
+def read_dial_plan(docker: Docker, container: str) -> dict[str, dict[str, int]]:
+    """Context → extension → how many priorities it has, as the running Asterisk tells it."""
+    plan: dict[str, dict[str, int]] = {}
+    steps: dict[str, int] = {}
+    extension = ""
+    for line in ask(docker, container, "dialplan show").splitlines():
+        if found := re.match(r"\[ Context '(.*)' created by 'pbx_config' \]$", line):
+            steps = plan.setdefault(found[1], {})
+        elif found := re.match(r"  '(.*)' => +1\. ", line):
+            extension = found[1]
+            steps[extension] = 1
+        elif re.match(r" +(\[.+\] +)?\d+\. ", line):
+            steps[extension] += 1
+    return plan
 
 
 def find_complaints(docker: Docker, container: str) -> list[str]:

@@ -32,11 +32,23 @@ class Step:
     application: str
     argument: str
 
+    @property
+    def applications(self) -> set[str]:
+        """Its own application, and those that ExecIf may run."""
+        nested = _NESTED.findall(self.argument) if self.application == "ExecIf" else ()
+        return {self.application, *nested}
+
+    @property
+    def functions(self) -> set[str]:
+        """Every function that it reads or sets."""
+        is_set = bool(self.applications & {"Set", "ExecIf"})
+        return {*_CALL.findall(self.argument), *(_SET_FUNCTION.findall(self.argument) if is_set else ())}
+
 
 def check_dial_plan(name: str, conf: Conf, known: Knowledge, modules: Collection[str]) -> Iterator[Problem]:
     """Problems of extensions.conf; known are all of Asterisk's names, modules what the image has of them."""
     contexts = {section.name for section in conf.sections}
-    steps = list(_list_steps(conf))
+    steps = list_steps(conf)
     labels = {(step.context, step.extension, step.label) for step in steps if step.label}
     for section in conf.sections:
         for one in section.settings:
@@ -48,19 +60,18 @@ def check_dial_plan(name: str, conf: Conf, known: Knowledge, modules: Collection
             elif _match_step(one) is None:
                 yield Problem(name, one.line, 0, f"`{one.value}` is no priority and application", _MEND)
     for step in steps:
-        applications = {step.application}
-        if step.application == "ExecIf":
-            applications |= set(_NESTED.findall(step.argument))
-        functions = set(_CALL.findall(step.argument))
-        if step.application in ("Set", "ExecIf"):
-            functions |= set(_SET_FUNCTION.findall(step.argument))
-        yield from _judge(name, step, "application", applications, known.applications, modules)
-        yield from _judge(name, step, "function", functions, known.functions, modules)
+        yield from _judge(name, step, "application", step.applications, known.applications, modules)
+        yield from _judge(name, step, "function", step.functions, known.functions, modules)
         for place in _list_places(step):
             yield from _judge_place(name, step, place, contexts, labels)
 
 
-def _list_steps(conf: Conf) -> Iterator[Step]:
+def list_steps(conf: Conf) -> list[Step]:
+    """Every priority of a dial plan, in the order of its lines."""
+    return list(_find_steps(conf))
+
+
+def _find_steps(conf: Conf) -> Iterator[Step]:
     for section in conf.sections:
         extension = ""
         for one in section.settings:
