@@ -30,7 +30,7 @@ setup(
     package_data={
         "ritilib": ["py.typed"],
         "ritilib.devstack.machine": ["recipes/*/*"],
-        "ritilib.render": ["templates/*/*.j2"],
+        "ritilib.render": ["templates/*.j2", "templates/*/*.j2"],
     },
     cmdclass={"build_py": BuildWithAssets},
 )

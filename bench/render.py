@@ -1,73 +1,40 @@
-"""Reading and rendering whole fleets: seconds and memory, beside the bare writing of the same files.
+"""`riti render` and `riti validate` on whole fleets: seconds and memory, cold, and after one box changed.
 
-Each size runs in a process of its own, so that its memory is its own. The peer is work that `riti render` cannot
-do without, whoever renders: putting the files on this disk.
+Every figure is of the command as a person runs it, the start of Python included. The peer of the cold render is
+`cp -r` of what it wrote, in the same run on the same disk: work of the same size without any thinking.
 """
 
 from __future__ import annotations
 
 import math
-import multiprocessing
-import tempfile
+import shutil
+import statistics
+import subprocess
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench.lab.fleets import make_fleet
-from ritilib.fleet.load import load_fleet
-from ritilib.render.tree import render_tree
+from bench.lab.trees import Ran, Tree, hold_tree
+from ritilib.errors import RitiError
 
 SIZES = (100, 1_000, 10_000)
-# a size that would take longer than this, judged by the one before, is left to a machine with time
-MOST_S = 60.0
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """What one process found: seconds, bytes of text, and the peak of its resident memory in MB."""
-
-    load_s: float
-    render_s: float
-    write_s: float
-    files: int
-    size_mb: float
-    peak_mb: float
-
-    @property
-    def seconds(self) -> float:
-        return self.load_s + self.render_s
+ROUNDS = 3
 
 
 def run(report: Callable[[str], None]) -> list[dict[str, Any]]:
     """One object for each size of fleet; growth is the exponent since the size before (1: linear)."""
     figures: list[dict[str, Any]] = []
-    before: tuple[int, Rendered] | None = None
     for boxes in SIZES:
-        if before and before[1].seconds * boxes / before[0] > MOST_S:
-            report(f"leaving {boxes} boxes out: they would take more than {MOST_S:.0f} s here")
-            break
-        report(f"rendering {boxes} boxes")
-        found = _render_apart(boxes)
-        figure = {
-            "bench": "render",
-            "boxes": boxes,
-            "seconds": round(found.seconds, 3),
-            "load_s": round(found.load_s, 3),
-            "render_s": round(found.render_s, 3),
-            "peer_seconds": round(found.write_s, 3),
-            "ratio": round(found.seconds / found.write_s, 2),
-            "peak_rss_mb": round(found.peak_mb, 1),
-            "files": found.files,
-            "text_mb": round(found.size_mb, 1),
-        }
-        if before:
-            figure["growth"] = round(compute_growth(before[0], before[1].seconds, boxes, found.seconds), 2)
+        with hold_tree(boxes) as tree:
+            figure = _measure(tree, boxes, report)
+        if figures:
+            for name in ("seconds", "seconds_one_change", "validate_s"):
+                before = figures[-1]
+                growth = compute_growth(before["boxes"], before[name], boxes, figure[name])
+                figure[f"growth_{name}"] = round(growth, 2)
         figures.append(figure)
-        before = boxes, found
+    figures[-1]["seconds_10k"] = figures[-1]["seconds"]
     return figures
 
 
@@ -76,45 +43,53 @@ def compute_growth(small: int, small_s: float, large: int, large_s: float) -> fl
     return math.log(large_s / small_s) / math.log(large / small)
 
 
-def _render_apart(boxes: int) -> Rendered:
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(render_here, boxes).result()
+def _measure(tree: Tree, boxes: int, report: Callable[[str], None]) -> dict[str, Any]:
+    report(f"validating {boxes} boxes")
+    validated = tree.run("validate")
+    shutil.rmtree(tree.cache)  # what it remembered
+    report(f"rendering {boxes} boxes")
+    rendered = tree.run("render")
+    report(f"changing one of {boxes} boxes {ROUNDS} times")
+    changed, judged = [], []
+    for number in range(ROUNDS):
+        company = tree.change_box(f"Other{number} Telephone")
+        judged.append(tree.run("validate"))
+        changed.append(tree.run("render"))
+        _refuse_others(changed[-1], company)
+    nothing = [tree.run("render") for _ in range(ROUNDS)]
+    copied_s = _time_copy(tree.root / "rendered", tree.cache / "copy")
+    return {
+        "bench": "render",
+        "boxes": boxes,
+        "seconds": round(rendered.seconds, 2),
+        "cpu_s": round(rendered.cpu_s, 2),
+        "peer_seconds": round(copied_s, 2),
+        "ratio": round(rendered.seconds / copied_s, 2),
+        "peak_mb": round(max(one.peak_mb for one in (rendered, validated, *changed)), 0),
+        "seconds_one_change": round(statistics.median(one.seconds for one in changed), 2),
+        "cpu_s_one_change": round(statistics.median(one.cpu_s for one in changed), 2),
+        "seconds_nothing": round(statistics.median(one.seconds for one in nothing), 2),
+        "validate_s": round(validated.seconds, 2),
+        "validate_one_change_s": round(statistics.median(one.seconds for one in judged), 2),
+        "files": len(rendered.lines),
+        "text_mb": round(_count_bytes(tree.root / "rendered") / 1e6, 1),
+    }
 
 
-def render_here(boxes: int) -> Rendered:
-    """Load and render a fleet in this process, then write the tree's files as plainly as can be."""
-    files = make_fleet(boxes)
-    render_tree(load_fleet(make_fleet(1)), make_fleet(1), version("ritilib"))  # templates are compiled once
+def _refuse_others(changed: Ran, company: str) -> None:
+    """Only the changed company's files may have been written; else the figure is of something else."""
+    others = [line for line in changed.lines if f"\trendered/{company}/" not in line]
+    if others or not changed.lines:
+        raise RitiError.because(
+            f"a change of one box of {company} wrote {others[:1] or 'nothing'}", "see `riti render`"
+        )
+
+
+def _time_copy(source: Path, target: Path) -> float:
     start = time.perf_counter()
-    loaded = load_fleet(files)
-    read = time.perf_counter()
-    tree = render_tree(loaded, files, version("ritilib"))
-    done = time.perf_counter()
-    peak_mb = _read_peak_mb()
-    return Rendered(
-        load_s=read - start,
-        render_s=done - read,
-        write_s=_write(tree),
-        files=len(tree),
-        size_mb=sum(map(len, tree.values())) / 1e6,
-        peak_mb=peak_mb,
-    )
+    subprocess.run(["cp", "-r", str(source), str(target)], check=True)
+    return time.perf_counter() - start
 
 
-def _read_peak_mb() -> float:
-    """VmHWM of this process; getrusage would count the parent's memory from before the exec as well."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
-    return kilobytes * 1024 / 1e6
-
-
-def _write(tree: dict[str, str]) -> float:
-    """Seconds to write the files into new folders."""
-    with tempfile.TemporaryDirectory(prefix="riti-bench.") as folder:
-        root = Path(folder)
-        start = time.perf_counter()
-        for parent in {(root / path).parent for path in tree}:
-            parent.mkdir(parents=True, exist_ok=True)
-        for path, text in tree.items():
-            (root / path).write_text(text)
-        return time.perf_counter() - start
+def _count_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

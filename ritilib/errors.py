@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 
 @dataclass(frozen=True, order=True)
@@ -24,7 +24,9 @@ class Problem:
     """One thing that is wrong, and what to do about it.
 
     file is relative to the repository ("" where no file is concerned); line and column count from 1
-    (0: the whole file). what says what is wrong; mend says what to do next.
+    (0: the whole file). what says what is wrong; mend says what to do next. rule is a short name that stays the
+    same for the same kind of problem ("number-twice"; "" where no file of the fleet is judged). A warning is
+    something that may be meant so, and stops nothing.
     """
 
     file: str
@@ -32,6 +34,8 @@ class Problem:
     column: int
     what: str
     mend: str
+    rule: str = ""
+    severity: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:
         place = ""
@@ -46,6 +50,9 @@ class RitiError(Exception):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[Problem, ...]]]:
+        return type(self), (self.problems,)  # whole from one process to another
 
     @classmethod
     def because(cls, what: str, mend: str) -> Self:

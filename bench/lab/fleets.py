@@ -18,11 +18,11 @@ lighthouses:
 """
 
 
-def make_offices(boxes: int) -> dict[str, str]:
+def make_offices(boxes: int, per_company: int = BOXES_PER_COMPANY) -> dict[str, str]:
     """path below fleet/ → text of so many boxes with their companies; the last company may be smaller."""
     files: dict[str, str] = {}
     for number in range(boxes):
-        company, place = divmod(number, BOXES_PER_COMPANY)
+        company, place = divmod(number, per_company)
         if place == 0:
             files[f"companies/c{company}.yaml"] = (
                 f'name: Company {company}\nroutes:\n  - number: "99"\n    to: "1000"\n'
@@ -31,9 +31,9 @@ def make_offices(boxes: int) -> dict[str, str]:
     return files
 
 
-def make_fleet(boxes: int) -> dict[str, bytes]:
+def make_fleet(boxes: int, per_company: int = BOXES_PER_COMPANY) -> dict[str, bytes]:
     """path → content of a whole fleet of so many boxes, as `load_fleet` takes it."""
-    files = {"fleet.yaml": _FLEET} | make_offices(boxes)
+    files = {"fleet.yaml": _FLEET} | make_offices(boxes, per_company)
     return {f"fleet/{path}": text.encode() for path, text in files.items()}
 
 

@@ -33,7 +33,8 @@ SHOWN = 20
 @click.option(
     "--down", multiple=True, metavar="X", help="A part that does not work: link:acme/salto, cloud, …"
 )
-def trace(repo: Path, as_json: bool, caller: str, dialled: str, down: tuple[str, ...]) -> None:
+@click.option("--closed", is_flag=True, help="As it goes outside the company's hours.")
+def trace(repo: Path, as_json: bool, caller: str, dialled: str, down: tuple[str, ...], closed: bool) -> None:
     """Print how one call goes, rung by rung, with the line of the fleet's files that each comes from.
 
     FROM is a telephone such as acme/montevideo:101, TO what is dialled. Exit 1 where the call does not get through.
@@ -47,7 +48,7 @@ def trace(repo: Path, as_json: bool, caller: str, dialled: str, down: tuple[str,
     fleet = load_fleet(files).fleet
     directory, slug = find_caller(fleet, caller)
     failures = frozenset(parse_failure(one, directory) for one in down)
-    told = trace_call(directory, Places(files), slug, dialled, failures)
+    told = trace_call(directory, Places(files), slug, dialled, failures, closed)
     if as_json:
         print_json(told)
     else:

@@ -1,4 +1,4 @@
-"""init, validate, render, propose, pull: what happens on this side of a merge."""
+"""init, render, propose, pull: what happens on this side of a merge."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ import click
 
 from ritilib.cli.options import EXIT_CHANGES, json_option, repo_option
 from ritilib.cli.printing import print_json, print_rows, report
-from ritilib.errors import FleetError, Problem
-from ritilib.fleet.load import Loaded, load_fleet
-from ritilib.gitops.diff import Change, compare, read_rendered_tree, write_tree
+from ritilib.devstack.folders import find_cache
+from ritilib.errors import Problem
 from ritilib.gitops.layout import init_repository
+from ritilib.gitops.memory import Memory
 from ritilib.gitops.propose import propose as propose_change
 from ritilib.gitops.pull import pull_base
-from ritilib.gitops.worktree import read_fleet_files
-from ritilib.render.tree import render_tree
+from ritilib.gitops.refresh import render_work_tree
 
 
 @click.command()
@@ -37,42 +36,19 @@ def init(folder: Path, fleet: str, remote: str | None) -> None:
 @click.command()
 @repo_option
 @json_option
-def validate(repo: Path, as_json: bool) -> None:
-    """Say every problem of the fleet's files at once, each with its line and its mend.
-
-    \b
-    Example: riti validate --repo telephones
-    """
-    try:
-        loaded = load_fleet(read_fleet_files(repo))
-    except FleetError as error:
-        if not as_json:
-            raise
-        print_json({"problems": error.problems})
-        sys.exit(1)
-    counts = count_fleet(loaded)
-    if as_json:
-        print_json({"problems": [], **counts})
-    else:
-        click.echo(", ".join(f"{number} {what}" for what, number in counts.items()) + ": fine")
-
-
-@click.command()
-@repo_option
-@json_option
 @click.option(
     "--check", is_flag=True, help="Write nothing; exit 3 where rendered/ is not what the fleet renders."
 )
 def render(repo: Path, as_json: bool, check: bool) -> None:
     """Render the fleet into rendered/: jobs, Asterisk's files, policies, manifests.
 
+    What did not change since the last time is not rendered again: ~/.cache/riti/fleets remembers, and may be deleted.
+
     \b
     Example: riti render --repo telephones
     Example: riti render --check      (in a pipeline, on the merge's result)
     """
-    wanted, changes = render_changes(repo)
-    if not check:
-        write_tree(repo, wanted)
+    changes = render_work_tree(repo, version("ritilib"), find_memory(repo), write=not check)
     if as_json:
         print_json(changes)
     else:
@@ -113,25 +89,15 @@ def pull(repo: Path) -> None:
     click.echo(f"main is at {pull_base(repo, report)[:12]}")
 
 
-def render_changes(repo: Path) -> tuple[dict[str, str], tuple[Change, ...]]:
-    """What the fleet in the work tree renders, and how the work tree differs from it."""
-    files = read_fleet_files(repo)
-    wanted = render_tree(load_fleet(files), files, version("ritilib"))
-    return wanted, compare(read_rendered_tree(repo), wanted)
-
-
 def list_stale(repo: Path) -> tuple[Problem, ...]:
     """A problem for each rendered file that is not what the fleet renders."""
-    _, changes = render_changes(repo)
+    changes = render_work_tree(repo, version("ritilib"), find_memory(repo), write=False)
     return tuple(
         Problem(change.path, 0, 0, "is not what the fleet renders", "run `riti render` first")
         for change in changes
     )
 
 
-def count_fleet(loaded: Loaded) -> dict[str, int]:
-    """How much the fleet holds, for a person to see that nothing was overlooked."""
-    companies = loaded.fleet.companies
-    boxes = [box for company in companies for box in company.boxes]
-    extensions = sum(len(box.said.extensions) for box in boxes)
-    return {"companies": len(companies), "boxes": len(boxes), "extensions": extensions}
+def find_memory(repo: Path) -> Memory:
+    """What is remembered of a work tree, beside what else this account caches."""
+    return Memory(find_cache() / "fleets", repo)

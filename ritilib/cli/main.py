@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-from ritilib.cli.calls import prove, trace
-from ritilib.cli.dev import dev
-from ritilib.cli.fleet import init, propose, pull, render, validate
 from ritilib.cli.printing import print_error
-from ritilib.cli.servers import bootstrap, plan, sync
 from ritilib.errors import RitiError
 
 EXIT_ERROR = 1
+# command → module of ritilib.cli that holds it under its name, read when it is called: the servers' libraries are
+# half of the second that a command takes to start, and most commands need none of them
+COMMANDS = {
+    "init": "fleet",
+    "validate": "validate",
+    "schema": "validate",
+    "box": "box",
+    "extension": "box",
+    "render": "fleet",
+    "propose": "fleet",
+    "pull": "fleet",
+    "trace": "calls",
+    "prove": "calls",
+    "bootstrap": "servers",
+    "plan": "servers",
+    "sync": "servers",
+    "dev": "dev",
+}
 
 
 def find_version() -> str:
@@ -25,7 +40,21 @@ def find_version() -> str:
         return "0"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """The commands of COMMANDS."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        found = getattr(import_module(f"ritilib.cli.{COMMANDS[cmd_name]}"), cmd_name)
+        assert isinstance(found, click.Command)
+        return found
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(find_version(), prog_name="riti")
 def riti() -> None:
     """Many small telephone systems, from YAML to dial tone.
@@ -37,19 +66,18 @@ def riti() -> None:
     """
 
 
-for command in (init, validate, render, propose, pull, trace, prove, bootstrap, plan, sync, dev):
-    riti.add_command(command)
-
-
 def main() -> None:
     """Run the command; 0 fine, 1 error, 2 usage, 3 changes were found."""
     try:
         riti()
     except RitiError as error:
-        print_error(error)
-        sys.exit(EXIT_ERROR)
+        _end(error)
     except OSError as error:
         place = error.filename or "a file"
         mend = "look at its permissions and at the disk, then run it again"
-        print_error(RitiError.because(f"{place}: {error.strerror or error}", mend))
-        sys.exit(EXIT_ERROR)
+        _end(RitiError.because(f"{place}: {error.strerror or error}", mend))
+
+
+def _end(error: RitiError) -> None:
+    print_error(error)
+    sys.exit(EXIT_ERROR)

@@ -14,6 +14,8 @@ from rich.table import Table
 
 from ritilib.errors import Problem, RitiError
 
+LONGEST_TABLE = 1000  # rows; a longer one is read by a program or not at all, and takes minutes to lay out
+
 
 def report(line: str) -> None:
     """Progress, on standard error, so that what is piped stays clean."""
@@ -26,8 +28,10 @@ def print_error(error: RitiError) -> None:
 
 
 def print_problems(problems: Iterable[Problem]) -> None:
+    """Each with what it is, `error: …` in red or `warning: …` in yellow."""
     for problem in problems:
-        click.echo(click.style("error: ", fg="red", bold=True) + str(problem), err=True)
+        colour = "red" if problem.severity == "error" else "yellow"
+        click.echo(click.style(f"{problem.severity}: ", fg=colour, bold=True) + str(problem), err=True)
 
 
 def print_json(value: Any) -> None:
@@ -36,10 +40,11 @@ def print_json(value: Any) -> None:
 
 
 def print_rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table on a terminal; elsewhere one line a row, its cells parted by tabs."""
-    if not sys.stdout.isatty():
-        for row in rows:
-            click.echo("\t".join(row))
+    """A table on a terminal; elsewhere, and where it is too long, one line a row, its cells parted by tabs."""
+    rows = list(rows)
+    if not sys.stdout.isatty() or len(rows) > LONGEST_TABLE:
+        if rows:
+            click.echo("\n".join("\t".join(row) for row in rows))
         return
     table = Table(*headings)
     for row in rows:

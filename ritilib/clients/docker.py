@@ -86,14 +86,34 @@ class Docker:
                 str(one.name) for one in self._client.containers.list(all=True, filters={"label": label})
             )
 
+    def connect(self, network: str, container: str, address: str) -> None:
+        """Put a container on one network more, which must have been made with its subnet."""
+        with _explained(f"connect {container} to network {network}"):
+            self._client.networks.get(network).connect(container, ipv4_address=address)
+
+    def kill(self, container: str) -> None:
+        """SIGKILL; the container stays, and can be started again."""
+        with _explained(f"kill container {container}"):
+            self._client.containers.get(container).kill()
+
+    def start(self, container: str) -> None:
+        """Start an ended container again."""
+        with _explained(f"start container {container}"):
+            self._client.containers.get(container).start()
+
     def remove(self, container: str) -> None:
         """End and remove a container; nothing happens where there is none."""
         with _explained(f"remove container {container}"), contextlib.suppress(NotFound):
             self._client.containers.get(container).remove(force=True, v=True)
 
-    def create_network(self, name: str, subnet: str | None, labels: Mapping[str, str]) -> str:
-        """A bridge network of its own; returns its id. subnet None lets Docker choose one."""
-        pools = [IPAMPool(subnet=subnet)] if subnet else []
+    def create_network(
+        self, name: str, subnet: str | None, labels: Mapping[str, str], gateway: str | None = None
+    ) -> str:
+        """A bridge network of its own; returns its id. subnet None lets Docker choose one.
+
+        gateway is the host's own address in it, None for the first of the subnet.
+        """
+        pools = [IPAMPool(subnet=subnet, gateway=gateway)] if subnet else []
         with _explained(f"create network {name}"):
             network = self._client.networks.create(
                 name,
@@ -108,6 +128,11 @@ class Docker:
         """Names of the networks that carry the label."""
         with _explained("list networks"):
             return tuple(str(one.name) for one in self._client.networks.list(filters={"label": label}))
+
+    def find_subnet(self, network: str) -> str:
+        """The subnet of a bridge network, as it was given or as Docker chose it."""
+        with _explained(f"look at network {network}"):
+            return str(self._client.networks.get(network).attrs["IPAM"]["Config"][0]["Subnet"])
 
     def remove_network(self, name: str) -> None:
         """Remove a network; nothing happens where there is none."""

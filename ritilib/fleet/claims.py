@@ -6,6 +6,7 @@ the PBX that had it may still run; a number follows the extension that says it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -15,6 +16,7 @@ from ritilib.errors import Problem
 CLAIMS_FOLDER = "fleet/claims/"
 OVERLAY_FOLDER = f"{CLAIMS_FOLDER}overlay/"
 NUMBER_FOLDER = f"{CLAIMS_FOLDER}number/"
+_OWNER = re.compile(r"lighthouse/[a-z0-9-]+|[a-z0-9-]+/[a-z0-9-]+ (box|pbx-0|pbx-1)")
 
 
 @dataclass(frozen=True)
@@ -51,28 +53,45 @@ def read_claims(files: Mapping[str, bytes], network: IPv4Network) -> tuple[Claim
         try:
             address = IPv4Address(path.removeprefix(OVERLAY_FOLDER))
         except ValueError:
-            problems.append(
-                Problem(path, 0, 0, "its name is no IPv4 address", "remove the file and render again")
-            )
+            what, mend = "its name is no IPv4 address", "remove the file and render again"
+            problems.append(Problem(path, 0, 0, what, mend, "claim-name"))
             continue
         if address not in network:
             mend = "remove the file and render again, or give the overlay its former network back"
-            problems.append(Problem(path, 0, 0, f"{address} is outside the overlay {network}", mend))
+            what = f"{address} is outside the overlay {network}"
+            problems.append(Problem(path, 0, 0, what, mend, "claim-outside"))
+        elif not _is_host(address, network):
+            what, mend = f"{address} is no host's address in {network}", "remove the file and render again"
+            problems.append(Problem(path, 0, 0, what, mend, "claim-name"))
+        elif not _OWNER.fullmatch(owner):
+            what = "names no owner, such as `acme/salto box`, `acme/salto pbx-0` or `lighthouse/one`"
+            mend = "bring it back from the history: git log -- fleet/claims; what has an address keeps it"
+            problems.append(Problem(path, 1, 1, what, mend, "claim-owner"))
         elif owner in addresses:
-            mend = "remove the younger of the two files"
-            problems.append(Problem(path, 1, 1, f"`{owner}` owns {addresses[owner]} already", mend))
+            what, mend = f"`{owner}` owns {addresses[owner]} already", "remove the younger of the two files"
+            problems.append(Problem(path, 1, 1, what, mend, "claim-twice"))
         else:
             addresses[owner] = address
     return Claims(addresses), problems
 
 
+def _is_host(address: IPv4Address, network: IPv4Network) -> bool:
+    """Whether it is one of network.hosts(), which may be too many to list."""
+    if network.prefixlen >= 31:  # a pair of hosts, or one (RFC 3021)
+        return True
+    return address not in (network.network_address, network.broadcast_address)
+
+
 def complete_claims(
-    claims: Claims, owners: Iterable[str], network: IPv4Network
+    claims: Claims, owners: Iterable[str], network: IPv4Network, taken: frozenset[str] = frozenset()
 ) -> tuple[Claims, list[Problem]]:
-    """The claims with the lowest free address for each owner that has none; a problem where the network is full."""
+    """The claims with the lowest free address for each owner that has none; a problem where the network is full.
+
+    taken are addresses, as text, of owners that are not among the claims.
+    """
     addresses = dict(claims.addresses)
-    taken = set(addresses.values())
-    free = (address for address in network.hosts() if address not in taken)
+    given = taken.union(map(str, addresses.values()))
+    free = (address for address in network.hosts() if str(address) not in given)
     problems: list[Problem] = []
     for owner in owners:
         if owner in addresses:
@@ -80,7 +99,8 @@ def complete_claims(
         address = next(free, None)
         if address is None:
             what = f"the overlay {network} has no address left for `{owner}`"
-            problems.append(Problem("fleet/fleet.yaml", 0, 0, what, "give `overlay` a larger network"))
+            mend = "give `overlay` a larger network"
+            problems.append(Problem("fleet/fleet.yaml", 0, 0, what, mend, "overlay-full"))
             break
         addresses[owner] = address
     return Claims(addresses), problems

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import phonenumbers
 
 from ritilib.errors import Problem
 from ritilib.fleet.emergency import list_emergencies
+from ritilib.fleet.hours import judge_hours
+from ritilib.fleet.leads import judge_leads
 from ritilib.fleet.model import BoxFile, CompanyFile, FleetFile
+from ritilib.fleet.placement import judge_places
 from ritilib.fleet.settings import inherit_settings
 from ritilib.fleet.source import Source, Step
 
@@ -25,6 +29,19 @@ class Draft:
     fleet: FleetFile
     companies: Mapping[str, tuple[Source, CompanyFile]]
     boxes: Mapping[str, tuple[Source, BoxFile]]
+    # companies with a box whose file could not be read: what is missing there may be in that file
+    incomplete: frozenset[str] = frozenset()
+
+    @cached_property
+    def _keys(self) -> dict[str, list[str]]:
+        keys: dict[str, list[str]] = {}
+        for key in sorted(self.boxes):
+            keys.setdefault(key.split("/")[0], []).append(key)
+        return keys
+
+    def keys_of(self, company: str) -> list[str]:
+        """The company's box keys, sorted."""
+        return self._keys.get(company, [])
 
 
 @dataclass(frozen=True)
@@ -42,28 +59,46 @@ class Use:
 
 
 def judge(draft: Draft) -> list[Problem]:
-    """Every problem that the files have together; [] where they can be rendered."""
+    """Every problem that the files have together; [] where they can be rendered.
+
+    A rule (a warning's too) looks at one company with fleet.yaml, at the values of list_unique, or at the sums of
+    count_placed, and at nothing else: what was judged once need then not be judged again because another company
+    changed (gitops.refresh).
+    """
     problems: list[Problem] = []
     for company in sorted(draft.companies.keys() | {key.split("/")[0] for key in draft.boxes}):
         uses = list(_short_numbers(draft, company))
-        problems += _find_doubles(uses, f"in company {company}")
-        problems += _judge_routes(draft, company)
+        problems += _find_doubles(uses, f"in company {company}", "number-twice")
+        leading, boxes = draft.companies.get(company), list(_boxes_of(draft, company))
+        problems += judge_leads(company, leading, boxes, company not in draft.incomplete)
         problems += _judge_emergencies(uses, draft.fleet)
-    problems += _find_doubles(list(_public_numbers(draft)), "in the fleet")
-    problems += _find_doubles(list(_serials(draft)), "in the fleet")
+    numbers, serials, macs = list_unique(draft)
+    problems += _find_doubles(numbers, "in the fleet", "public-twice")
+    problems += _find_doubles(serials, "in the fleet", "serial-twice")
+    problems += _find_doubles(macs, "in the fleet", "adapter-twice")
+    problems += _find_doubles(list(_places(draft)), "in the fleet", "place-twice")
     for uses in _lighthouses(draft):
-        problems += _find_doubles(uses, "in the fleet")
+        problems += _find_doubles(uses, "in the fleet", "lighthouse-twice")
+    problems += _judge_lighthouses(draft)
     problems += _judge_public_numbers(draft)
     problems += _judge_lines(draft)
     problems += _judge_codecs(draft)
+    for source, said in draft.companies.values():
+        problems += judge_hours(source, said, said.timezone or draft.fleet.timezone)
+    problems += judge_places(draft.source, draft.fleet, draft.companies, draft.boxes)
     problems += _judge_adapters(draft)
     return problems
 
 
+def list_unique(draft: Draft) -> tuple[list[Use], list[Use], list[Use]]:
+    """What companies must not have in common: every public number (a line's too), every serial, every adapter."""
+    numbers = [*_public_numbers(draft), *_line_numbers(draft)]
+    return numbers, list(_serials(draft)), list(_macs(draft))
+
+
 def _boxes_of(draft: Draft, company: str) -> Iterator[tuple[Source, BoxFile]]:
-    for key in sorted(draft.boxes):
-        if key.startswith(f"{company}/"):
-            yield draft.boxes[key]
+    for key in draft.keys_of(company):
+        yield draft.boxes[key]
 
 
 def _short_numbers(draft: Draft, company: str) -> Iterator[Use]:
@@ -75,6 +110,8 @@ def _short_numbers(draft: Draft, company: str) -> Iterator[Use]:
     source, said = draft.companies[company]
     for index, route in enumerate(said.routes):
         yield Use(route.number, source, ("routes", index, "number"), "route")
+    for index, group in enumerate(said.groups):
+        yield Use(group.number, source, ("groups", index, "number"), "group")
 
 
 def _public_numbers(draft: Draft) -> Iterator[Use]:
@@ -85,11 +122,32 @@ def _public_numbers(draft: Draft) -> Iterator[Use]:
                 yield Use(extension.public, source, ("extensions", index, "public"), "public number")
 
 
+def _line_numbers(draft: Draft) -> Iterator[Use]:
+    """Those that are not, as they may be, the public number of an extension of the same office."""
+    for key in sorted(draft.boxes):
+        source, box = draft.boxes[key]
+        owned = {extension.public for extension in box.extensions}
+        if box.line and box.line.number not in owned:
+            yield Use(box.line.number, source, ("line", "number"), "line")
+
+
 def _serials(draft: Draft) -> Iterator[Use]:
     for key in sorted(draft.boxes):
         source, box = draft.boxes[key]
         if box.serial:
             yield Use(box.serial, source, ("serial",), "serial")
+
+
+def _macs(draft: Draft) -> Iterator[Use]:
+    for key in sorted(draft.boxes):
+        source, box = draft.boxes[key]
+        if box.adapter:
+            yield Use(box.adapter.mac, source, ("adapter", "mac"), "adapter")
+
+
+def _places(draft: Draft) -> Iterator[Use]:
+    for index, place in enumerate(draft.fleet.places):
+        yield Use(place.name, draft.source, ("places", index, "name"), "place")
 
 
 def _lighthouses(draft: Draft) -> tuple[list[Use], list[Use]]:
@@ -103,25 +161,13 @@ def _lighthouses(draft: Draft) -> tuple[list[Use], list[Use]]:
     return names, places
 
 
-def _find_doubles(uses: list[Use], where: str) -> Iterator[Problem]:
+def _find_doubles(uses: list[Use], where: str, rule: str) -> Iterator[Problem]:
     first: dict[str, Use] = {}
     for use in uses:
         other = first.setdefault(use.value, use)
         if other is not use:
             what = f"{use.what} {use.value} is twice {where}: also at {other.place}"
-            yield use.source.problem(use.steps, what, "give one of them another")
-
-
-def _judge_routes(draft: Draft, company: str) -> Iterator[Problem]:
-    if company not in draft.companies:
-        return
-    known = {extension.number for _, box in _boxes_of(draft, company) for extension in box.extensions}
-    source, said = draft.companies[company]
-    for index, route in enumerate(said.routes):
-        if route.to not in known:
-            what = f"route {route.number} leads to {route.to}, which is no extension of {company}"
-            mend = "name one of the company's extensions, or add that extension to a box"
-            yield source.problem(("routes", index, "to"), what, mend)
+            yield use.source.problem(use.steps, what, "give one of them another", rule)
 
 
 def _judge_emergencies(uses: list[Use], fleet: FleetFile) -> Iterator[Problem]:
@@ -129,16 +175,23 @@ def _judge_emergencies(uses: list[Use], fleet: FleetFile) -> Iterator[Problem]:
     for use in uses:
         if use.value in emergencies:
             what = f"{use.what} {use.value} is an emergency number in {fleet.country}"
-            yield use.source.problem(
-                use.steps, what, "take another: nothing may stand before an emergency call"
-            )
+            mend = "take another: nothing may stand before an emergency call"
+            yield use.source.problem(use.steps, what, mend, "emergency-number")
+
+
+def _judge_lighthouses(draft: Draft) -> Iterator[Problem]:
+    for index, one in enumerate(draft.fleet.lighthouses):
+        if one.address in draft.fleet.overlay:
+            what = f"lighthouse {one.name} is at {one.address}, inside the overlay {draft.fleet.overlay}"
+            mend = "write the address at which the public network finds it"
+            yield draft.source.problem(("lighthouses", index, "address"), what, mend, "lighthouse-in-overlay")
 
 
 def _judge_public_numbers(draft: Draft) -> Iterator[Problem]:
-    for use in _public_numbers(draft):
+    for use in (*_public_numbers(draft), *_line_numbers(draft)):
         if not _is_possible(use.value):
             what = f"{use.value} is no possible telephone number"
-            yield use.source.problem(use.steps, what, "write it as +, country, number")
+            yield use.source.problem(use.steps, what, "write it as +, country, number", "impossible-number")
 
 
 def _judge_lines(draft: Draft) -> Iterator[Problem]:
@@ -146,10 +199,10 @@ def _judge_lines(draft: Draft) -> Iterator[Problem]:
     for key in sorted(draft.boxes):
         source, box = draft.boxes[key]
         owners = {extension.public for extension in box.extensions}
-        if box.line and box.line.number not in owners:
+        if box.line and not box.line.rings and box.line.number not in owners:
             what = f"the line's number {box.line.number} is the `public` of no extension of this box"
-            mend = "say `public: …` at the extension that rings when somebody calls this line"
-            yield source.problem(("line", "number"), what, mend)
+            mend = "say `public: …` at the extension that rings when somebody calls this line, or `rings: …` here"
+            yield source.problem(("line", "number"), what, mend, "line-of-nobody")
 
 
 def _judge_codecs(draft: Draft) -> Iterator[Problem]:
@@ -161,7 +214,8 @@ def _judge_codecs(draft: Draft) -> Iterator[Problem]:
             for others, path in seen.items():
                 if not set(codecs) & set(others):
                     what = f"no codec in common with {path} ({', '.join(others)})"
-                    yield source.problem(("codecs",), what, "add one of these to `codecs`")
+                    mend = "add one of these to `codecs`"
+                    yield source.problem(("codecs",), what, mend, "no-common-codec")
             seen.setdefault(codecs, source.path)
 
 
@@ -178,4 +232,5 @@ def _judge_adapters(draft: Draft) -> Iterator[Problem]:
         behind = [index for index, extension in enumerate(box.extensions) if extension.phone == "adapter"]
         for index in behind[1:]:
             what = "a second extension on the adapter, which has one FXS port"
-            yield source.problem(("extensions", index), what, "say `phone: sip`, or move it to another box")
+            mend = "say `phone: sip`, or move it to another box"
+            yield source.problem(("extensions", index), what, mend, "second-on-adapter")

@@ -8,7 +8,13 @@ from ritilib.fleet.model import BoxFile, BoxSettings, CompanyFile, FleetFile, Se
 
 # A call of three hours is one that somebody forgot to end (and an FXO line may never tell that the other has).
 DEFAULTS = BoxSettings(
-    codecs=("alaw",), round_trip_ms=100, kbit_s=None, outside="national", premium=False, longest_min=180
+    codecs=("alaw",),
+    place=None,
+    round_trip_ms=100,
+    kbit_s=None,
+    outside="national",
+    premium=False,
+    longest_min=180,
 )
 
 
@@ -22,5 +28,5 @@ def inherit_settings(fleet: FleetFile, company: CompanyFile, box: BoxFile) -> Bo
 
 def _list_said(level: Settings) -> dict[str, Any]:
     """key → value of what this level says; what it leaves to the level above is left out."""
-    every = {"codecs": level.codecs, **dict(level.link), **dict(level.calls)}
+    every = {"codecs": level.codecs, "place": level.place, **dict(level.link), **dict(level.calls)}
     return {key: value for key, value in every.items() if value is not None}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from ritilib.errors import Problem
+from ritilib.fleet.strict import read_tree
+from ritilib.fleet.wording import word_error
 
 Model = TypeVar("Model", bound=BaseModel)
 Step = str | int
@@ -19,10 +20,22 @@ Step = str | int
 
 @dataclass(frozen=True)
 class Source:
-    """One parsed file: its path in the repository and ruamel's round-trip tree."""
+    """One file that is a YAML mapping: its path in the repository, and its content.
+
+    The tree is parsed when it is asked for, and is no part of what one process hands another: of 10,000 files that
+    are fine nobody asks where a word stands.
+    """
 
     path: str
-    tree: Any
+    content: bytes
+
+    @cached_property
+    def tree(self) -> Any:
+        """What read_tree makes of it."""
+        return read_tree(self.path, self.content)
+
+    def __reduce__(self) -> tuple[type[Source], tuple[str, bytes]]:
+        return Source, (self.path, self.content)
 
     def locate(self, steps: Sequence[Step]) -> tuple[int, int]:
         """(line, column) from 1 of the value at steps, or of the nearest thing above it that exists."""
@@ -40,10 +53,22 @@ class Source:
                 break
         return place[0] + 1, place[1] + 1
 
-    def problem(self, steps: Sequence[Step], what: str, mend: str) -> Problem:
+    def locate_key(self, steps: Sequence[Step]) -> tuple[int, int]:
+        """(line, column) from 1 of the key, in a mapping that exists, that is the last of steps."""
+        node = self.tree
+        for step in steps[:-1]:
+            node = node[step]
+        line, column = node.lc.key(steps[-1])
+        return int(line) + 1, int(column) + 1
+
+    def problem(self, steps: Sequence[Step], what: str, mend: str, rule: str = "") -> Problem:
         """A problem at the value that steps lead to."""
         line, column = self.locate(steps)
-        return Problem(self.path, line, column, what, mend)
+        return Problem(self.path, line, column, what, mend, rule)
+
+    def warning(self, steps: Sequence[Step], what: str, mend: str, rule: str) -> Problem:
+        """The same for what may be meant so."""
+        return replace(self.problem(steps, what, mend, rule), severity="warning")
 
 
 def _start(tree: Any) -> tuple[int, int]:
@@ -54,23 +79,18 @@ def _start(tree: Any) -> tuple[int, int]:
 
 def parse_source(path: str, content: bytes) -> Source | Problem:
     """The file as a Source, or the one Problem for which it cannot be read as a YAML mapping."""
-    try:
-        tree = YAML(typ="rt").load(content.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        return Problem(path, line, 1, "not UTF-8 text", "save the file as UTF-8")
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        what = f"not YAML: {error.problem or error.context or 'cannot be parsed'}"
-        return Problem(path, line, column, what, "mend the syntax at this place")
-    except YAMLError:
-        return Problem(path, 0, 0, "not YAML", "mend the syntax of this file")
-    if not isinstance(tree, CommentedMap):
+    source = Source(path, content)
+    tree = source.tree
+    if isinstance(tree, Problem):
+        return tree
+    if tree is None:
         return Problem(
-            path, 1, 1, "not a mapping of keys to values", "start it with a line such as `name: …`"
+            path, 1, 1, "is empty", "start it with a line such as `name: …`, or remove it", "empty-file"
         )
-    return Source(path, tree)
+    if not isinstance(tree, CommentedMap):
+        mend = "start it with a line such as `name: …`"
+        return Problem(path, 1, 1, "not a mapping of keys to values", mend, "not-mapping")
+    return source
 
 
 def build_model(source: Source, model: type[Model]) -> tuple[Model | None, list[Problem]]:
@@ -83,7 +103,7 @@ def build_model(source: Source, model: type[Model]) -> tuple[Model | None, list[
     try:
         return model.model_validate(said), []
     except ValidationError as error:
-        details = error.errors(include_url=False)
+        details = _drop_echoes(error.errors(include_url=False))
     found = [_explain(source, model, detail) for detail in details]
     if any(detail["type"] != "extra_forbidden" for detail in details):
         return None, found
@@ -96,34 +116,31 @@ def build_model(source: Source, model: type[Model]) -> tuple[Model | None, list[
     return model.model_validate(said), found
 
 
+def _drop_echoes(details: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The details without "too short" of lists whose items are there but wrong: pydantic counts only good ones."""
+    inner = {detail["loc"][:depth] for detail in details for depth in range(len(detail["loc"]))}
+    return [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in inner]
+
+
 def _explain(source: Source, model: type[BaseModel], detail: Mapping[str, Any]) -> Problem:
     steps: tuple[Step, ...] = detail["loc"]
-    key = ".".join(str(step) for step in steps)
     if detail["type"] == "extra_forbidden":
-        return source.problem(
-            steps, f"unknown key `{key}`", f"take it out, or spell it as one of: {_known(model, steps)}"
-        )
-    if detail["type"] == "missing":
-        return source.problem(steps, f"`{key}` is missing", "add it")
-    said = detail.get("input")
-    shown = f" ({said!r})" if isinstance(said, str | int | float | bool) else ""
-    pattern = detail.get("ctx", {}).get("pattern")
-    if pattern:
-        return source.problem(
-            steps, f"`{key}`{shown} has not the form asked for", f"write it so that it matches {pattern}"
-        )
-    mend = "quote it, so that YAML keeps it as text" if detail["type"] == "string_type" else "change it so"
-    return source.problem(steps, f"`{key}`{shown}: {detail['msg'][0].lower()}{detail['msg'][1:]}", mend)
+        mend = f"take it out, or spell it as one of: {_known(model, steps)}"
+        line, column = source.locate_key(steps)
+        what = f"unknown key `{'.'.join(str(step) for step in steps)}`"
+        return Problem(source.path, line, column, what, mend, "unknown-key")
+    what, mend, rule = word_error(detail)
+    return source.problem(steps, what, mend, rule)
 
 
 def _known(model: type[BaseModel], steps: Sequence[Step]) -> str:
     """The keys that the mapping holding the last step may have."""
     current: Any = model
     for step in steps[:-1]:
-        if isinstance(step, int):
-            continue
+        if step not in current.model_fields:
+            continue  # an item's index, or a name that the file gives itself
         current = _inner_model(current.model_fields[step].annotation)
-    return ", ".join(sorted(current.model_fields))
+    return ", ".join(sorted(field.alias or name for name, field in current.model_fields.items()))
 
 
 def _inner_model(annotation: Any) -> Any:

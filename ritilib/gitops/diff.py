@@ -6,7 +6,8 @@ RITI writes in two places only: rendered/, which is all its own, and fleet/claim
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -14,11 +15,12 @@ from typing import Literal
 from ritilib.errors import GitopsError
 from ritilib.gitops.objects import read_texts
 from ritilib.gitops.repository import check_repository, find_commit
+from ritilib.gitops.stamps import Stamp, list_stamps
 from ritilib.render.manifest import is_hidden
 
 RENDERED = "rendered"
 CLAIMS = "fleet/claims"
-_LINK = "\0a link, which equals no text"
+_NO_FILE = "\0a link or the like, which equals no text"
 
 
 @dataclass(frozen=True, order=True)
@@ -51,7 +53,17 @@ def read_rendered(repo: Path, rev: str) -> dict[str, str]:
 
 def read_rendered_tree(root: Path) -> dict[str, str]:
     """path → text of what RITI wrote (rendered/ and fleet/claims/) as it lies in the work tree at root."""
-    return {path: text for top in (RENDERED, CLAIMS) for path, text in _scan(root, top) if _is_ours(path)}
+    return {
+        path: text
+        for top in (RENDERED, CLAIMS)
+        for path, text in read_found(root, list_stamps(root, top)).items()
+        if _is_ours(path)
+    }
+
+
+def read_found(root: Path, found: Iterable[tuple[str, Stamp]]) -> dict[str, str]:
+    """path → text of files that were found below root; what is no plain file equals no text, and is not followed."""
+    return {path: _read(f"{root}/{path}") if stat.S_ISREG(one[0]) else _NO_FILE for path, one in found}
 
 
 def write_tree(root: Path, wanted: Mapping[str, str]) -> tuple[Change, ...]:
@@ -61,31 +73,38 @@ def write_tree(root: Path, wanted: Mapping[str, str]) -> tuple[Change, ...]:
     leaves whole files only, and the next one ends its work. Raises GitopsError, before anything is written,
     for a path elsewhere.
     """
-    strange = [path for path in sorted(wanted) if not _is_inside(path)]
+    _refuse_elsewhere(wanted)
+    changes = compare(read_rendered_tree(root), wanted)
+    write_changes(root, changes, wanted)
+    return changes
+
+
+def write_changes(
+    root: Path, changes: Iterable[Change], wanted: Mapping[str, str]
+) -> dict[str, tuple[int, int, int]]:
+    """Carry out changes in the work tree at root; wanted has the text of each file that is not to be removed.
+
+    Gives path → (inode, mtime in ns, size) of what was written: by these it is known again as our own. The same
+    promises, and the same error, as write_tree's.
+    """
+    changes = tuple(changes)
+    _refuse_elsewhere(change.path for change in changes if change.kind != "removed")
+    for change in changes:
+        if change.kind == "removed":
+            _remove(root, root / change.path)
+    return {
+        change.path: write_whole(f"{root}/{change.path}", wanted[change.path])
+        for change in changes
+        if change.kind != "removed"
+    }
+
+
+def _refuse_elsewhere(paths: Iterable[str]) -> None:
+    strange = [path for path in sorted(paths) if not _is_inside(path)]
     if strange:
         raise GitopsError.because(
             f"`{strange[0]}` is not under {RENDERED}/ or {CLAIMS}/", "report this as a bug of RITI"
         )
-    changes = compare(read_rendered_tree(root), wanted)
-    for change in changes:
-        if change.kind == "removed":
-            _remove(root, root / change.path)
-    for change in changes:
-        if change.kind != "removed":
-            _write(root / change.path, wanted[change.path])
-    return changes
-
-
-def _scan(root: Path, path: str) -> Iterator[tuple[str, str]]:
-    """(path, text) of every file under path; links are not followed."""
-    place = root / path
-    if place.is_symlink():
-        yield path, _LINK
-    elif place.is_dir():
-        for name in sorted(os.listdir(place)):
-            yield from _scan(root, f"{path}/{name}")
-    elif place.is_file():
-        yield path, _decode(place.read_bytes())
 
 
 def _is_ours(path: str) -> bool:
@@ -97,22 +116,45 @@ def _is_inside(path: str) -> bool:
     return path.startswith((f"{RENDERED}/", f"{CLAIMS}/")) and ".." not in PurePosixPath(path).parts
 
 
-def _decode(content: bytes) -> str:
-    return content.decode("utf-8", "surrogateescape")
+def _read(place: str) -> str:
+    with open(place, "rb") as file:
+        return file.read().decode("utf-8", "surrogateescape")
 
 
 def _remove(root: Path, place: Path) -> None:
     place.unlink()
     for folder in place.parents:
-        if folder in (root, root / CLAIMS) or any(folder.iterdir()):
+        if folder in (root, root / CLAIMS):
             return
-        folder.rmdir()
+        try:
+            folder.rmdir()
+        except OSError:
+            return  # not empty
 
 
-def _write(place: Path, text: str) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if place.is_dir() and not place.is_symlink():
-        place.rmdir()  # empty, since what was in it has been removed
-    beside = place.parent / f".riti-{place.name}.tmp"
-    beside.write_bytes(text.encode("utf-8"))
-    beside.replace(place)
+def write_whole(place: str | Path, text: str) -> tuple[int, int, int]:
+    """Write text to place: beside it first, then renamed, so that nobody sees half a file.
+
+    Gives (inode, mtime in ns, size) of what was written.
+    """
+    folder, name = os.path.split(place)
+    beside = f"{folder}/.riti-{name}.tmp"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    try:
+        handle = os.open(beside, flags, 0o666)
+    except FileNotFoundError:
+        os.makedirs(folder, exist_ok=True)
+        handle = os.open(beside, flags, 0o666)
+    try:
+        content = text.encode("utf-8")
+        while content:
+            content = content[os.write(handle, content) :]
+        made = os.fstat(handle)
+    finally:
+        os.close(handle)
+    try:
+        os.replace(beside, place)
+    except IsADirectoryError:
+        os.rmdir(place)  # empty, since what was in it has been removed
+        os.replace(beside, place)
+    return made.st_ino, made.st_mtime_ns, made.st_size

@@ -17,8 +17,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ritilib.assets import find_assets
 from ritilib.errors import GitopsError
 from ritilib.fleet.model import SLUG_LONGEST, SLUG_PATTERN
+from ritilib.fleet.schema import write_schemas
 from ritilib.gitops.command import ask_git, hide_credentials, run_git
 from ritilib.gitops.repository import BASE, REMOTE, TRAILER, check_identity, write_commit
+from ritilib.gitops.worktree import write_files
 
 _TEMPLATE = ".j2"
 
@@ -69,7 +71,10 @@ def init_repository(
 
 
 def write_layout(folder: Path, names: Mapping[str, str]) -> None:
-    """Copy repo-layout/ into folder; `x.j2` becomes `x`, rendered with names (an unknown one is an error)."""
+    """Copy repo-layout/ into folder; `x.j2` becomes `x`, rendered with names (an unknown one is an error).
+
+    The schemas of the fleet's files come beside them, from the model itself.
+    """
     try:
         source = find_assets("repo-layout")
     except FileNotFoundError as error:
@@ -90,6 +95,7 @@ def write_layout(folder: Path, names: Mapping[str, str]) -> None:
             place.write_text(environment.get_template(name).render(names), encoding="utf-8")
         else:
             place.write_bytes(path.read_bytes())
+    write_files(folder, write_schemas())
 
 
 def _check_target(target: Path) -> None:

@@ -19,6 +19,7 @@ FLEET_FOLDER = "_fleet"  # beside the companies in rendered/; no slug starts wit
 MEND = "run `riti render` and propose the result; a manifest is never edited by hand"
 _SCOPED = re.compile(r"^fleet/(?:companies/(?P<company>[^/]+)\.yaml|boxes/(?P<boxes>[^/]+)/.+)$")
 _CLAIMS = "fleet/claims/"
+_BOXES = "fleet/boxes/"
 _LIGHTHOUSE = "lighthouse"
 _OWNER = re.compile(rb"\s*([a-z][a-z0-9-]*)/")
 
@@ -145,25 +146,38 @@ def group_inputs(files: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:
     shared: dict[str, bytes] = {}
     scoped: list[tuple[str, str]] = []
     for path, content in files.items():
-        if is_hidden(path):
+        scope = find_scope(path, content)
+        if scope is None:
             continue
-        if path == "fleet/fleet.yaml":
+        if not scope:
             shared[path] = content
-        elif path.startswith(_CLAIMS):
-            owner = _OWNER.match(content)
-            scoped.append((owner.group(1).decode() if owner else "", path))
-        elif match := _SCOPED.match(path):
-            if match["company"]:
-                own.setdefault(match["company"], {})
-            scoped.append((match["company"] or match["boxes"], path))
+            continue
+        if not path.startswith((_CLAIMS, _BOXES)):
+            own.setdefault(scope, {})
+        scoped.append((scope, path))
     for company, path in scoped:
-        if path.startswith(_CLAIMS) and company in ("", _LIGHTHOUSE):
-            shared[path] = files[path]
-        elif company in own:
+        if company in own:
             own[company][path] = files[path]
         elif path.startswith(_CLAIMS):
             own[FLEET_FOLDER][path] = files[path]
     return {company: shared | inputs for company, inputs in own.items()}
+
+
+def find_scope(path: str, content: bytes) -> str | None:
+    """Whose a file is: a company's slug, "" for a file that belongs to all, None for one that counts nowhere.
+
+    The company need not exist; group_inputs says what becomes of its files then.
+    """
+    if is_hidden(path):
+        return None
+    if path == "fleet/fleet.yaml":
+        return ""
+    if path.startswith(_CLAIMS):
+        owner = _OWNER.match(content)
+        company = owner.group(1).decode() if owner else ""
+        return "" if company == _LIGHTHOUSE else company
+    match = _SCOPED.match(path)
+    return (match["company"] or match["boxes"]) if match else None
 
 
 def select_inputs(files: Mapping[str, bytes], company: str) -> dict[str, bytes]:

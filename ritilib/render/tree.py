@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from ritilib.fleet.claims import CLAIMS_FOLDER
 from ritilib.fleet.load import Loaded
+from ritilib.fleet.model import Fleet
 from ritilib.render.manifest import FLEET_FOLDER, build_manifest, compute_tree_id, group_inputs
 from ritilib.render.unit import render_box, render_lighthouse, render_pbx
 from ritilib.routing.directory import build_directory
@@ -17,24 +18,34 @@ def render_tree(loaded: Loaded, files: Mapping[str, bytes], riti: str) -> dict[s
     files are the fleet's own files (path → content) that `loaded` came from; riti is the version that renders. The
     same arguments give the same bytes (rule 2).
     """
-    fleet = loaded.fleet
-    said = {path: content for path, content in files.items() if not path.startswith(CLAIMS_FOLDER)}
-    inputs = group_inputs(said | {path: text.encode() for path, text in loaded.claims.items()})
     tree: dict[str, str] = dict(loaded.claims)
-    for company in fleet.companies:
+    inputs = list_inputs(loaded, files)
+    for folder in inputs:
+        tree |= render_folder(loaded.fleet, folder, inputs[folder], riti)
+    return tree
+
+
+def list_inputs(loaded: Loaded, files: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:
+    """folder of rendered/ (a company, or "_fleet") → the files that it is rendered from, its new claims included."""
+    said = {path: content for path, content in files.items() if not path.startswith(CLAIMS_FOLDER)}
+    return group_inputs(said | {path: text.encode() for path, text in loaded.claims.items()})
+
+
+def render_folder(fleet: Fleet, folder: str, inputs: Mapping[str, bytes], riti: str) -> dict[str, str]:
+    """path in the repository → text, for everything under rendered/<folder>/; inputs are those of list_inputs."""
+    if folder == FLEET_FOLDER:
+        units = {
+            f"lighthouse-{lighthouse.name}": render_lighthouse(fleet, lighthouse, address)
+            for lighthouse, address in zip(fleet.said.lighthouses, fleet.lighthouse_addresses, strict=True)
+        }
+    else:
+        company = next(one for one in fleet.companies if one.slug == folder)
         directory = build_directory(fleet, company)
         units = {
             box.slug: render_pbx(fleet, company, box, directory) | render_box(fleet, company, box, directory)
             for box in company.boxes
         }
-        tree |= _place(company.slug, units, fleet.name, str(fleet.said.id), riti, inputs[company.slug])
-    lighthouses = {
-        f"lighthouse-{lighthouse.name}": render_lighthouse(fleet, lighthouse, address)
-        for lighthouse, address in zip(fleet.said.lighthouses, fleet.lighthouse_addresses, strict=True)
-    }
-    return tree | _place(
-        FLEET_FOLDER, lighthouses, fleet.name, str(fleet.said.id), riti, inputs[FLEET_FOLDER]
-    )
+    return _place(folder, units, fleet.name, str(fleet.said.id), riti, inputs)
 
 
 def _place(

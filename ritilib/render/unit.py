@@ -56,6 +56,7 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -
             box=box,
             office=directory.offices[box.slug],
             directory=directory,
+            channels=_name_channels(directory, box, "IAX2/box/{}", "IAX2/pbx-{}/{}"),
             no_route=NO_ROUTE,
         ),
         "pbx/live/iax.conf": _config(
@@ -79,6 +80,7 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
         | {f"box-{peer.slug}": sorted([f"box/{box.key}", f"box/{peer.key}"]) for peer in peers},
         "phones": sorted(extension.number for extension in box.said.extensions),
         "line": box.said.line is not None,
+        "adapter": box.said.adapter is not None,
     }
     offices = directory.offices
     return {
@@ -89,6 +91,8 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
             office=offices[box.slug],
             peers=[offices[peer.slug] for peer in peers],
             directory=directory,
+            channels=_name_channels(directory, box, "PJSIP/phone-{}", "IAX2/box-{}/{}"),
+            colleagues=_list_colleagues(directory),
             country=directory.country,
             shortest=SHORTEST,
             no_route=NO_ROUTE,
@@ -107,9 +111,27 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
             ],
         ),
         "box/etc/pjsip.conf": _config("box/pjsip.conf.j2", box=box),
+        **_render_adapter(box, directory),
         "box/overlay.yml": _overlay(fleet, f"box of {box.key}", "/overlay", company.slug, port=0),
         "box/secrets.json": write_json(secrets),
     }
+
+
+def _render_adapter(box: Box, directory: Directory) -> dict[str, str]:
+    """The HT813's configuration under the name by which it asks for it; nothing where the office has none."""
+    adapter = box.said.adapter
+    if adapter is None:
+        return {}
+    phones = [extension.number for extension in box.said.extensions if extension.phone == "adapter"]
+    text = _config(
+        "box/adapter.xml.j2",
+        box=box,
+        adapter=adapter,
+        phone=phones[0] if phones else "",
+        line=box.said.line,
+        emergencies=directory.emergencies,
+    )
+    return {f"box/adapter/cfg{adapter.mac}.xml": text}
 
 
 def render_lighthouse(fleet: Fleet, lighthouse: Lighthouse, address: IPv4Address) -> dict[str, str]:
@@ -157,6 +179,23 @@ def _job_names(names: UnitNames) -> dict[str, str]:
 
 def _identity(fleet: Fleet, name: str, address: IPv4Address, group: str) -> dict[str, Any]:
     return {"name": name, "network": f"{address}/{fleet.said.overlay.prefixlen}", "groups": [group]}
+
+
+def _name_channels(directory: Directory, box: Box, here: str, there: str) -> dict[str, list[str]]:
+    """group → what is dialled for each of its members: telephones of this office, and of others."""
+    return {
+        number: [
+            here.format(extension) if slug == box.slug else there.format(slug, extension)
+            for slug, extension in ring.members
+        ]
+        for number, ring in directory.rings.items()
+    }
+
+
+def _list_colleagues(directory: Directory) -> list[str]:
+    """What a line may show as the number of a colleague's line: its digits at home, and with the country's code."""
+    lines = [office.line for office in directory.offices.values() if office.line]
+    return sorted({form for line in lines for form in (line.digits, line.number.removeprefix("+"))})
 
 
 def _find_common(one: Box, other: Box) -> list[str]:

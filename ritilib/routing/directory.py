@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ritilib.fleet.emergency import list_emergencies
-from ritilib.fleet.model import Box, BoxSettings, Company, Fleet
+from ritilib.fleet.model import Box, BoxSettings, Company, Fleet, Forward
 from ritilib.routing.country import Country, describe_country
 from ritilib.routing.table import Entry, build_table
 
 
 @dataclass(frozen=True)
 class Line:
-    """An office's own telephone line: digits are what a colleague dials to reach it, owner is whom it rings."""
+    """An office's own telephone line: digits are what a colleague dials to reach it, owner is the number it rings."""
 
     number: str
     digits: str
@@ -32,13 +32,59 @@ class Office:
 
 
 @dataclass(frozen=True)
+class Ring:
+    """A group: what rings for its number, as (box, extension); then is the number that follows, "" for none."""
+
+    number: str
+    members: tuple[tuple[str, str], ...]
+    in_turn: bool
+    seconds: int
+    then: str
+
+    def choose_by_line(self, directory: Directory, caller: str) -> Office:
+        """Of the members' offices the one that is called over the public network: the first other that has a line."""
+        others = [directory.offices[box] for box, _ in self.members if box != caller]
+        with_line = (office for office in others if office.line)
+        return next(with_line, others[0] if others else directory.offices[caller])
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When a company is open: stretches as Asterisk's GotoIfTime has them ("09:00-17:59", "mon-fri"), in its time zone.
+
+    holidays are "05-01" or "2026-04-03".
+    """
+
+    stretches: tuple[tuple[str, str], ...]
+    holidays: tuple[str, ...]
+    timezone: str
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A route that looks at the clock: to in the hours of that schedule, else closed; both numbers of the company."""
+
+    number: str
+    schedule: str
+    to: str
+    closed: str
+
+
+@dataclass(frozen=True)
 class Directory:
-    """One company: its offices by slug, and every string that its telephones may dial."""
+    """One company: its offices by slug, and every string that its telephones may dial.
+
+    forwards has the extensions whose calls go on when busy or unanswered (always is in the entries).
+    """
 
     company: str
     country: Country
     offices: Mapping[str, Office]
     entries: tuple[Entry, ...]
+    rings: Mapping[str, Ring]
+    timed: Mapping[str, Timed]
+    schedules: Mapping[str, Schedule]
+    forwards: Mapping[str, Forward]
     emergencies: tuple[str, ...]
 
     def find(self, dialled: str) -> Entry | None:
@@ -58,8 +104,52 @@ def build_directory(fleet: Fleet, company: Company) -> Directory:
         country=country,
         offices={box.slug: _make_office(box, country) for box in company.boxes},
         entries=build_table(company, country),
+        rings=_list_rings(company),
+        timed={
+            route.number: Timed(route.number, route.hours, route.to, route.closed)
+            for route in company.said.routes
+            if route.hours and route.closed
+        },
+        schedules=_list_schedules(company, company.said.timezone or fleet.said.timezone or ""),
+        forwards={
+            extension.number: extension.forward
+            for box in company.boxes
+            for extension in box.said.extensions
+            if extension.forward.busy or extension.forward.unanswered
+        },
         emergencies=list_emergencies(fleet.said.country, fleet.said.emergency),
     )
+
+
+def _list_rings(company: Company) -> dict[str, Ring]:
+    homes = {extension.number: box.slug for box in company.boxes for extension in box.said.extensions}
+    return {
+        group.number: Ring(
+            number=group.number,
+            members=tuple((homes[number], number) for number in group.rings),
+            in_turn=group.how == "in-turn",
+            seconds=group.seconds,
+            then=group.then or "",
+        )
+        for group in company.said.groups
+    }
+
+
+def _list_schedules(company: Company, timezone: str) -> dict[str, Schedule]:
+    return {
+        name: Schedule(
+            stretches=tuple((f"{one.from_}-{_step_back(one.to)}", one.days) for one in stretches),
+            holidays=company.said.holidays,
+            timezone=timezone,
+        )
+        for name, stretches in company.said.hours.items()
+    }
+
+
+def _step_back(time: str) -> str:
+    """The minute before, since Asterisk counts the last one in."""
+    hours, minutes = map(int, time.split(":"))
+    return f"{(hours * 60 + minutes - 1) // 60:02}:{(minutes - 1) % 60:02}"
 
 
 def _make_office(box: Box, country: Country) -> Office:
@@ -75,5 +165,5 @@ def _make_line(box: Box, country: Country) -> Line | None:
     if box.said.line is None:
         return None
     number = box.said.line.number
-    owner = next(one.number for one in box.said.extensions if one.public == number)
-    return Line(number, country.write_dialled(number), owner)
+    owners = (one.number for one in box.said.extensions if one.public == number)
+    return Line(number, country.write_dialled(number), box.said.line.rings or next(owners))

@@ -11,12 +11,13 @@ It says that a route exists for one call on an otherwise idle fleet, and nothing
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from ritilib.errors import RitiError
 from ritilib.routing.directory import Directory, Office
 from ritilib.routing.outside import may_dial_outside
+from ritilib.routing.table import Entry
 
 # Q.850, as the dial plans give them
 CAUSE_UNKNOWN_NUMBER = 1
@@ -42,7 +43,8 @@ class Failure:
     peer: str = ""
 
     def __str__(self) -> str:
-        return ":".join(part for part in (self.kind, self.box, self.peer) if part)
+        kind = "nothing" if self.kind == "none" else self.kind
+        return ":".join(part for part in (kind, self.box, self.peer) if part)
 
 
 def parse_failure(text: str, directory: Directory) -> Failure:
@@ -80,8 +82,9 @@ class Attempt:
 class Outcome:
     """What the caller gets.
 
-    rings: the telephone of `extension` at `box`. emergency: the service answers. public: the number is dialled on the
-    own line. tone: nothing of it; cause says what the telephone is told. dark: the caller's own box does not work.
+    rings: the telephone of `extension` at `box`; where box is "", those of that group that can be reached. emergency:
+    the service answers. public: the number is dialled on the own line. tone: nothing of it; cause says what the
+    telephone is told. dark: the caller's own box does not work.
     """
 
     kind: Literal["rings", "emergency", "public", "tone", "dark"]
@@ -105,10 +108,19 @@ class Route:
 
 @dataclass(frozen=True)
 class Fleetwork:
-    """One company's directory and what of the world does not work."""
+    """One company's directory, what of the world does not work, and whether it is outside the company's hours."""
 
     directory: Directory
     down: frozenset[Failure]
+    closed: bool = False
+
+    def lead(self, dialled: str) -> Entry | None:
+        """Who rings at this time: an extension's entry, or a group's."""
+        entry = self.directory.find(dialled)
+        while entry and entry.kind == "hours":
+            timed = self.directory.timed[entry.extension]
+            entry = self.directory.find(timed.closed if self.closed else timed.to)
+        return entry
 
     def is_down(self, kind: FailureKind, box: str = "") -> bool:
         return Failure(kind, box) in self.down
@@ -132,29 +144,58 @@ class Fleetwork:
         return f"{kind}:{self.directory.company}/{box}"
 
 
-def find_route(directory: Directory, caller: str, dialled: str, down: frozenset[Failure]) -> Route:
-    """The way of a call from a telephone at the box `caller` (a slug) that dials digits, with `down` not working."""
-    work = Fleetwork(directory, down)
+def find_route(
+    directory: Directory, caller: str, dialled: str, down: frozenset[Failure], closed: bool = False
+) -> Route:
+    """The way of a call from a telephone at the box `caller` (a slug) that dials digits, with `down` not working.
+
+    closed: outside the hours of the company.
+    """
+    work = Fleetwork(directory, down, closed)
     office = directory.offices[caller]
     if work.is_down("box", caller):
         return Route((), Outcome("dark", caller))
     if dialled in directory.emergencies:
         return _call_emergency(work, office)
-    entry = directory.find(dialled)
-    attempts = [_try_cloud(work, caller, entry.box if entry else None)]
+    entry = work.lead(dialled)
     if entry is None:
-        return _call_outside(work, office, dialled, attempts)
-    rings = Outcome("rings", entry.box, entry.extension)
-    if attempts[0].reached:
-        return Route(tuple(attempts), rings)
-    attempts.append(_try_direct(work, caller, entry.box))
-    if attempts[-1].reached:
-        return Route(tuple(attempts), rings)
-    callee = directory.offices[entry.box]
-    attempts.append(_try_line(work, office, callee))
-    if attempts[-1].reached and callee.line:
-        return Route(tuple(attempts), Outcome("rings", callee.slug, callee.line.owner))
+        return _call_outside(work, office, dialled)
+    route = _climb(work, office, entry)
+    if route.path:
+        return route
+    return _take_line(work, office, entry, route.attempts)
+
+
+def _climb(work: Fleetwork, office: Office, entry: Entry) -> Route:
+    """The rungs inside the overlay: the cloud, then box to box. Of a group, whoever can be reached rings."""
+    ring = work.directory.rings[entry.extension] if entry.kind == "group" else None
+    boxes = [box for box, _ in ring.members] if ring else [entry.box]
+    attempts: list[Attempt] = []
+    for attempt in (_try_cloud, _try_direct):
+        tried = [attempt(work, office.slug, box) for box in boxes]
+        # the first that is reached stands for all in the path; where none is, the first says why
+        attempts.append(next((one for one in tried if one.reached), tried[0]))
+        if attempts[-1].reached:
+            return Route(tuple(attempts), Outcome("rings", entry.box, entry.extension))
     return Route(tuple(attempts), Outcome("tone", cause=CAUSE_CONGESTION))
+
+
+def _take_line(work: Fleetwork, office: Office, entry: Entry, before: tuple[Attempt, ...]) -> Route:
+    """The office's own line to the callee's office; over the public network only one member of a group is called."""
+    if entry.kind == "group":
+        callee = work.directory.rings[entry.extension].choose_by_line(work.directory, office.slug)
+    else:
+        callee = work.directory.offices[entry.box]
+    attempt = _try_line(work, office, callee)
+    tone = Outcome("tone", cause=CAUSE_CONGESTION)
+    # a colleague who comes in by a line meets no closed door
+    owner = replace(work, closed=False).lead(callee.line.owner) if callee.line and attempt.reached else None
+    if owner is None:
+        return Route((*before, attempt), tone)
+    # what comes in by a line is the cloud's to decide, as long as there is one
+    inside = _climb(work, callee, owner)
+    whole = Attempt("line", (*attempt.path, *inside.path[1:]), "" if inside.path else inside.attempts[-1].why)
+    return Route((*before, whole), inside.outcome)
 
 
 def _try_cloud(work: Fleetwork, caller: str, callee: str | None) -> Attempt:
@@ -188,19 +229,16 @@ def _try_direct(work: Fleetwork, caller: str, callee: str) -> Attempt:
 
 
 def _try_line(work: Fleetwork, caller: Office, callee: Office) -> Attempt:
+    """As far as the box of the callee's office."""
     here = work.node("box", caller.slug)
     if not work.has_line(caller):
         return Attempt("line", (here,), "the office has no line that works")
-    out = (here, work.node("line", caller.slug), "public")
-    if callee.line is None:
+    if callee.line is None or callee is caller:
         return Attempt("line", (here,), "the other office has no line")
+    out = (here, work.node("line", caller.slug), "public")
     if not work.has_line(callee):
         return Attempt("line", out, "the other office's line does not answer")
-    arrived = [*out, work.node("line", callee.slug), work.node("box", callee.slug)]
-    if work.is_linked(callee.slug) and work.has_pbx(callee.slug):
-        # what comes in by a line is the cloud's to decide, as long as there is one
-        arrived += [work.node("pbx", callee.slug), work.node("box", callee.slug)]
-    return Attempt("line", tuple(arrived))
+    return Attempt("line", (*out, work.node("line", callee.slug), work.node("box", callee.slug)))
 
 
 def _call_emergency(work: Fleetwork, office: Office) -> Route:
@@ -212,7 +250,8 @@ def _call_emergency(work: Fleetwork, office: Office) -> Route:
     return Route((attempt,), Outcome("emergency"))
 
 
-def _call_outside(work: Fleetwork, office: Office, dialled: str, attempts: list[Attempt]) -> Route:
+def _call_outside(work: Fleetwork, office: Office, dialled: str) -> Route:
+    attempts = [_try_cloud(work, office.slug, None)]
     here = work.node("box", office.slug)
     if office.line is None:
         attempts.append(Attempt("line", (here,), "the office has no line"))

@@ -8,6 +8,7 @@ The space is reduced, and nothing is lost by it:
   calls of the others are counted with it.
 - A host that fails takes some PBXes away. For one call that is its caller's PBX, its callee's, both, or neither: the
   failures pbx, pbx, cloud, none.
+- A call to a group looks at its members' offices besides. (Its own telephone in a group rings in either case.)
 - The telephones of an office stand behind the same box, so they are counted, not asked one by one.
 
 A property test asks small companies call by call and compares.
@@ -32,7 +33,7 @@ EVERYWHERE: tuple[FailureKind, ...] = ("none", "cloud", "vault", "consul", "noma
 class Gap:
     """Calls of one kind that do not get through under one failure, for one reason.
 
-    office: "acme/salto". to: OUT, IN, "its own telephones" or "emergency".
+    office: "acme/salto". to: OUT, IN, "its own telephones", "emergency" or "group 600".
     """
 
     office: str
@@ -110,13 +111,22 @@ def list_cases(directory: Directory) -> Iterator[Case]:
 
 
 def _list_within(directory: Directory, office: Office, everything: int) -> Iterator[Case]:
-    """Calls that no other office takes part in: between its own telephones, and to emergency services."""
+    """Calls that are not to one telephone of another office: its own, emergency services, groups."""
     extensions = len(office.extensions)
-    failures = (*map(Failure, EVERYWHERE), *_list_own(office))
-    numbers = [(number, extensions, "emergency") for number in directory.emergencies]
+    own = [*map(Failure, EVERYWHERE), *_list_own(office)]
+    numbers = [(number, extensions, "emergency", own) for number in directory.emergencies]
     if extensions > 1:
-        numbers.append((office.extensions[0], extensions * (extensions - 1), "its own telephones"))
-    for number, calls, to in numbers:
+        pairs = extensions * (extensions - 1)
+        numbers.append((office.extensions[0], pairs, "its own telephones", own))
+    for ring in directory.rings.values():
+        others = {box: directory.offices[box] for box, _ in ring.members if box != office.slug}
+        related = [
+            *own,
+            *(failure for other in others.values() for failure in _list_own(other)),
+            *(Failure("mesh", office.slug, slug) for slug in others),
+        ]
+        numbers.append((ring.number, extensions, f"group {ring.number}", related))
+    for number, calls, to, failures in numbers:
         for failure in failures:
             yield _ask(directory, calls, office, to, failure, office, number)
         many = calls * (everything - len(failures))

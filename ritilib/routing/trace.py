@@ -42,11 +42,19 @@ class Trace:
 
 
 def trace_call(
-    directory: Directory, places: Places, caller: str, dialled: str, down: frozenset[Failure]
+    directory: Directory,
+    places: Places,
+    caller: str,
+    dialled: str,
+    down: frozenset[Failure],
+    closed: bool = False,
 ) -> Trace:
-    """What becomes of a call from a telephone at the box `caller` (a slug) that dials digits, or + and digits."""
+    """What becomes of a call from a telephone at the box `caller` (a slug) that dials digits, or + and digits.
+
+    closed: outside the company's hours.
+    """
     digits = directory.country.abroad + dialled[1:] if dialled.startswith("+") else dialled
-    route = find_route(directory, caller, digits, down)
+    route = find_route(directory, caller, digits, down, closed)
     key = f"{directory.company}/{caller}"
     hops = tuple(
         Hop(one.rung, one.path, one.reached, one.why, _find_source(directory, places, key, digits, one))

@@ -17,6 +17,7 @@ from ritilib.reconcile.state import Wish
 
 CERTIFICATE_HOURS = 30 * 24  # DESIGN, The overlay: 30 days, renewed at a third, with jitter
 JITTER_HOURS = 72
+ADMIN_PASSWORD_LONGEST = 30  # of a Grandstream HT8xx; 30 hexadecimal digits are 120 bits
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,10 @@ def write_secrets(
             for number in wanted["phones"]
         }
         data = {"iax": compute_pairs(wish, wanted, fleet_id, vault), "phones": phones}
-        if wanted.get("line"):
-            text = _text(fleet_id, wish, wanted, "phone", "line")
-            data["line"] = vault.compute_hmac(wish.names.fleet, text)
+        for device, length in (("line", None), ("adapter", ADMIN_PASSWORD_LONGEST)):
+            if wanted.get(device):
+                text = _text(fleet_id, wish, wanted, "phone", device)
+                data[device] = vault.compute_hmac(wish.names.fleet, text)[:length]
         _write(vault, wish.names.box_document, vault.read_document(wish.names.box_document), data)
     return Written(version, renew_at)
 

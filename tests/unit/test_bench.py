@@ -6,6 +6,7 @@ import pytest
 
 from bench.__main__ import list_benchmarks
 from bench.lab.fleets import BOXES_PER_COMPANY, make_fleet
+from bench.levant import JOB, LEVANT, list_values, make_template
 from bench.register import find_p95, rename_job
 from bench.reload import add_numbers
 from bench.render import compute_growth
@@ -18,6 +19,29 @@ def test_fleet_of_any_size_is_one_that_loads(boxes: int) -> None:
     companies = load_fleet(make_fleet(boxes)).fleet.companies
     assert sum(len(company.boxes) for company in companies) == boxes
     assert len(companies) == -(-boxes // BOXES_PER_COMPANY)
+
+
+def test_fleet_of_larger_companies_is_one_that_loads() -> None:
+    companies = load_fleet(make_fleet(51, 50)).fleet.companies
+    assert [len(company.boxes) for company in companies] == [50, 1]
+
+
+def test_levants_template_has_the_values_of_every_job() -> None:
+    files = make_fleet(BOXES_PER_COMPANY + 1)
+    loaded = load_fleet(files)
+    tree = render_tree(loaded, files, "0")
+    first, *others = (box for company in loaded.fleet.companies for box in company.boxes)
+    template = make_template(tree[f"rendered/{first.key}/{JOB}"], list_values("demo", first))
+    for box in others:
+        job = template
+        for name, value in list_values("demo", box).items():
+            job = job.replace(f"[[ .{name} ]]", value)
+        assert job == tree[f"rendered/{box.key}/{JOB}"]
+
+
+def test_levant_is_pinned() -> None:
+    assert f"github.com/hashicorp/levant v{LEVANT.version}\n" in (LEVANT.folder / "go.mod").read_text()
+    assert f"levant v{LEVANT.version} h1:" in (LEVANT.folder / "go.sum").read_text()
 
 
 def test_growth_is_the_exponent() -> None:
@@ -45,6 +69,6 @@ def test_added_numbers_stand_in_the_context_that_a_look_asks_for() -> None:
 
 
 def test_what_benchmarks_share_is_no_benchmark() -> None:
-    expected = {"image", "reload", "register", "render", "sync-apply", "sync-noop"}
+    expected = {"image", "levant", "reload", "register", "render", "sync-apply", "sync-noop"}
     assert expected <= set(list_benchmarks())
     assert "lab" not in list_benchmarks()

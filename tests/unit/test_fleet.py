@@ -59,11 +59,12 @@ def test_every_problem_of_every_file_comes_at_once_with_its_line() -> None:
     joined = "\n".join(found)
     assert (
         "fleet/companies/acme.yaml:5: unknown key `colour`; "
-        "take it out, or spell it as one of: calls, codecs, link, name, routes" in joined
+        "take it out, or spell it as one of: calls, codecs, groups, holidays, hours, link, name, place, "
+        "routes, timezone" in joined
     )
     assert "fleet/boxes/acme/montevideo.yaml:1: unknown key `nmae`" in joined
     assert "fleet/boxes/acme/montevideo.yaml:1: `name` is missing; add it" in joined
-    assert "fleet/boxes/acme/salto.yaml:3: not YAML" in joined
+    assert "fleet/boxes/acme/salto.yaml:2: not YAML" in joined
     assert (
         "fleet/boxes/acmee/rivera.yaml:1: a box of an unknown company `acmee`; "
         "add fleet/companies/acmee.yaml, or move the file to its company's folder"
@@ -94,7 +95,12 @@ def test_a_public_number_is_one_in_the_whole_fleet() -> None:
         ),
         ("montevideo", '"101"', '"1"', "`extensions.0.number` ('1') has not the form asked for"),
         ("montevideo", '"101"', '"911"', "extension 911 is an emergency number in UY"),
-        ("acme", '"101"', '"999999"', "route 100 leads to 999999, which is no extension of acme"),
+        (
+            "acme",
+            '"101"',
+            '"999999"',
+            "route 100 leads to 999999, which is no extension, group or route of acme",
+        ),
         ("montevideo", "+59826001101", "+5982", "has not the form asked for"),
         ("fleet", "country: UY", "country: XX", "`country` (XX) is no country with telephone numbers"),
         ("fleet", "name: demo", "name: De_mo", "`name` ('De_mo') has not the form asked for"),
@@ -137,3 +143,101 @@ def test_the_adapter_has_one_port() -> None:
 def test_an_overlay_that_is_full_says_so() -> None:
     found = problems_of(make_files(fleet=FLEET.replace("100.80.0.0/16", "100.80.0.0/30")))
     assert any("has no address left" in line for line in found)
+
+
+def test_places_are_known_and_carry_what_is_placed_there() -> None:
+    places = FLEET + "places: [{name: mvd, boxes: 1}]\n"
+    assert load_fleet(make_files(fleet=places, salto=SALTO + "place: mvd\n"))
+    (problem,) = problems_of(make_files(fleet=places, acme=ACME + "place: mvd\n"))
+    assert problem.startswith("fleet/fleet.yaml:8: 2 boxes are placed at mvd, which carries 1; ")
+    (problem,) = problems_of(make_files(fleet=places, salto=SALTO + "place: bue\n"))
+    assert problem.startswith("fleet/boxes/acme/salto.yaml:6: `place` bue is none of the fleet's places; ")
+
+
+def test_the_nearest_to_the_box_holds() -> None:
+    files = make_files(
+        fleet=FLEET + "codecs: [alaw, ulaw]\ncalls: {outside: none, longest_min: 5}\nlink: {kbit_s: 256}\n",
+        acme=ACME + "calls: {outside: national}\n",
+        salto=SALTO + "codecs: [gsm, ulaw]\ncalls: {premium: true}\n",
+    )
+    montevideo, salto = (box.settings for box in load_fleet(files).fleet.companies[0].boxes)
+    assert (montevideo.codecs, salto.codecs) == (("alaw", "ulaw"), ("gsm", "ulaw"))
+    assert (montevideo.outside, montevideo.premium, montevideo.longest_min) == ("national", False, 5)
+    assert (salto.outside, salto.premium, salto.longest_min, salto.kbit_s) == ("national", True, 5, 256)
+
+
+def test_offices_need_a_codec_in_common() -> None:
+    (problem,) = problems_of(make_files(salto=SALTO + "codecs: [gsm]\n"))
+    assert problem == (
+        "fleet/boxes/acme/salto.yaml:6: no codec in common with fleet/boxes/acme/montevideo.yaml (alaw); "
+        "add one of these to `codecs`"
+    )
+
+
+def test_a_line_is_somebodys() -> None:
+    (problem,) = problems_of(make_files(salto=SALTO + 'line: {number: "+59847331202"}\n'))
+    assert problem.startswith(
+        "fleet/boxes/acme/salto.yaml:6: the line's number +59847331202 is the `public` of no"
+    )
+
+
+def test_a_circle_of_leads_is_told_once() -> None:
+    circle = (
+        SALTO
+        + '    forward: {busy: "202"}\n  - {number: "202", name: B, phone: sip, forward: {always: "201"}}\n'
+    )
+    (problem,) = problems_of(make_files(salto=circle))
+    assert problem.startswith(
+        "fleet/boxes/acme/salto.yaml:6: forward 201 leads back to itself: 201 → 202 → 201; "
+    )
+    groups = ACME + 'groups: [{number: "600", name: A, rings: ["101", "100"], then: "601"}, '
+    groups += '{number: "601", name: B, rings: ["201"], then: "600"}]\n'
+    found = problems_of(make_files(acme=groups))
+    assert [one.partition("; ")[0] for one in found] == [
+        "fleet/companies/acme.yaml:5: group 600 leads to 100, which is no extension of acme",
+        "fleet/companies/acme.yaml:5: group 600 leads back to itself: 600 → 601 → 600",
+    ]
+
+
+HOURS = """\
+timezone: America/Montevideo
+hours:
+  office: [{days: mon-fri, from: "09:00", to: "18:00"}]
+routes:
+  - {number: "100", to: "101", hours: office, closed: "201"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("timezone: America/Montevideo\n", "", ":2: hours of a company without a `timezone`"),
+        (
+            "America/Montevideo",
+            "America/Salto",
+            ":2: `timezone` ('America/Salto') is no time zone",
+        ),
+        ("America/Montevideo", "America/Buenos_Aires", "is called America/Argentina/Buenos_Aires today"),
+        ('to: "18:00"', 'to: "08:00"', ":4: mon-fri ends at 08:00, and begins at 09:00"),
+        (', closed: "201"', "", ":6: route 100 has `hours` alone"),
+        ("hours: office, ", "", ":6: route 100 has `closed` alone"),
+        ("hours: office,", "hours: night,", ":6: route 100 has the hours `night`, which Acme has not"),
+        ('closed: "201"', 'closed: "100"', ":6: route 100 leads back to itself: 100 → 100"),
+    ],
+)
+def test_hours_can_be_kept(old: str, new: str, expected: str) -> None:
+    assert load_fleet(make_files(acme=f"name: Acme\n{HOURS}"))
+    found = problems_of(make_files(acme=f"name: Acme\n{HOURS.replace(old, new)}"))
+    assert any(f"fleet/companies/acme.yaml{expected}" in one or expected in one for one in found), found
+
+
+def test_a_line_rings_whom_it_says_and_has_its_own_number() -> None:
+    said = SALTO + 'line: {number: "+59847331299", rings: "100"}\n'
+    loaded = load_fleet(make_files(salto=said))
+    assert loaded.claims["fleet/claims/number/+59847331299"] == "acme/salto line\n"
+    (problem,) = problems_of(
+        make_files(salto=said.replace("99", "01").replace("+59847331201", "+59826001101", 1))
+    )
+    assert "is twice in the fleet" in problem
+    (problem,) = problems_of(make_files(salto=said.replace('rings: "100"', 'rings: "555"')))
+    assert "line +59847331299 leads to 555, which is no extension, group or route of acme" in problem

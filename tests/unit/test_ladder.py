@@ -130,11 +130,15 @@ OFFICES = st.lists(st.tuples(st.integers(1, 3), st.booleans()), min_size=1, max_
 
 
 @settings(max_examples=40, deadline=None)
-@given(OFFICES)
-def test_the_reduced_proof_counts_what_asking_call_by_call_counts(offices: list[tuple[int, bool]]) -> None:
+@given(OFFICES, st.sets(st.integers(0, 3)))
+def test_the_reduced_proof_counts_what_asking_call_by_call_counts(
+    offices: list[tuple[int, bool]], ringing: set[int]
+) -> None:
+    rings = [f'"{place}01"' for place in sorted(ringing) if place < len(offices)]
+    group = f'groups: [{{number: "99", name: All, rings: [{", ".join(rings)}]}}]\n' if rings else ""
     files = {
         "fleet/fleet.yaml": FLEET.encode(),
-        "fleet/companies/acme.yaml": b"name: Acme\n",
+        "fleet/companies/acme.yaml": f"name: Acme\n{group}".encode(),
     }
     for place, (extensions, has_line) in enumerate(offices):
         listed = "".join(
@@ -147,7 +151,7 @@ def test_the_reduced_proof_counts_what_asking_call_by_call_counts(offices: list[
     directory = build_directory(fleet, fleet.companies[0])
     ends = [(slug, number) for slug, office in directory.offices.items() for number in office.extensions]
     calls = [(caller[0], callee[1]) for caller, callee in permutations(ends, 2)]
-    calls += [(slug, number) for slug, _ in ends for number in directory.emergencies]
+    calls += [(slug, number) for slug, _ in ends for number in (*directory.emergencies, *directory.rings)]
     every = [
         find_route(directory, caller, dialled, frozenset({failure}))
         for caller, dialled in calls
@@ -165,5 +169,67 @@ def test_a_gap_names_the_office_the_failure_and_why() -> None:
     told = {(gap.office, gap.failure, gap.to): gap for gap in proof.gaps}
     gap = told["acme/salto", "link:salto", "other offices"]
     assert (gap.calls, gap.why) == (1, "the office has no line that works")
-    assert told["acme/salto", "none", "emergency"].calls > 0
-    assert ("acme/montevideo", "none", "emergency") not in told
+    assert told["acme/salto", "nothing", "emergency"].calls > 0
+    assert ("acme/montevideo", "nothing", "emergency") not in told
+
+
+GROUPS = """\
+groups:
+  - {number: "600", name: All, rings: ["101", "201"], then: "202"}
+"""
+TWO_AT_SALTO = """\
+name: Salto
+extensions:
+  - {number: "201", name: A, public: "+59847331201"}
+  - {number: "202", name: B, phone: sip, forward: {always: "101"}}
+"""
+
+
+def test_a_group_rings_whoever_can_be_reached() -> None:
+    files = {"acme": f"name: Acme\n{GROUPS}", "salto": TWO_AT_SALTO}
+    directory = make_directory(BOTH, files)
+    group = Outcome("rings", "", "600")
+    for down, rungs in (([], "cloud"), (["link:salto"], "cloud"), (["cloud"], "cloud+direct")):
+        assert ask(directory, "600", *down) == (rungs, group)
+    assert ask(directory, "600", "link:montevideo") == ("cloud+direct", group)
+    assert ask(directory, "202") == ("cloud", Outcome("rings", "montevideo", "101"))
+
+
+def test_what_comes_in_by_a_line_follows_its_owners_forward() -> None:
+    moved = 'name: Salto\nextensions: [{number: "201", name: A, public: "+59847331201", forward: {always: "101"}}]\n'
+    directory = make_directory(BOTH, {"salto": moved})
+    assert ask(directory, "201") == ("cloud", Outcome("rings", "montevideo", "101"))
+    public = "+59846221301"
+    far = f'name: Rivera\nextensions: [{{number: "301", name: A, public: "{public}"}}]\nline: {{number: "{public}"}}\n'
+    three = make_directory(BOTH, {"salto": moved, "rivera": far})
+    assert ask(three, "201", "link:rivera", caller="rivera")[0] == "cloud+direct+line"
+
+
+HOURS = """\
+name: Acme
+timezone: America/Montevideo
+hours: {office: [{days: mon-fri, from: "09:00", to: "18:00"}]}
+routes: [{number: "100", to: "101", hours: office, closed: "201"}, {number: "90", to: "100"}]
+"""
+
+
+def test_outside_its_hours_a_route_leads_elsewhere() -> None:
+    directory = make_directory(extra={"acme": HOURS})
+    for dialled in ("100", "90"):
+        for closed, number in ((False, "101"), (True, "201")):
+            outcome = find_route(directory, "salto", dialled, frozenset(), closed).outcome
+            assert (outcome.kind, outcome.extension) == ("rings", number)
+    assert directory.schedules["office"].stretches == (("09:00-17:59", "mon-fri"),)
+
+
+def test_a_colleague_who_comes_in_by_a_line_meets_no_closed_door() -> None:
+    rings = (
+        'name: Salto\nextensions: [{number: "201", name: A}]\nline: {number: "+59847331299", rings: "100"}\n'
+    )
+    directory = make_directory({"montevideo": BOTH["montevideo"]}, {"acme": HOURS, "salto": rings})
+    down = frozenset({Failure("link", "montevideo")})
+    route = find_route(directory, "montevideo", "201", down, closed=True)
+    # the line rings 100, in its hours 101: at Montevideo, which is cut off
+    assert (route.attempts[-1].rung, route.outcome.kind) == ("line", "tone")
+    back = find_route(directory, "salto", "47331299", frozenset(), closed=True)
+    assert back.outcome == Outcome("rings", "salto", "201")

@@ -9,6 +9,7 @@ from ritilib.devstack.images.archive import File, Folder, Link, Root
 from ritilib.devstack.images.documentation import cut_documentation
 from ritilib.devstack.images.libraries import find_libraries, find_loader
 from ritilib.errors import DevstackError
+from ritilib.fleet.timezones import list_timezones
 
 USER_ID = 10001
 CHANGES = (
@@ -57,6 +58,11 @@ def list_root(tree: Path, modules: Sequence[str]) -> Root:
         **{name: Link(f"usr/{name}") for name in ("lib", "lib64", "sbin") if (tree / "usr" / name).is_dir()},
         str(loader.relative_to(tree)): File(loader.resolve(), 0o755),
         **{path: File(library) for path, library in libraries.items()},
+        # an unknown zone is taken for UTC without a word, so all that a fleet may name are here
+        **{
+            f"usr/share/zoneinfo/{zone}": File(tree / "usr/share/zoneinfo" / zone)
+            for zone in list_timezones()
+        },
         "usr/sbin/asterisk": File(program, 0o755),
         **{f"usr/lib/asterisk/modules/{module.name}": File(module) for module in chosen},
         "usr/share/asterisk/documentation/core-en_US.xml": File(

@@ -14,7 +14,7 @@ from ritilib.devstack.machine.slowly import run_slowly
 from ritilib.errors import DevstackError
 
 SUITE = "forky"  # the only suite of Debian with Asterisk 22: bookworm and trixie have none
-PACKAGES = ("asterisk", "asterisk-modules")
+PACKAGES = ("asterisk", "asterisk-modules", "tzdata")
 OPTIONS = (
     "--mode=root",
     "--variant=extract",

@@ -156,6 +156,22 @@ class Phone:
                 raise self._failed(f"call with {chosen.number} ended instead of {state}: {chosen.reason}")
             return chosen
 
+    def take_ring(self, timeout_s: float) -> Call | None:
+        """The oldest incoming call that nobody has taken, now taken; None when none comes in time.
+
+        None at once, too, when the phone's program has ended. The call in hand stays in hand.
+        """
+
+        def find() -> Call | None:
+            return next((one for one in self._calls.all if not one.outgoing and not one.taken), None)
+
+        with self._changed:
+            self._wait(lambda: find() is not None, timeout_s)
+            found = find()
+            if found is not None:
+                found.taken = True
+            return found
+
     def answer(self, call: Call | None = None) -> Call:
         """Answer a ringing call (another one that is up is put on hold, as telephones do)."""
         chosen = self.wait_for("ringing", COMMAND_S, call)
@@ -263,10 +279,20 @@ class Phone:
             self._registered = message["type"] == "REGISTER_OK"
             self._registration = str(message.get("param"))
         elif (call := self._calls.register(message, time.monotonic())) and call.recording is None:
-            # the file is made before the event is sent, and files come in the order of the calls
-            named = {other.recording for other in self._calls.all}
-            new = [path for path in sorted(_recordings(self.folder).glob("*-dec.wav")) if path not in named]
-            call.recording = new[0] if new and call.has_reached("established") else None
+            call.recording = self._find_recording(call)
+
+    def _find_recording(self, call: Call) -> Path | None:
+        """The file of a call that is answered or over; None where there is none, or not yet.
+
+        The file is made before the event is sent, and files come in the order of the calls. It gets a name of its
+        own at once, as the program's next call in the same second would overwrite it.
+        """
+        others = [one for one in self._calls.all if one is not call and one.is_live and one.recording is None]
+        if not call.has_reached("established") and (call.is_live or others):
+            return None
+        new = sorted(_recordings(self.folder).glob("dump-*-dec.wav"))
+        kept = _recordings(self.folder) / f"{self._calls.all.index(call):05d}.wav"
+        return new[0].rename(kept) if new else None
 
 
 def start_phone(

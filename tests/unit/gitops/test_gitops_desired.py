@@ -225,7 +225,7 @@ def test_a_changed_fleet_id_is_refused(clone) -> None:
     clone.write("fleet/fleet.yaml", re.sub("(?m)^id: ........", "id: 00000000", text))
     clone.commit()
     problem = refuse(clone.folder).problems[0]
-    assert (problem.file, problem.line) == ("fleet/fleet.yaml", 4) and "root commit" in problem.what
+    assert (problem.file, problem.line) == ("fleet/fleet.yaml", 5) and "root commit" in problem.what
 
 
 def test_files_copied_into_another_repository_are_refused(clone, run_git, tmp_path: Path) -> None:

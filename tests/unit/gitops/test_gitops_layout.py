@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from ritilib.errors import GitopsError
 from ritilib.fleet.model import FleetFile
 from ritilib.fleet.source import Source, build_model, parse_source
-from ritilib.gitops.layout import init_repository
+from ritilib.gitops.layout import init_repository, write_layout
 
 
 def keep_silent(_: str) -> None: ...
@@ -73,7 +73,7 @@ def test_every_pipeline_runs_the_one_check(tmp_path: Path, path: str) -> None:
     assert any("sh ci/check" in step for step in steps)
     assert "RITI_BASE" in text
     check = (tmp_path / "r" / "ci/check").read_text(encoding="utf-8")
-    assert "riti validate\n" in check and "riti render --check\n" in check
+    assert "*) riti validate ;;\n" in check and "riti render --check\n" in check
 
 
 def test_the_check_runs_on_the_result_of_the_merge(run_git, tmp_path: Path) -> None:
@@ -106,6 +106,32 @@ def test_the_check_runs_on_the_result_of_the_merge(run_git, tmp_path: Path) -> N
         ["sh", "ci/check"], cwd=one, env=environment, check=False, capture_output=True, text=True
     )
     assert done.returncode == 1 and "riti render" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("form", "status", "asked"),
+    [
+        ("", 0, ["validate", "render --check"]),
+        ("github", 0, ["validate --format github", "render --check"]),
+        ("gitlab", 0, ["validate --format gitlab", "render --check"]),
+        ("github", 1, ["validate --format github"]),
+        ("gitlab", 1, ["validate --format gitlab", "validate"]),
+    ],
+)
+def test_the_check_shows_problems_as_the_forge_reads_them(
+    form: str, status: int, asked: list[str], tmp_path: Path
+) -> None:
+    """`riti` is a program that says what it was asked, and finds a problem or none."""
+    write_layout(tmp_path / "r", {"fleet": "lab", "fleet_id": "x", "riti_version": "0"})
+    (tmp_path / "riti").write_text(f'#!/bin/sh\necho "$@" | tee -a {tmp_path}/asked\nexit {status}\n')
+    (tmp_path / "riti").chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "RITI_FORMAT": form}
+    done = subprocess.run(["sh", "ci/check"], cwd=tmp_path / "r", env=environment, check=False)
+    assert done.returncode == status
+    assert (tmp_path / "asked").read_text().splitlines() == asked
+    report = tmp_path / "r/codequality.json"
+    assert report.exists() == (form == "gitlab")
+    assert form != "gitlab" or report.read_text() == "validate --format gitlab\n"
 
 
 def test_the_remote_gets_main(run_git, forge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

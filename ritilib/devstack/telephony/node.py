@@ -1,0 +1,119 @@
+"""One Asterisk in a container that has its overlay address on an ordinary bridge."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ritilib.clients.docker import Docker
+from ritilib.devstack.telephony.company_files import NodePlan
+from ritilib.devstack.telephony.console import ask_console
+from ritilib.devstack.telephony.office import BOX_USER, READY_S, wait_until
+from ritilib.devstack.telephony.office_files import find_secrets_folder, write_box_folder
+from ritilib.errors import DevstackError
+from ritilib.render.asterisk_conf import SCRATCH_FOLDERS
+
+_SCRATCH = f"size=16m,mode=0700,uid={BOX_USER},gid={BOX_USER}"
+_PEER = re.compile(
+    r"^\S+ +(\d+\.\d+\.\d+\.\d+) +\([SD]\) .*?(OK|LAGGED|UNREACHABLE|UNKNOWN|Unmonitored)\b", re.MULTILINE
+)
+
+
+@dataclass
+class Node:
+    """A running Asterisk; pid is its process on the host, 0 while it is dead.
+
+    office_address is the one on the network where telephones and lines are; "" where it has none. volumes: path here
+    → place in the container of what it needs besides its folders.
+    """
+
+    plan: NodePlan
+    docker: Docker
+    label: str
+    pid: int = 0
+    office_address: str = ""
+    volumes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.plan.name
+
+    @property
+    def container(self) -> str:
+        return f"{self.label}-{self._slug}"
+
+    def ask(self, *commands: str) -> str:
+        """What its console answers; DevstackError where it is dead."""
+        return ask_console(self.pid, *commands)
+
+    def read_peers(self) -> dict[str, str]:
+        """address of each IAX2 peer → "OK", "LAGGED", "UNREACHABLE", "UNKNOWN" or "Unmonitored".
+
+        Not by name: Asterisk cuts names off at 15 characters there.
+        """
+        return dict(_PEER.findall(self.ask("iax2 show peers")))
+
+    def start(self, image: str, overlay: str, office: str, labels: Mapping[str, str]) -> None:
+        """Write its folders to memory, run it with its addresses in these two networks, and wait until it is up."""
+        volumes = {source: {"bind": place, "mode": "ro"} for source, place in self.volumes.items()}
+        for place, files in self.plan.folders.items():
+            folder = find_secrets_folder(self.label, self._slug) / place.strip("/").replace("/", "-")
+            write_box_folder(folder, files, {}, BOX_USER)
+            volumes[str(folder)] = {"bind": place, "mode": "ro"}
+        # IAX2 needs its address when it starts; PJSIP, on all addresses, can wait for the second
+        network, address = (
+            (overlay, self.plan.address) if self.plan.address else (office, self.office_address)
+        )
+        self.docker.run(
+            image,
+            self.container,
+            user=f"{BOX_USER}:{BOX_USER}",
+            volumes=volumes,
+            tmpfs=dict.fromkeys(SCRATCH_FOLDERS, _SCRATCH),
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges"],
+            read_only=True,
+            pids_limit=200,
+            labels=dict(labels),
+            network=network,
+            networking_config={network: {"IPAMConfig": {"IPv4Address": address}}},
+        )
+        if self.plan.address and self.office_address:
+            self.docker.connect(office, self.container, self.office_address)
+        self.wait_booted()
+
+    def kill(self) -> None:
+        """SIGKILL, as when its machine loses power."""
+        self.docker.kill(self.container)
+        self.pid = 0
+
+    def revive(self) -> None:
+        """Start a killed one again: same files and addresses; what it wrote is forgotten."""
+        self.docker.start(self.container)
+        self.wait_booted()
+
+    def wait_booted(self) -> None:
+        """Return when its console says so; DevstackError with its last lines when it ends instead."""
+        wait_until(self._is_booted, READY_S, f"{self.name} is up")
+
+    def write_log(self, folder: Path) -> None:
+        """Keep what it has said so far in folder."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / f"{self._slug}.log").write_text(self.docker.read_log(self.container))
+
+    @property
+    def _slug(self) -> str:
+        return self.name.replace(":", "-").replace("/", "-")
+
+    def _is_booted(self) -> bool:
+        state = self.docker.inspect(self.container)["State"]
+        if state["Status"] != "running":
+            said = self.docker.read_log(self.container).splitlines()[-5:]
+            raise DevstackError.because(f"{self.name} ended by itself: {' / '.join(said)}", "see its log")
+        self.pid = int(state["Pid"])
+        try:
+            return "fully booted" in self.ask("core waitfullybooted")
+        except DevstackError:
+            return False  # its console is not there yet

@@ -1,0 +1,38 @@
+"""A change of the fleet's files by command: judged with the whole fleet first, written only if nothing is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ritilib.fleet.load import Loaded, load_fleet
+from ritilib.gitops.worktree import read_fleet_files, write_files
+
+Edit = Callable[[Mapping[str, bytes]], Mapping[str, str | None]]
+
+
+@dataclass(frozen=True)
+class Changed:
+    """The files that were written or removed, and the fleet as it is now."""
+
+    paths: tuple[str, ...]
+    loaded: Loaded
+
+
+def change_fleet(repo: Path, edit: Edit) -> Changed:
+    """Let edit say (path → text, None: no such file any more) what becomes of the files under fleet/, and do it.
+
+    Raises what edit raises, GitopsError where the files cannot be read, and FleetError with every problem that the
+    fleet would have; nothing is written then. Each file is written beside its place and renamed.
+    """
+    files = read_fleet_files(repo)
+    wanted = edit(files)
+    texts = {path: text for path, text in wanted.items() if text is not None}
+    gone = [path for path, text in wanted.items() if text is None]
+    kept = {path: content for path, content in files.items() if path not in wanted}
+    loaded = load_fleet(kept | {path: text.encode() for path, text in texts.items()})
+    written = write_files(repo, texts)
+    for path in gone:
+        (repo / path).unlink()
+    return Changed((*written, *gone), loaded)
