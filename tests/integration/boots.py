@@ -17,11 +17,11 @@ from ritilib.clients.nomad import Nomad
 from ritilib.devstack.asterisk_check.conf import read_conf
 from ritilib.devstack.asterisk_check.dialplan import list_steps
 from ritilib.devstack.processes import poll
+from ritilib.devstack.telephony.console import ask_console
 from ritilib.render.asterisk_conf import CONFIG_FOLDER, SCRATCH_FOLDERS
 
 READY = "Asterisk Ready."
 READY_WITHIN_S = 90.0
-ANSWERS_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -124,19 +124,8 @@ def is_running(docker: Docker, container: str) -> bool:
 
 
 def ask(docker: Docker, container: str, command: str) -> str:
-    """What Asterisk's console answers. Docker now and then loses what a command that ends at once has written (1 of 300
-    on a busy machine), so an empty answer is asked for again."""
-    argv = ["/usr/sbin/asterisk", "-C", f"{CONFIG_FOLDER}/asterisk.conf", "-rx", command]
-    answers = [""]
-
-    def has_answered() -> bool:
-        code, output = docker.execute(container, argv)
-        assert code == 0, output
-        answers.append(output)
-        return bool(output)
-
-    assert poll(has_answered, ANSWERS_WITHIN_S), f"no answer to `{command}`"
-    return answers[-1]
+    """What Asterisk's console answers."""
+    return ask_console(docker.inspect(container)["State"]["Pid"], command)
 
 
 def count_steps(text: str) -> dict[str, dict[str, int]]:

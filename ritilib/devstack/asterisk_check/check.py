@@ -17,18 +17,20 @@ _FIXED_SECTIONS = {
     "asterisk.conf": {"directories", "options"},
     "ccss.conf": {"general"},
     "logger.conf": {"general", "logfiles"},
-    "manager.conf": {"general"},
     "modules.conf": {"modules"},
     "rtp.conf": {"general"},
 }
 _PEER_KINDS = {"friend", "peer", "user"}
 
 
-def check_files(files: Mapping[str, str], known: Knowledge, modules: Collection[str]) -> list[Problem]:
+def check_files(
+    files: Mapping[str, str], known: Knowledge, modules: Collection[str], made_later: Collection[str] = ()
+) -> list[Problem]:
     """Sorted problems of the files of one configuration folder (name → text, secrets put in, includes too).
 
-    modules are those of the image ("app_dial"). Judged are the names of sections, options, applications,
-    functions and contexts, and whether one of the modules brings them.
+    modules are those of the image ("app_dial"), made_later the paths of included files that a program writes
+    there. Judged are the names of sections, options, applications, functions and contexts, and whether one of the
+    modules brings them.
     """
     confs = {name: read_conf(name, text) for name, text in files.items()}
     contexts = {section.name for section in confs.get("extensions.conf", Conf((), (), ())).sections}
@@ -38,6 +40,7 @@ def check_files(files: Mapping[str, str], known: Knowledge, modules: Collection[
         problems += (
             Problem(name, one.line, 0, f"`#{one.name}` is a directive, and its file is not here", _MEND)
             for one in conf.directives
+            if one.value.strip('"') not in made_later
         )
         problems += _check_bases(name, conf)
         if name == "extensions.conf":
@@ -120,7 +123,8 @@ def _check_options(
     name: str, settings: tuple[Setting, ...], options: frozenset[str], where: str
 ) -> Iterator[Problem]:
     for one in settings:
-        if one.name not in options:
+        # what stands in brackets says more of the option: eventfilter(name(Hangup))
+        if one.name.partition("(")[0] not in options:
             yield Problem(name, one.line, 0, f"`{one.name}` is no option of {where}", _MEND)
 
 

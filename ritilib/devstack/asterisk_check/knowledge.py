@@ -12,8 +12,23 @@ BUILTIN = "builtin"  # the documentation's word for what stands in the program i
 # Files whose options the documentation's XML does not list: Debian's samples of them do, commented-out ones included.
 SAMPLES = ("asterisk", "ccss", "iax", "iaxprov", "indications", "logger", "manager", "modules", "rtp")
 _OPTION = re.compile(r"^\s*;?\s*([A-Za-z][A-Za-z0-9_-]*)\s*=", re.MULTILINE)
-# indications.conf and logger.conf describe theirs in words
-_DESCRIBED = {"indications": {"description", "ringcadence"}, "modules": {"load"}}
+# What their samples describe in words, or not at all (manager.conf: main/manager.c of Asterisk 22).
+_DESCRIBED = {
+    "indications": {"description", "ringcadence"},
+    "manager": {
+        *(
+            "webenabled",
+            "allowmultiplelogin",
+            "displayconnects",
+            "timestampevents",
+            "authtimeout",
+            "authlimit",
+        ),
+        *("disabledevents", "channelvars", "secret", "read", "write", "deny", "permit", "acl", "eventfilter"),
+        *("writetimeout", "setvar"),
+    },
+    "modules": {"load"},
+}
 
 
 @dataclass(frozen=True)
