@@ -29,8 +29,8 @@ from ritilib.fleet.source import Source, build_model, parse_source
 from ritilib.fleet.warnings import find_warnings
 
 FLEET_PATH = "fleet/fleet.yaml"
-_COMPANY = re.compile(r"^fleet/companies/([^/]+)\.yaml$")
-_BOX = re.compile(r"^fleet/boxes/([^/]+)/([^/]+)\.yaml$")
+_COMPANY = re.compile(r"^fleet/companies/([^/]+)\.yaml\Z")
+_BOX = re.compile(r"^fleet/boxes/([^/]+)/([^/]+)\.yaml\Z")
 
 
 @dataclass(frozen=True)

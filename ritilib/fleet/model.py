@@ -20,7 +20,10 @@ ShortNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{2,6}$")]
 PublicNumber = Annotated[
     str, StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$")
 ]  # E.164: 15 digits at the most
-PersonName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+# No control character, no line separator, and none of the bidirectional embeddings, overrides and isolates that show a
+# reviewer other text than stands there (CVE-2021-42574).
+PERSON_NAME_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$"
+PersonName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=PERSON_NAME_PATTERN)]
 ImageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9./:_@-]*$", max_length=200)]
 EmergencyNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{2,6}$")]
 DAY = "(mon|tue|wed|thu|fri|sat|sun)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,27 @@ from ritilib.fleet.model import Extension
 
 # A caller ID is `"name" <number>` in one configuration line: these would end the name, the number or the line's value.
 _CALLER_ID = str.maketrans({'"': "'", "\\": "/", "<": "(", ">": ")", ";": ",", "[": "(", "]": ")"})
+# res_pjsip splits it into a buffer of 80 bytes, and would cut a longer name in the middle of a character.
+CALLER_ID_BYTES = 79
+# HCL ends a heredoc at a line of its mark alone, whatever blanks stand around it.
+_HEREDOC_END = re.compile(r"^([^\S\n]*)EOT(?=[^\S\n]*$)", re.MULTILINE)
 
 
 def escape_heredoc(text: str) -> str:
-    """Text for an HCL heredoc that shall come out as it is: HCL would expand ${…} and %{…}."""
-    return text.replace("${", "$${").replace("%{", "%%{").rstrip("\n")
+    """Text for an HCL heredoc (<<EOT) that shall come out as it is: HCL would expand ${…} and %{…}.
+
+    Line feeds at its end are left to the template. A lone carriage return has no way of being written there, and HCL
+    gives Unicode in its normal form C.
+    """
+    escaped = text.replace("${", "$${").replace("%{", "%%{").rstrip("\n")
+    return _HEREDOC_END.sub(r'\1${"EOT"}', escaped)
 
 
 def write_caller_id(extension: Extension) -> str:
-    """An extension's caller ID for pjsip.conf. Characters that have a meaning there are written by their likes."""
-    return f'"{extension.name.translate(_CALLER_ID)}" <{extension.number}>'
+    """An extension's caller ID for pjsip.conf. Characters that have a meaning there are written by their likes, and
+    what Asterisk has no room for (CALLER_ID_BYTES of UTF-8) is left away."""
+    name = extension.name.translate(_CALLER_ID).encode()[:CALLER_ID_BYTES].decode(errors="ignore")
+    return f'"{name}" <{extension.number}>'
 
 
 @cache

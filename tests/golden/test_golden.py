@@ -9,7 +9,7 @@ from tests.golden.update import HERE, list_cases, render_case
 
 
 def test_there_are_cases() -> None:
-    assert list_cases() == ["one-box", "two-companies"]
+    assert list_cases() == ["one-box", "two-companies", "whole-company"]
 
 
 @pytest.mark.parametrize("case", list_cases())

@@ -123,7 +123,7 @@ class Office:
             r"^\[([^\]]+)\](?:\(.*\))?\ntype=endpoint$", self.files.get("pjsip.conf", ""), re.MULTILINE
         )
         loaded = self.asterisk("iax2 show peers") if peers else ""
-        missing = [peer for peer in peers if not re.search(rf"^{re.escape(peer)}[/ ]", loaded, re.MULTILINE)]
+        missing = [peer for peer in peers if not self._has_peer(peer, loaded)]
         known = self.asterisk("pjsip show endpoints") if endpoints else ""
         missing += [one for one in endpoints if not re.search(rf"Endpoint: +{re.escape(one)}[/ ]", known)]
         return tuple(missing)
@@ -148,6 +148,12 @@ class Office:
                 self.docker.remove(container)
         self.docker.remove_network(self.prefix)
         remove_secrets(self.label, self.name)
+
+    def _has_peer(self, peer: str, listing: str) -> bool:
+        """listing is what `iax2 show peers` says: the first 15 characters of each "name/username"."""
+        if len(peer) < 15:
+            return re.search(rf"^{re.escape(peer)}[/ ]", listing, re.MULTILINE) is not None
+        return f" Name       : {peer}\n" in self.asterisk(f"iax2 show peer {peer}")
 
     @property
     def _secrets(self) -> Path:

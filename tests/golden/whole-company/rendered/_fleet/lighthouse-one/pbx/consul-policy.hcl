@@ -1,0 +1,3 @@
+key "riti/whole/pbx/lighthouse/one/1" {
+  policy = "read"
+}

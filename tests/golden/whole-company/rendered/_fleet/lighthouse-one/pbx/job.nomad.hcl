@@ -1,0 +1,159 @@
+# lighthouse/one: tells the overlay's members where the others are, and relays where no direct way opens.
+# Rendered by RITI from the fleet; what is changed here is lost at the next render.
+job "whole--lighthouse--one" {
+  type = "service"
+
+  meta = {
+    "riti.fleet" = "6f0c2f5e-9d0f-4c43-8a62-1b1f7b0f2f11"
+    "riti.box"   = "lighthouse/one"
+  }
+
+  constraint {
+    attribute = "${meta.riti.public_addr}"
+    value     = "192.0.2.1"
+  }
+
+  update {
+    health_check      = "task_states"
+    min_healthy_time  = "1s"
+    healthy_deadline  = "3m"
+    progress_deadline = "5m"
+  }
+
+  group "lighthouse" {
+    count = 1
+
+    # Two instances with one certificate would draw the overlay's traffic to and fro between them, so a client that lost
+    # its servers keeps its instance, and no other is started.
+    disconnect {
+      lost_after = "10m"
+      replace    = false
+    }
+
+    # A few kilobytes of files; Nomad would reserve 300 MB for each PBX and run out of disk first.
+    ephemeral_disk {
+      size = 50
+    }
+
+    restart {
+      attempts = 3
+      interval = "1m"
+      delay    = "1s"
+      mode     = "delay"
+    }
+
+    consul {}
+
+    # Nomad's templates read with the token; the tasks need none, so they are given none.
+    vault {
+      role         = "pbx-whole--lighthouse--one"
+      env          = false
+      disable_file = true
+      change_mode  = "noop"
+    }
+
+    network {
+      mode = "bridge"
+      port "nebula" {
+        static       = 4242
+        to           = 4242
+        host_network = "public"
+      }
+    }
+
+    task "overlay" {
+      driver = "docker"
+      config {
+        image           = "riti/overlay:dev"
+        command         = "/gate"
+        args            = ["--interface", "riti", "--port", "4569", "--", "/nebula", "-config", "/local/overlay.yml"]
+        readonly_rootfs = true
+        cap_drop        = ["all"]
+        cap_add         = ["net_admin"]
+        security_opt    = ["no-new-privileges"]
+        devices         = [{ host_path = "/dev/net/tun", container_path = "/dev/net/tun" }]
+      }
+      template {
+        destination = "local/overlay.yml"
+        change_mode = "noop"
+        data        = <<EOT
+# lighthouse/one: Nebula. Rendered by RITI from the fleet; what is changed here is lost at the next render.
+pki:
+  ca: /secrets/ca.crt
+  cert: /secrets/host.crt
+  key: /secrets/host.key
+  # Without it a blocked member's tunnel stays up.
+  disconnect_invalid: true
+static_host_map:
+  {}
+lighthouse:
+  am_lighthouse: true
+  interval: 10
+  hosts:
+    []
+listen:
+  host: 0.0.0.0
+  port: 4242
+punchy:
+  punch: true
+  respond: true
+relay:
+  am_relay: true
+  use_relays: false
+tun:
+  dev: riti
+  mtu: 1300
+logging:
+  level: warning
+  format: json
+firewall:
+  outbound:
+    - port: any
+      proto: any
+      host: any
+  # The company is a group in the certificate: separation does not rest on dial plans.
+  inbound:
+    []
+EOT
+      }
+      template {
+        destination   = "secrets/ca.crt"
+        perms         = "0400"
+        change_mode   = "signal"
+        splay         = "0s"
+        change_signal = "SIGHUP"
+        data          = <<EOT
+{{- with $live := key "riti/whole/pbx/lighthouse/one/1" | parseJSON }}{{ with secret (printf "riti/data/whole/lighthouse/one?version=%.0f" $live.secrets_version) }}{{ .Data.data.overlay.ca }}{{ end }}{{ end }}
+EOT
+      }
+      template {
+        destination   = "secrets/host.crt"
+        perms         = "0400"
+        change_mode   = "signal"
+        splay         = "0s"
+        change_signal = "SIGHUP"
+        data          = <<EOT
+{{- with $live := key "riti/whole/pbx/lighthouse/one/1" | parseJSON }}{{ with secret (printf "riti/data/whole/lighthouse/one?version=%.0f" $live.secrets_version) }}{{ .Data.data.overlay.crt }}{{ end }}{{ end }}
+EOT
+      }
+      template {
+        destination   = "secrets/host.key"
+        perms         = "0400"
+        change_mode   = "signal"
+        splay         = "0s"
+        change_signal = "SIGHUP"
+        data          = <<EOT
+{{- with $live := key "riti/whole/pbx/lighthouse/one/1" | parseJSON }}{{ with secret (printf "riti/data/whole/lighthouse/one?version=%.0f" $live.secrets_version) }}{{ .Data.data.overlay.key }}{{ end }}{{ end }}
+EOT
+      }
+      logs {
+        max_files     = 2
+        max_file_size = 3
+      }
+      resources {
+        cpu    = 20
+        memory = 48
+      }
+    }
+  }
+}

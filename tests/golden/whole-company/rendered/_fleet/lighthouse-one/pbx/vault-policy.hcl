@@ -1,0 +1,3 @@
+path "riti/data/whole/lighthouse/one" {
+  capabilities = ["read"]
+}

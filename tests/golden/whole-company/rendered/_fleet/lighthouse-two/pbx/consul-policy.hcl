@@ -1,0 +1,3 @@
+key "riti/whole/pbx/lighthouse/two/1" {
+  policy = "read"
+}

@@ -1,0 +1,3 @@
+key "riti/whole/pbx/granja/masoller/1" {
+  policy = "read"
+}

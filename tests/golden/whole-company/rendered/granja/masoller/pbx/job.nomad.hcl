@@ -1,0 +1,461 @@
+# granja/masoller: one PBX. Rendered by RITI from the fleet; what is changed here is lost at the next render.
+# Whatever can be reloaded (dial plan, peers) comes from Consul and is no part of this job, since any change of
+# the job's own text replaces the task and would cut its calls.
+job "whole--granja--masoller" {
+  type = "service"
+
+  meta = {
+    "riti.fleet" = "6f0c2f5e-9d0f-4c43-8a62-1b1f7b0f2f11"
+    "riti.box"   = "granja/masoller"
+  }
+
+  constraint {
+    attribute = "${meta.riti.public_addr}"
+    operator  = "is_set"
+  }
+
+  update {
+    max_parallel      = 1
+    health_check      = "task_states"
+    min_healthy_time  = "1s"
+    healthy_deadline  = "3m"
+    progress_deadline = "5m"
+  }
+
+  group "pbx" {
+    count = 1
+
+    # Two instances with one certificate would draw the overlay's traffic to and fro between them, so a client that lost
+    # its servers keeps its instance, and no other is started.
+    disconnect {
+      lost_after = "10m"
+      replace    = false
+    }
+
+    # A few kilobytes of files; Nomad would reserve 300 MB for each PBX and run out of disk first.
+    ephemeral_disk {
+      size = 50
+    }
+
+    restart {
+      attempts = 3
+      interval = "1m"
+      delay    = "1s"
+      mode     = "delay"
+    }
+
+    consul {}
+
+    # Nomad's templates read with the token; the tasks need none, so they are given none.
+    vault {
+      role         = "pbx-whole--granja--masoller"
+      env          = false
+      disable_file = true
+      change_mode  = "noop"
+    }
+
+    network {
+      mode = "bridge"
+      port "nebula" {
+        to           = 4242
+        host_network = "public"
+      }
+    }
+
+    task "overlay" {
+      driver = "docker"
+      lifecycle {
+        hook    = "prestart"
+        sidecar = true
+      }
+      env {
+        RITI_PUBLIC_ADDR = "${meta.riti.public_addr}"
+      }
+      config {
+        image           = "riti/overlay:dev"
+        command         = "/gate"
+        args            = ["--interface", "riti", "--port", "4569", "--", "/nebula", "-config", "/local/overlay.yml"]
+        readonly_rootfs = true
+        cap_drop        = ["all"]
+        cap_add         = ["net_admin"]
+        security_opt    = ["no-new-privileges"]
+        devices         = [{ host_path = "/dev/net/tun", container_path = "/dev/net/tun" }]
+      }
+      template {
+        destination = "local/overlay.yml"
+        change_mode = "noop"
+        data        = <<EOT
+# pbx of granja/masoller: Nebula. Rendered by RITI from the fleet; what is changed here is lost at the next render.
+pki:
+  ca: /secrets/ca.crt
+  cert: /secrets/host.crt
+  key: /secrets/host.key
+  # Without it a blocked member's tunnel stays up.
+  disconnect_invalid: true
+static_host_map:
+  "100.80.0.1": ["192.0.2.1:4242"]
+  "100.80.0.2": ["198.51.100.1:4243"]
+lighthouse:
+  am_lighthouse: false
+  interval: 10
+  hosts:
+    - "100.80.0.1"
+    - "100.80.0.2"
+  advertise_addrs:
+    - '{{ env "RITI_PUBLIC_ADDR" }}:{{ env "NOMAD_HOST_PORT_nebula" }}'
+listen:
+  host: 0.0.0.0
+  port: 4242
+punchy:
+  punch: true
+  respond: true
+relay:
+  am_relay: false
+  use_relays: true
+  relays:
+    - "100.80.0.1"
+    - "100.80.0.2"
+tun:
+  dev: riti
+  mtu: 1300
+logging:
+  level: warning
+  format: json
+firewall:
+  outbound:
+    - port: any
+      proto: any
+      host: any
+  # The company is a group in the certificate: separation does not rest on dial plans.
+  inbound:
+    - port: any
+      proto: icmp
+      group: "granja"
+    - port: 4569
+      proto: udp
+      group: "granja"
+EOT
+      }
+      template {
+        destination   = "secrets/ca.crt"
+        perms         = "0400"
+        change_mode   = "signal"
+        splay         = "0s"
+        change_signal = "SIGHUP"
+        data          = <<EOT
+{{- with $live := key "riti/whole/pbx/granja/masoller/1" | parseJSON }}{{ with secret (printf "riti/data/whole/pbx/granja/masoller?version=%.0f" $live.secrets_version) }}{{ .Data.data.overlay.ca }}{{ end }}{{ end }}
+EOT
+      }
+      template {
+        destination   = "secrets/host.crt"
+        perms         = "0400"
+        change_mode   = "signal"
+        splay         = "0s"
+        change_signal = "SIGHUP"
+        data          = <<EOT
+{{- with $live := key "riti/whole/pbx/granja/masoller/1" | parseJSON }}{{ with secret (printf "riti/data/whole/pbx/granja/masoller?version=%.0f" $live.secrets_version) }}{{ .Data.data.overlay.crt }}{{ end }}{{ end }}
+EOT
+      }
+      template {
+        destination   = "secrets/host.key"
+        perms         = "0400"
+        change_mode   = "signal"
+        splay         = "0s"
+        change_signal = "SIGHUP"
+        data          = <<EOT
+{{- with $live := key "riti/whole/pbx/granja/masoller/1" | parseJSON }}{{ with secret (printf "riti/data/whole/pbx/granja/masoller?version=%.0f" $live.secrets_version) }}{{ .Data.data.overlay.key }}{{ end }}{{ end }}
+EOT
+      }
+      logs {
+        max_files     = 2
+        max_file_size = 3
+      }
+      resources {
+        cpu    = 20
+        memory = 32
+      }
+    }
+
+    task "pbx" {
+      driver = "docker"
+      user   = "10001:10001"
+      config {
+        image           = "riti/pbx:dev"
+        # chan_iax2 listens nowhere when its address is not there yet, and after a reload on all of them: so the gate
+        # becomes Asterisk only when the overlay's address is there. The overlay's own gate closes the other ways.
+        command         = "/gate"
+        args            = ["--port", "0", "--address", "100.80.0.4", "--interface", "riti", "--timeout", "60s", "--", "/usr/sbin/asterisk", "-f", "-C", "/local/asterisk/asterisk.conf"]
+        readonly_rootfs = true
+        cap_drop        = ["all"]
+        security_opt    = ["no-new-privileges"]
+        pids_limit      = 200
+        mount {
+          type   = "tmpfs"
+          target = "/var/lib/asterisk"
+          tmpfs_options {
+            size = 16777216
+            mode = 1023
+          }
+        }
+        mount {
+          type   = "tmpfs"
+          target = "/var/log/asterisk"
+          tmpfs_options {
+            size = 16777216
+            mode = 1023
+          }
+        }
+        mount {
+          type   = "tmpfs"
+          target = "/var/run/asterisk"
+          tmpfs_options {
+            size = 16777216
+            mode = 1023
+          }
+        }
+        mount {
+          type   = "tmpfs"
+          target = "/var/spool/asterisk"
+          tmpfs_options {
+            size = 16777216
+            mode = 1023
+          }
+        }
+      }
+      template {
+        destination = "local/asterisk/acl.conf"
+        change_mode = "noop"
+        data        = <<EOT
+
+EOT
+      }
+      template {
+        destination = "local/asterisk/asterisk.conf"
+        change_mode = "noop"
+        data        = <<EOT
+[directories]
+astetcdir => /local/asterisk
+astmoddir => /usr/lib/asterisk/modules
+astvarlibdir => /usr/share/asterisk
+astdatadir => /usr/share/asterisk
+astdbdir => /var/lib/asterisk
+astkeydir => /usr/share/asterisk
+astagidir => /var/lib/asterisk
+astspooldir => /var/spool/asterisk
+astrundir => /var/run/asterisk
+astlogdir => /var/log/asterisk
+astsbindir => /usr/sbin
+
+[options]
+documentation_language = en_US
+dontwarn = yes
+hideconnect = yes
+nocolor = yes
+lockconfdir = no
+EOT
+      }
+      template {
+        destination = "local/asterisk/ccss.conf"
+        change_mode = "noop"
+        data        = <<EOT
+[general]
+EOT
+      }
+      template {
+        destination = "local/asterisk/cdr.conf"
+        change_mode = "noop"
+        data        = <<EOT
+[general]
+enable=no
+EOT
+      }
+      template {
+        destination = "local/asterisk/cel.conf"
+        change_mode = "noop"
+        data        = <<EOT
+[general]
+enable=no
+EOT
+      }
+      template {
+        destination = "local/asterisk/features.conf"
+        change_mode = "noop"
+        data        = <<EOT
+[general]
+EOT
+      }
+      template {
+        destination = "local/asterisk/iax.conf"
+        change_mode = "noop"
+        data        = <<EOT
+[general]
+bindaddr=100.80.0.4
+bindport=4569
+disallow=all
+allow=alaw
+encryption=no
+delayreject=yes
+jitterbuffer=no
+autokill=yes
+
+#include "/secrets/iax.conf"
+EOT
+      }
+      template {
+        destination = "local/asterisk/iaxprov.conf"
+        change_mode = "noop"
+        data        = <<EOT
+
+EOT
+      }
+      template {
+        destination = "local/asterisk/indications.conf"
+        change_mode = "noop"
+        data        = <<EOT
+[general]
+country = uy
+
+[uy]
+description = Uruguay
+ringcadence = 1000,4000
+dial = 425
+busy = 425/500,0/500
+ring = 425/1000,0/4000
+congestion = 425/250,0/250
+info = 950/330,1400/330,1800/330,0/1000
+EOT
+      }
+      template {
+        destination = "local/asterisk/logger.conf"
+        change_mode = "noop"
+        data        = <<EOT
+[general]
+dateformat = %F %T.%3q
+
+[logfiles]
+console => notice,warning,error
+EOT
+      }
+      template {
+        destination = "local/asterisk/manager.conf"
+        change_mode = "noop"
+        data        = <<EOT
+[general]
+enabled=no
+EOT
+      }
+      template {
+        destination = "local/asterisk/modules.conf"
+        change_mode = "noop"
+        data        = <<EOT
+[modules]
+autoload=no
+load = res_timing_timerfd.so
+load = res_crypto.so
+load = codec_ulaw.so
+load = codec_alaw.so
+load = codec_a_mu.so
+load = codec_gsm.so
+load = codec_g722.so
+load = codec_resample.so
+load = format_pcm.so
+load = format_wav.so
+load = format_sln.so
+load = bridge_simple.so
+load = bridge_builtin_features.so
+load = bridge_holding.so
+load = bridge_softmix.so
+load = func_callerid.so
+load = func_cdr.so
+load = func_channel.so
+load = func_db.so
+load = func_devstate.so
+load = func_env.so
+load = func_global.so
+load = func_groupcount.so
+load = func_hangupcause.so
+load = func_jitterbuffer.so
+load = func_logic.so
+load = func_math.so
+load = func_strings.so
+load = func_timeout.so
+load = app_dial.so
+load = app_echo.so
+load = app_exec.so
+load = app_milliwatt.so
+load = app_mixmonitor.so
+load = app_playtones.so
+load = app_record.so
+load = app_stack.so
+load = app_verbose.so
+load = pbx_config.so
+load = chan_iax2.so
+EOT
+      }
+      template {
+        destination = "local/asterisk/stasis.conf"
+        change_mode = "noop"
+        data        = <<EOT
+
+EOT
+      }
+      template {
+        destination = "local/asterisk/udptl.conf"
+        change_mode = "noop"
+        data        = <<EOT
+[general]
+EOT
+      }
+      # Without a splay of 0 Nomad waits up to 5 s by chance, which is for changes that restart many tasks at once.
+      template {
+        destination = "local/asterisk/extensions.conf"
+        change_mode = "script"
+        splay       = "0s"
+        change_script {
+          command = "/usr/sbin/asterisk"
+          args    = ["-C", "/local/asterisk/asterisk.conf", "-rx", "dialplan reload"]
+          timeout = "20s"
+        }
+        wait {
+          min = "100ms"
+          max = "1s"
+        }
+        data = <<EOT
+{{- with $live := key "riti/whole/pbx/granja/masoller/1" | parseJSON }}{{ index $live.files "extensions.conf" }}{{ end }}
+EOT
+      }
+      # Secrets and peers are one file, so that no reload can ever see the one without the other.
+      template {
+        destination = "secrets/iax.conf"
+        perms       = "0400"
+        uid         = 10001
+        gid         = 10001
+        change_mode = "script"
+        splay       = "0s"
+        change_script {
+          command = "/usr/sbin/asterisk"
+          args    = ["-C", "/local/asterisk/asterisk.conf", "-rx", "iax2 reload"]
+          timeout = "20s"
+        }
+        wait {
+          min = "100ms"
+          max = "1s"
+        }
+        data = <<EOT
+{{- with $live := key "riti/whole/pbx/granja/masoller/1" | parseJSON }}{{ with secret (printf "riti/data/whole/pbx/granja/masoller?version=%.0f" $live.secrets_version) }}{{ range $name, $secret := .Data.data.iax }}[{{ $name }}-secret](!)
+secret={{ $secret }}
+{{ end }}{{ end }}{{ index $live.files "iax.conf" }}{{ end }}
+EOT
+      }
+      kill_timeout = "20s"
+      logs {
+        max_files     = 2
+        max_file_size = 3
+      }
+      resources {
+        cpu    = 50
+        memory = 64
+      }
+    }
+  }
+}

@@ -1,0 +1,3 @@
+key "riti/whole/pbx/granja/montevideo/1" {
+  policy = "read"
+}

@@ -1,0 +1,3 @@
+key "riti/whole/pbx/granja/rivera/1" {
+  policy = "read"
+}

@@ -1,0 +1,3 @@
+key "riti/whole/pbx/granja/salto/1" {
+  policy = "read"
+}

@@ -1,0 +1,3 @@
+path "riti/data/whole/pbx/granja/salto" {
+  capabilities = ["read"]
+}
