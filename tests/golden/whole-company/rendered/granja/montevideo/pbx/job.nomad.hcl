@@ -181,10 +181,11 @@ EOT
       user   = "10001:10001"
       config {
         image           = "riti/pbx:dev"
-        # chan_iax2 listens nowhere when its address is not there yet, and after a reload on all of them: so the gate
-        # becomes Asterisk only when the overlay's address is there. The overlay's own gate closes the other ways.
-        command         = "/gate"
-        args            = ["--port", "0", "--address", "100.80.0.7", "--interface", "riti", "--timeout", "60s", "--", "/usr/sbin/asterisk", "-f", "-C", "/local/asterisk/asterisk.conf"]
+        # chan_iax2 listens nowhere when its address is not there yet, and after a reload on all of them: so the watcher
+        # waits for the overlay's address, leaves itself behind, and becomes Asterisk: the task is Asterisk's own process.
+        # The overlay's gate closes the other ways.
+        command         = "/watcher"
+        args            = ["start", "--address", "100.80.0.7", "--interface", "riti", "--timeout", "60s", "--peer", "box", "--config", "/local/asterisk/extensions.conf", "--config", "/secrets/iax.conf", "--", "/usr/sbin/asterisk", "-f", "-C", "/local/asterisk/asterisk.conf"]
         readonly_rootfs = true
         cap_drop        = ["all"]
         security_opt    = ["no-new-privileges"]
@@ -342,6 +343,21 @@ EOT
         data        = <<EOT
 [general]
 enabled=no
+webenabled=no
+bindaddr=127.0.0.1
+port=5038
+displayconnects=no
+
+[watcher]
+deny=0.0.0.0/0.0.0.0
+permit=127.0.0.1/255.255.255.255
+read=system,call
+write=reporting,call
+eventfilter(action(include),name(PeerStatus))=
+eventfilter(action(include),name(Newchannel))=
+eventfilter(action(include),name(Hangup))=
+
+#tryinclude "/var/run/asterisk/manager.secret"
 EOT
       }
       template {
@@ -406,16 +422,10 @@ EOT
 [general]
 EOT
       }
-      # Without a splay of 0 Nomad waits up to 5 s by chance, which is for changes that restart many tasks at once.
+      # The watcher sees a new file, has it reloaded, and acknowledges it when it is in force.
       template {
         destination = "local/asterisk/extensions.conf"
-        change_mode = "script"
-        splay       = "0s"
-        change_script {
-          command = "/usr/sbin/asterisk"
-          args    = ["-C", "/local/asterisk/asterisk.conf", "-rx", "dialplan reload"]
-          timeout = "20s"
-        }
+        change_mode = "noop"
         wait {
           min = "100ms"
           max = "1s"
@@ -430,19 +440,14 @@ EOT
         perms       = "0400"
         uid         = 10001
         gid         = 10001
-        change_mode = "script"
-        splay       = "0s"
-        change_script {
-          command = "/usr/sbin/asterisk"
-          args    = ["-C", "/local/asterisk/asterisk.conf", "-rx", "iax2 reload"]
-          timeout = "20s"
-        }
+        change_mode = "noop"
         wait {
           min = "100ms"
           max = "1s"
         }
         data = <<EOT
-{{- with $live := key "riti/whole/pbx/granja/montevideo/1" | parseJSON }}{{ with secret (printf "riti/data/whole/pbx/granja/montevideo?version=%.0f" $live.secrets_version) }}{{ range $name, $secret := .Data.data.iax }}[{{ $name }}-secret](!)
+{{- with $live := key "riti/whole/pbx/granja/montevideo/1" | parseJSON }}; secrets version {{ printf "%.0f" $live.secrets_version }}
+{{ with secret (printf "riti/data/whole/pbx/granja/montevideo?version=%.0f" $live.secrets_version) }}{{ range $name, $secret := .Data.data.iax }}[{{ $name }}-secret](!)
 secret={{ $secret }}
 {{ end }}{{ end }}{{ index $live.files "iax.conf" }}{{ end }}
 EOT
