@@ -1,14 +1,16 @@
 """Whole companies on one machine, as they were rendered: every box, every PBX, telephones, and the public network.
 
 Each Asterisk is a container with its own overlay address on one bridge whose subnet is the overlay's, so that the
-rendered files work unchanged; Nomad, Consul, Vault and Nebula are not there. Telephones (baresip) and lines reach the
-boxes over a second bridge, so that a link can be cut and the office goes on.
+rendered files work unchanged, and the watcher starts it as the rendered job says; Nomad, Consul, Vault and Nebula are
+not there. Telephones (baresip) and lines reach the boxes over a second bridge, so that a link can be cut and the
+office goes on.
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +23,7 @@ from pathlib import Path
 from ritilib.clients.docker import Docker
 from ritilib.devstack.folders import find_cache
 from ritilib.devstack.images.debian import unpack_asterisk
+from ritilib.devstack.images.programs import WATCHER, build_program
 from ritilib.devstack.telephony.callee import Callee
 from ritilib.devstack.telephony.company_files import FleetPlan, plan_fleet
 from ritilib.devstack.telephony.node import Node
@@ -176,8 +179,10 @@ def _start(fleet: RunningFleet, images: Images) -> None:
     overlay, office = f"{fleet.label}-overlay", f"{fleet.label}-office"
     hosts = _make_networks(fleet, overlay, office, labels)
     fleet.gateway = next(hosts)
+    watcher = {str(_build_watcher(fleet.report)): "/watcher"}
     for plan in fleet.plan.nodes:
         node = fleet.nodes[plan.name] = Node(plan, docker, fleet.label)
+        node.volumes = watcher  # the box image has none, and the PBX image's may be another checkout's
         node.office_address = next(hosts) if plan.kind == "box" else ""
     if fleet.outside.lines:
         fleet.nodes[PUBLIC] = _plan_public(fleet, next(hosts))
@@ -234,6 +239,13 @@ def _start_phone(fleet: RunningFleet, place: int) -> Phone:
 def _start_callee(fleet: RunningFleet, place: int) -> Callee:
     plan = fleet.plan.phones[place]
     return Callee(plan.box, plan.extension, plan.user, choose_tone_hz(place), _start_phone(fleet, place))
+
+
+def _build_watcher(report: Report) -> Path:
+    go = shutil.which("go")
+    if go is None:
+        raise DevstackError.because("the watcher must be built, and there is no Go here", "put Go on PATH")
+    return build_program(WATCHER, Path(go), find_cache() / "images", report)
 
 
 def _plan_public(fleet: RunningFleet, address: str) -> Node:

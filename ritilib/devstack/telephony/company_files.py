@@ -15,10 +15,23 @@ from ipaddress import IPv4Interface, IPv4Network
 from typing import Any
 
 from ritilib.box.compose import compose_box
+from ritilib.devstack.images.asterisk import PROGRAM
 from ritilib.errors import DevstackError
 from ritilib.render.asterisk_conf import CONFIG_FOLDER, write_pbx_files
 
 PBX_SECRETS_FOLDER = "/secrets"
+# the first network of a container of Docker's, which is the overlay here
+INTERFACE = "eth0"
+# The box's own agent is to do this work; until then its watcher is the PBX's. It waits for no address: Docker gives it
+# before anything starts, and when a box starts again its two networks may have changed names.
+_BOX_COMMAND = (
+    *("/watcher", "start", "--peer", "cloud"),
+    *("--config", f"{CONFIG_FOLDER}/extensions.conf", "--config", f"{CONFIG_FOLDER}/iax.conf"),
+    *("--", *PROGRAM),
+)
+_COMMAND = re.compile(
+    r'^    task "pbx" \{$.*?^ *command += ("[^\n]*")\n *args += (\[[^\n]*\])$', re.MULTILINE | re.DOTALL
+)
 _UNIT = re.compile(r"^rendered/([^/_][^/]*/[^/]+)/(pbx|box)/secrets\.json$")
 _HOST = re.compile(r"^host=(\d+\.\d+\.\d+\.\d+)$", re.MULTILINE)
 
@@ -28,12 +41,14 @@ class NodePlan:
     """One Asterisk: name is "box:acme/salto" or "pbx:acme/salto", address its own in the overlay.
 
     folders: place in the container → file name → text. peers are the addresses of all its IAX2 peers, each once.
+    command is what its container runs, () for the image's own: Asterisk with nobody beside it.
     """
 
     name: str
     address: str
     folders: Mapping[str, Mapping[str, str]]
     peers: frozenset[str]
+    command: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -89,18 +104,31 @@ def plan_fleet(tree: Mapping[str, str]) -> FleetPlan:
         files = {name.removeprefix(prefix): text for name, text in tree.items() if name.startswith(prefix)}
         if kind == "box":
             folders = {CONFIG_FOLDER: compose_box(files, document)}
+            command: tuple[str, ...] = _BOX_COMMAND
             phones += [
                 PhonePlan(unit, number, f"phone-{number}", password)
                 for number, password in document.get("phones", {}).items()
             ]
         else:
             folders = _compose_pbx(files, document, str(place.ip))
+            command = read_command(files["job.nomad.hcl"])
         spoken = "".join(folder.get("iax.conf", "") for folder in folders.values())
-        nodes.append(NodePlan(f"{kind}:{unit}", str(place.ip), folders, frozenset(_HOST.findall(spoken))))
+        peers = frozenset(_HOST.findall(spoken))
+        nodes.append(NodePlan(f"{kind}:{unit}", str(place.ip), folders, peers, command))
     if len(subnets) != 1:
         raise DevstackError.because("the tree holds no company of one fleet", "render a fleet with a box")
     [subnet] = subnets
     return FleetPlan(subnet, tuple(nodes), tuple(phones))
+
+
+def read_command(job: str) -> tuple[str, ...]:
+    """What the PBX's task runs, from the rendered job (HCL), on the interface that the overlay has here."""
+    if (found := _COMMAND.search(job)) is None:
+        raise DevstackError.because("a job's task `pbx` has no command", "render the fleet again")
+    program, arguments = found.groups()  # HCL's strings and lists are JSON's
+    words = [json.loads(program), *json.loads(arguments)]
+    words[words.index("--interface") + 1] = INTERFACE
+    return tuple(words)
 
 
 def invent_document(wanted: Mapping[str, Any], unit: str) -> dict[str, Any]:

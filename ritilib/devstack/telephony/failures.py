@@ -37,6 +37,14 @@ class MeshCut:
 
 
 @dataclass(frozen=True)
+class PathCut:
+    """Nothing passes between two nodes ("box:acme/salto", "pbx:acme/salto"); their other ways are whole."""
+
+    first: str
+    second: str
+
+
+@dataclass(frozen=True)
 class CloudCut:
     """Nothing passes to or from any PBX; boxes still reach each other."""
 
@@ -62,7 +70,7 @@ class LineDead:
     box: str
 
 
-Failure = LinkCut | MeshCut | CloudCut | PbxDead | BoxDead | LineDead
+Failure = LinkCut | MeshCut | PathCut | CloudCut | PbxDead | BoxDead | LineDead
 
 
 @contextmanager
@@ -105,6 +113,8 @@ def _list_cut(fleet: RunningFleet, failure: Failure) -> Iterable[tuple[str, str]
             return [(f"box:{box}", other) for other in overlay if other != f"box:{box}"]
         case MeshCut(first, second):
             return [(f"pbx:{first}", f"pbx:{second}")]
+        case PathCut(first, second):
+            return [(first, second)]
         case CloudCut():
             return [
                 pair for pair in combinations(overlay, 2) if any(name.startswith("pbx:") for name in pair)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ritilib.clients.docker import Docker
 from ritilib.devstack.telephony.company_files import NodePlan
@@ -16,6 +18,7 @@ from ritilib.errors import DevstackError
 from ritilib.render.asterisk_conf import SCRATCH_FOLDERS
 
 _SCRATCH = f"size=16m,mode=0700,uid={BOX_USER},gid={BOX_USER}"
+STATE = "var/run/asterisk/watcher.json"
 _PEER = re.compile(
     r"^\S+ +(\d+\.\d+\.\d+\.\d+) +\([SD]\) .*?(OK|LAGGED|UNREACHABLE|UNKNOWN|Unmonitored)\b", re.MULTILINE
 )
@@ -55,6 +58,25 @@ class Node:
         """
         return dict(_PEER.findall(self.ask("iax2 show peers")))
 
+    def read_state(self) -> dict[str, Any]:
+        """What its watcher knows, as it writes it (jobs/pbx/watcher/state.go); {} as long as there is nothing."""
+        try:
+            return dict(json.loads(Path(f"/proc/{self.pid}/root/{STATE}").read_text()))
+        except FileNotFoundError:
+            return {}
+
+    def find_watcher(self, role: str) -> int | None:
+        """The process of its watcher in that role ("keep", "watch"); None where there is none."""
+        inside = Path(f"/proc/{self.pid}/ns/pid").readlink()
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+                if words[:2] == [b"/watcher", role.encode()] and (folder / "ns/pid").readlink() == inside:
+                    return int(folder.name)
+            except OSError:
+                continue  # it ended in between
+        return None
+
     def start(self, image: str, overlay: str, office: str, labels: Mapping[str, str]) -> None:
         """Write its folders to memory, run it with its addresses in these two networks, and wait until it is up."""
         volumes = {source: {"bind": place, "mode": "ro"} for source, place in self.volumes.items()}
@@ -69,6 +91,7 @@ class Node:
         self.docker.run(
             image,
             self.container,
+            self.plan.command,
             user=f"{BOX_USER}:{BOX_USER}",
             volumes=volumes,
             tmpfs=dict.fromkeys(SCRATCH_FOLDERS, _SCRATCH),
@@ -95,8 +118,10 @@ class Node:
         self.wait_booted()
 
     def wait_booted(self) -> None:
-        """Return when its console says so; DevstackError with its last lines when it ends instead."""
+        """Return when its console says so, and its watcher; DevstackError with its last lines when it ends instead."""
         wait_until(self._is_booted, READY_S, f"{self.name} is up")
+        if self.plan.command:
+            wait_until(self._is_watched, READY_S, f"the watcher of {self.name} has its files in force")
 
     def write_log(self, folder: Path) -> None:
         """Keep what it has said so far in folder."""
@@ -117,3 +142,7 @@ class Node:
             return "fully booted" in self.ask("core waitfullybooted")
         except DevstackError:
             return False  # its console is not there yet
+
+    def _is_watched(self) -> bool:
+        state = self.read_state()
+        return state.get("manager") == "up" and not state["unacknowledged"]

@@ -143,7 +143,7 @@ def _judge(fleet: RunningFleet, ends: _Ends, timeout_s: float) -> Outcome:
         return Outcome("unclear", "", f"connected as far as {trace.hops[-1]}", trace.hops)
     if trace.hops[-1] == PUBLIC and trace.end.context in _HEARD:
         kind, tone_hz = _HEARD[trace.end.context], _SPEAKING.get(trace.end.context)
-        if tone_hz and not _hears(ends.caller, ends.call, tone_hz):
+        if tone_hz and not hears(ends.caller, ends.call, tone_hz):
             return Outcome("unclear", "", f"{trace.end.context} is not heard", trace.hops)
         ends.incoming.extend(_find_rung(fleet, ends) if trace.end.context == "ring" else [])
         return Outcome(kind, _name(ends), f"on the line: {trace.end.context}", trace.hops)
@@ -164,17 +164,17 @@ def _judge_telephone(fleet: RunningFleet, ends: _Ends, trace: Trace) -> Outcome:
     if callee is None or incoming is None:
         return Outcome("unclear", f"{trace.box}:{trace.phone}", "that telephone has no call", trace.hops)
     ends.incoming.append((callee, incoming))
-    if not _hears(ends.caller, ends.call, callee.tone_hz):
+    if not hears(ends.caller, ends.call, callee.tone_hz):
         return Outcome("unclear", callee.name, "the caller does not hear the callee", trace.hops)
-    if not _hears(callee, incoming, ends.caller.tone_hz):
+    if not hears(callee, incoming, ends.caller.tone_hz):
         return Outcome("unclear", callee.name, "the callee does not hear the caller", trace.hops)
     return Outcome("answered", callee.name, "", trace.hops)
 
 
-def _hears(listener: Callee, call: Call, tone_hz: int) -> bool:
+def hears(listener: Callee, call: Call, tone_hz: int) -> bool:
     """Whether the tone fills the last moment of what this end has recorded, within HEARD_S."""
 
-    def hears() -> bool:
+    def fills() -> bool:
         if call.recording is None:
             return False  # the answer is still on its way
         recording = listener.phone.recording_of(call)
@@ -184,7 +184,7 @@ def _hears(listener: Callee, call: Call, tone_hz: int) -> bool:
         samples, rate_hz = read_wav(recording.path, length_s - LISTEN_S)
         return share_at(samples, rate_hz, tone_hz) >= SHARE_LEAST
 
-    return poll(hears, HEARD_S)
+    return poll(fills, HEARD_S)
 
 
 def _name(ends: _Ends) -> str:
