@@ -77,8 +77,9 @@ func parse(role string, arguments []string) (settings, []string) {
 	flags.DurationVar(&said.timeout, "timeout", time.Minute, "how long start waits")
 	flags.Var(&said.configs, "config",
 		"a file that is reloaded when it changes, and acknowledged once it is in force (again for more)")
-	flags.DurationVar(&said.patience, "patience", time.Second,
-		"how long an unreachable peer must be silent before its legs are freed")
+	// an outage of 1.5 s is to cut no call, and the first answer after it needs a tenth to be asked for
+	flags.DurationVar(&said.patience, "patience", 1800*time.Millisecond,
+		"how long an unreachable peer must have been silent when its legs are freed")
 	flags.Parse(arguments)
 	if said.address != "" && net.ParseIP(said.address) == nil {
 		fail(2, "--address must be an IP address")

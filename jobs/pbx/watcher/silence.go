@@ -2,62 +2,74 @@ package main
 
 import "time"
 
-// silence decides which unreachable peers are dead. It does no I/O; whoever holds it tells it what happens, and when.
+// silence decides which peers are dead. It does no I/O; whoever holds it tells it what happens, and when.
 //
-// Asterisk calls a peer unreachable after an outage of 0.8 s already, and 22.10.1 tells nobody how many frames of a leg
-// arrive. So the peer is asked by the way that its media takes, again and again: whoever hears nothing of it for as
-// long as patience, and the last known round trip besides, has no media of it either.
+// Asterisk calls a peer unreachable after an outage of half a second already, and 22.10.1 tells nobody how many frames of a
+// leg arrive. So each peer that carries a call is asked by the way that its media takes, again and again: whoever leaves
+// all questions of as long as patience unanswered, and of the last known round trip besides, has sent no media either.
+// That alone kills nobody: Asterisk must call it unreachable too. Since the questions go on while a call is well, the
+// silence has begun to count before Asterisk notices, and both waits run side by side.
 type silence struct {
 	patience time.Duration
-	tick     time.Duration
-	suspects map[string]*suspect
+	suspects map[string]bool      // whom Asterisk calls unreachable
+	quiet    map[string]time.Time // peer → when the first question was asked that is unanswered until now
 	looked   time.Time
 }
 
-type suspect struct {
-	trip    time.Duration
-	quietAt time.Time // since when it was asked and silent; zero while nobody asks
+const (
+	// 12 bytes each, a POKE and its PONG: in the overlay 3 kbit/s each way, a thirtieth of the call
+	calmPace = 250 * time.Millisecond
+	// the suspect's first answer is not to be missed
+	suspectPace = 100 * time.Millisecond
+)
+
+func newSilence(patience time.Duration) *silence {
+	return &silence{patience: patience, suspects: map[string]bool{}, quiet: map[string]time.Time{}}
 }
 
-func newSilence(patience, tick time.Duration) *silence {
-	return &silence{patience: patience, tick: tick, suspects: map[string]*suspect{}}
-}
+// suspect is called when Asterisk calls a peer unreachable; again without harm.
+func (s *silence) suspect(name string) { s.suspects[name] = true }
 
-// suspectPeer is called when Asterisk calls a peer unreachable; again without harm.
-func (s *silence) suspectPeer(name string, trip time.Duration) {
-	if s.suspects[name] == nil {
-		s.suspects[name] = &suspect{trip: trip}
-	}
-}
-
-// clear is called when Asterisk reaches the peer again.
-func (s *silence) clear(name string) { delete(s.suspects, name) }
+// trust is called when Asterisk reaches the peer, and again as long as it does. It is no answer: Asterisk may have asked last
+// before the link died.
+func (s *silence) trust(name string) { delete(s.suspects, name) }
 
 // hear is called when anything comes from the peer.
-func (s *silence) hear(name string, now time.Time) {
-	if one := s.suspects[name]; one != nil && !one.quietAt.IsZero() {
-		one.quietAt = now
+func (s *silence) hear(name string) { delete(s.quiet, name) }
+
+// choosePace is how long to wait from look to look with these peers that have legs; 0 where there are none.
+func (s *silence) choosePace(legs map[string]time.Duration) time.Duration {
+	for name := range legs {
+		if s.suspects[name] {
+			return suspectPace
+		}
 	}
+	if len(legs) > 0 {
+		return calmPace
+	}
+	return 0
 }
 
-// look is called at every tick with the peers that have legs. It returns the suspects among them that are to be asked,
-// and those that are dead. A suspect without legs is not asked, and its silence does not count.
-func (s *silence) look(withLegs map[string]bool, now time.Time) (asked, dead []string) {
+// look is called at the pace with the peers that have legs, each with its round trip. It returns those among them that are
+// to be asked, and those that are dead. A peer without legs is not asked, and its silence does not count.
+func (s *silence) look(legs map[string]time.Duration, now time.Time) (asked, dead []string) {
 	// Who slept too long to hear an answer must not take its own sleep for the peer's silence.
-	slept := now.Sub(s.looked) > 3*s.tick
+	slept := now.Sub(s.looked) > 3*calmPace
 	s.looked = now
-	for name, one := range s.suspects {
-		switch {
-		case !withLegs[name]:
-			one.quietAt = time.Time{}
-		case one.quietAt.IsZero() || slept:
-			one.quietAt = now
-			asked = append(asked, name)
-		case now.Sub(one.quietAt) >= s.patience+one.trip-s.tick/2: // the tick that is nearest
-			dead = append(dead, name)
-		default:
-			asked = append(asked, name)
+	for name := range s.quiet {
+		if _, found := legs[name]; !found {
+			delete(s.quiet, name)
 		}
+	}
+	for name, trip := range legs {
+		since, isQuiet := s.quiet[name]
+		if !isQuiet || slept {
+			s.quiet[name] = now
+		} else if s.suspects[name] && now.Sub(since) >= s.patience+trip {
+			dead = append(dead, name)
+			continue
+		}
+		asked = append(asked, name)
 	}
 	return asked, dead
 }

@@ -14,7 +14,6 @@ import (
 )
 
 const (
-	pokeEvery  = 100 * time.Millisecond
 	lookEvery  = 5 * time.Second
 	settle     = 50 * time.Millisecond // events of one call, and writes of one file, come together
 	networkOut = 38                    // Q.850: network out of order
@@ -90,7 +89,7 @@ func (w *watcher) attend() error {
 	}
 	defer m.conn.Close()
 	w.asterisk = &asterisk{m, console{w.said.console}}
-	w.silence = newSilence(w.said.patience, pokeEvery)
+	w.silence = newSilence(w.said.patience)
 	for _, file := range w.files {
 		file.tried, file.done = "", false // another Asterisk may have started on another file
 	}
@@ -104,11 +103,11 @@ func (w *watcher) attend() error {
 func (w *watcher) attendOn() error {
 	looking := time.NewTicker(lookEvery)
 	defer looking.Stop()
-	poking := time.NewTicker(pokeEvery)
+	poking := time.NewTicker(calmPace)
 	defer poking.Stop()
 	defer w.poker.rest()
 	poking.Stop()
-	isPoking := false
+	pace := time.Duration(0)
 	later := time.NewTimer(0) // files are taken over at once
 	defer later.Stop()
 	for {
@@ -142,9 +141,9 @@ func (w *watcher) attendOn() error {
 		if w.takeEvents() {
 			later.Reset(settle)
 		}
-		if wanted := w.hasSuspectLegs(); wanted != isPoking {
-			if isPoking = wanted; wanted {
-				poking.Reset(pokeEvery)
+		if wanted := w.silence.choosePace(w.findTrips()); wanted != pace {
+			if pace = wanted; pace > 0 {
+				poking.Reset(pace)
 				err = w.poke()
 			} else {
 				poking.Stop()
@@ -223,14 +222,14 @@ func (w *watcher) judge() {
 		w.now.Peers[name] = one.reach
 		switch one.reach {
 		case unreachable:
-			w.silence.suspectPeer(name, one.trip)
+			w.silence.suspect(name)
 		case reachable, lagged:
-			w.silence.clear(name)
+			w.silence.trust(name)
 		}
 	}
 	for name := range w.silence.suspects {
 		if _, found := w.peers[name]; !found {
-			w.silence.clear(name) // its address went with it
+			w.silence.trust(name) // its address went with it
 		}
 	}
 	switch w.peers[w.said.peer].reach {
@@ -261,40 +260,36 @@ func (w *watcher) listLegs() error {
 	return nil
 }
 
-func (w *watcher) hasSuspectLegs() bool {
-	for name := range w.silence.suspects {
-		if len(w.legs[name]) > 0 {
-			return true
+// findTrips is the round trip to each peer that has legs, of those that Asterisk watches.
+func (w *watcher) findTrips() map[string]time.Duration {
+	trips := map[string]time.Duration{}
+	for name := range w.legs {
+		one := w.peers[name]
+		if one.reach == reachable || one.reach == lagged || one.reach == unreachable {
+			trips[name] = one.trip
 		}
 	}
-	return false
+	return trips
 }
 
 func (w *watcher) hear(from netip.AddrPort) {
-	for name := range w.silence.suspects {
+	for name := range w.legs {
 		if w.peers[name].address == from {
-			w.silence.hear(name, time.Now())
+			w.silence.hear(name)
 		}
 	}
 }
 
-// poke asks the suspects, and frees the legs on those that are dead: Asterisk is asked once more before.
+// poke asks the peers that carry calls, and frees the legs on those that are dead: Asterisk is asked once more before.
 func (w *watcher) poke() error {
 	for len(w.poker.heard) > 0 {
 		w.hear(<-w.poker.heard)
 	}
-	if err := w.listLegs(); err != nil {
-		return err
-	}
-	withLegs := map[string]bool{}
-	for name := range w.legs {
-		withLegs[name] = true
-	}
-	asked, dead := w.silence.look(withLegs, time.Now())
+	asked, dead := w.silence.look(w.findTrips(), time.Now())
 	for _, name := range asked {
 		if err := w.poker.poke(w.peers[name].address); err != nil {
 			report("%s cannot be asked: %v", name, err)
-			w.silence.hear(name, time.Now()) // our own deafness is nobody's silence
+			w.silence.hear(name) // our own deafness is nobody's silence
 		}
 	}
 	if len(dead) == 0 {
