@@ -7,6 +7,7 @@ dials again at once. Answered means that both ends hear each other's tone.
 
 from __future__ import annotations
 
+import random
 import statistics
 import tempfile
 import time
@@ -18,14 +19,15 @@ from bench.lab.fleets import make_fleet
 from bench.measure import hold_stack
 from ritilib.clients.docker import Docker
 from ritilib.devstack.telephony.company import RunningFleet, hold_fleet
-from ritilib.devstack.telephony.failures import Failure, LinkCut, MeshCut, PbxDead, hold_failure
+from ritilib.devstack.telephony.failures import CloudCut, Failure, LinkCut, MeshCut, PbxDead, hold_failure
 from ritilib.devstack.telephony.placed_call import Outcome, place_call
 from ritilib.devstack.telephony.public import describe_outside
 from ritilib.errors import DevstackError
 from ritilib.fleet.load import load_fleet
 from ritilib.render.tree import render_tree
 
-ROUNDS = 10
+ROUNDS = 30
+CHECK_PERIOD_S = 2.0  # of Asterisk's own checks: cuts come at any moment of it
 DEADLINE_S = 90.0  # IAX2 itself gives up after 32 s
 LABEL = "riti-bench-failover"
 BOXES = 3
@@ -33,16 +35,20 @@ CALLER, CALLEE, DIALLED = "c0/b0", "c0/b1", "1010"
 EXTENSION = "1000"
 LINES = {CALLER: "+59820000000", CALLEE: "+59820000010"}  # the public numbers of 1000 and 1010
 FAILURES: Mapping[str, Failure] = {
+    "own link cut": LinkCut(CALLER),
     "mesh cut": MeshCut(CALLER, CALLEE),
     "own PBX killed": PbxDead((CALLER,)),
     "other PBX killed": PbxDead((CALLEE,)),
     "other office's link cut": LinkCut(CALLEE),
+    "cloud gone": CloudCut(),
 }
+SETTINGS = "link: {round_trip_ms: 20}\n"  # without it, the first call meets waits of 1 s and not of 0.4
 
 
 def run(report: Callable[[str], None]) -> list[dict[str, Any]]:
     """One object for each kind of failure; floor_seconds is the same call with nothing cut."""
     files = make_fleet(BOXES)
+    files["fleet/fleet.yaml"] += SETTINGS.encode()
     for box, number in LINES.items():
         files[f"fleet/boxes/{box}.yaml"] += f'line: {{number: "{number}"}}\n'.encode()
     loaded = load_fleet(files)
@@ -64,6 +70,7 @@ def _measure(
     rungs: set[str] = set()
     for _ in range(ROUNDS):
         floors.append(_call(fleet).setup_s)
+        time.sleep(random.uniform(0, CHECK_PERIOD_S))
         with hold_failure(fleet, failure, settle=False):
             seconds, calls, outcome = _dial_until_answered(fleet)
             firsts.append(seconds)

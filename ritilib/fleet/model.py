@@ -276,7 +276,7 @@ class BoxSettings(Frozen):
 
     codecs: tuple[Codec, ...]
     place: Slug | None  # None: wherever Nomad finds room
-    round_trip_ms: int
+    round_trip_ms: int | None  # None: nobody has said it
     kbit_s: int | None  # None: wide enough not to matter
     outside: Outside
     premium: bool

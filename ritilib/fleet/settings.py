@@ -10,7 +10,7 @@ from ritilib.fleet.model import BoxFile, BoxSettings, CompanyFile, FleetFile, Se
 DEFAULTS = BoxSettings(
     codecs=("alaw",),
     place=None,
-    round_trip_ms=100,
+    round_trip_ms=None,
     kbit_s=None,
     outside="national",
     premium=False,

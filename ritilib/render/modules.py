@@ -63,7 +63,6 @@ _BOX_ADDITIONS: tuple[str, ...] = (
     "res_sorcery_astdb",
     "res_pjproject",
     "res_rtp_asterisk",
-    "bridge_native_rtp",
     "res_pjsip",
     "res_pjsip_acl",
     "res_pjsip_authenticator_digest",

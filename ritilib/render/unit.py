@@ -26,6 +26,8 @@ SECRETS_GENERATION = 1
 
 
 NO_ROUTE = " | ".join(f"${{CAUSE}} = {cause}" for cause in NO_ROUTE_CAUSES)
+# What a call ends with that no answer came to: Asterisk gives it up after twice `qualify`, and says congestion.
+SILENT = "${CAUSE} = 0 | ${CAUSE} = 34"
 
 
 def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -> dict[str, str]:
@@ -57,7 +59,10 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -
             office=directory.offices[box.slug],
             directory=directory,
             channels=_name_channels(directory, box, "IAX2/box/{}", "IAX2/pbx-{}/{}"),
+            cloud=derive_cloud_link(box.settings),
+            mesh=derive_mesh_link(),
             no_route=NO_ROUTE,
+            silent=SILENT,
         ),
         "pbx/live/iax.conf": _config(
             "pbx/iax.conf.j2",
@@ -83,32 +88,28 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
         "adapter": box.said.adapter is not None,
     }
     offices = directory.offices
+    directs = {peer.slug: derive_direct_link(box.settings, peer.settings, len(peers)) for peer in peers}
     return {
         **{f"box/etc/{name}": text for name, text in write_box_files().items()},
         "box/etc/extensions.conf": _config(
             "box/extensions.conf.j2",
             box=box,
             office=offices[box.slug],
-            peers=[offices[peer.slug] for peer in peers],
+            peers=[(offices[peer.slug], directs[peer.slug]) for peer in peers],
+            cloud=derive_cloud_link(box.settings),
             directory=directory,
             channels=_name_channels(directory, box, "PJSIP/phone-{}", "IAX2/box-{}/{}"),
             colleagues=_list_colleagues(directory),
             country=directory.country,
             shortest=SHORTEST,
             no_route=NO_ROUTE,
+            silent=SILENT,
         ),
         "box/etc/iax.conf": _config(
             "box/iax.conf.j2",
             box=box,
             cloud=derive_cloud_link(box.settings),
-            boxes=[
-                (
-                    peer,
-                    _find_common(box, peer),
-                    derive_direct_link(box.settings, peer.settings, len(peers)),
-                )
-                for peer in peers
-            ],
+            boxes=[(peer, _find_common(box, peer), directs[peer.slug]) for peer in peers],
         ),
         "box/etc/pjsip.conf": _config("box/pjsip.conf.j2", box=box),
         **_render_adapter(box, directory),

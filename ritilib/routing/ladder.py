@@ -24,7 +24,6 @@ CAUSE_UNKNOWN_NUMBER = 1
 CAUSE_NO_ROUTE = 3
 CAUSE_NOT_ALLOWED = 21
 CAUSE_CONGESTION = 34
-CAUSE_MESH_FAILED = 38
 
 FailureKind = Literal["none", "link", "box", "pbx", "mesh", "line", "cloud", "vault", "consul", "nomad"]
 Rung = Literal["cloud", "direct", "line"]
@@ -213,7 +212,7 @@ def _try_cloud(work: Fleetwork, caller: str, callee: str | None) -> Attempt:
             return Attempt("cloud", tuple(path), "the PBX of the other office does not answer: cause 3")
         path.append(work.node("pbx", callee))
         if not work.is_linked(callee):
-            return Attempt("cloud", tuple(path), "the other office's box does not answer: cause 38, then 3")
+            return Attempt("cloud", tuple(path), "the other office's box does not answer: cause 27")
     return Attempt("cloud", (*path, work.node("box", callee)))
 
 

@@ -18,6 +18,7 @@ from ritilib.devstack.asterisk_check.dialplan import list_steps
 from ritilib.devstack.folders import find_cache
 from ritilib.devstack.images.debian import unpack_asterisk
 from ritilib.devstack.stack import Stack
+from ritilib.render.asterisk_conf import MANAGER_SECRET
 from ritilib.render.modules import BOX_MODULES, PBX_MODULES
 from tests.golden.update import list_cases, render_case
 from tests.integration.boots import (
@@ -70,7 +71,9 @@ def salto(units: list[Unit]) -> dict[str, Unit]:
 def test_every_word_is_known(units: list[Unit], known: Knowledge) -> None:
     assert len(units) == 2 * 8
     assert {
-        unit.name: found for unit in units if (found := check_files(unit.files, known, MODULES[unit.kind]))
+        unit.name: found
+        for unit in units
+        if (found := check_files(unit.files, known, MODULES[unit.kind], made_later=(MANAGER_SECRET,)))
     } == {}
 
 
@@ -126,7 +129,8 @@ def test_a_misspelt_word_is_found(
     [unit] = [one for one in units if (one.kind, one.name) == (kind, "whole-company-granja/montevideo")]
     files = unit.files
     assert old in files[file]
-    found = check_files({**files, file: files[file].replace(old, new)}, known, MODULES[kind])
+    changed = {**files, file: files[file].replace(old, new)}
+    found = check_files(changed, known, MODULES[kind], made_later=(MANAGER_SECRET,))
     assert [one for one in found if one.file == file and expected in str(one)], found
 
 
@@ -134,7 +138,7 @@ def test_an_application_of_a_module_that_the_image_lacks_is_found(
     salto: dict[str, Unit], known: Knowledge
 ) -> None:
     without = [module for module in BOX_MODULES if module not in ("app_softhangup", "func_devstate")]
-    found = "\n".join(map(str, check_files(salto["box"].files, known, without)))
+    found = "\n".join(map(str, check_files(salto["box"].files, known, without, made_later=(MANAGER_SECRET,))))
     assert "application SoftHangup needs the module app_softhangup" in found
     assert "function DEVICE_STATE needs the module func_devstate" in found
     assert "the image has no module app_softhangup.so" in found
