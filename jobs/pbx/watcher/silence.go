@@ -51,7 +51,7 @@ func (s *silence) choosePace(legs map[string]time.Duration) time.Duration {
 }
 
 // look is called at the pace with the peers that have legs, each with its round trip. It returns those among them that are
-// to be asked, and those that are dead. A peer without legs is not asked, and its silence does not count.
+// to be asked, and those of them that are dead. A peer without legs is not asked, and its silence does not count.
 func (s *silence) look(legs map[string]time.Duration, now time.Time) (asked, dead []string) {
 	// Who slept too long to hear an answer must not take its own sleep for the peer's silence.
 	slept := now.Sub(s.looked) > 3*calmPace
@@ -67,9 +67,8 @@ func (s *silence) look(legs map[string]time.Duration, now time.Time) (asked, dea
 			s.quiet[name] = now
 		} else if s.suspects[name] && now.Sub(since) >= s.patience+trip {
 			dead = append(dead, name)
-			continue
 		}
-		asked = append(asked, name)
+		asked = append(asked, name) // also the dead, who may be a moment from being freed
 	}
 	return asked, dead
 }

@@ -264,8 +264,8 @@ func (w *watcher) listLegs() error {
 func (w *watcher) findTrips() map[string]time.Duration {
 	trips := map[string]time.Duration{}
 	for name := range w.legs {
-		one := w.peers[name]
-		if one.reach == reachable || one.reach == lagged || one.reach == unreachable {
+		// after a reload a peer stays unknown to us until the next look, though it is watched
+		if one, found := w.peers[name]; found && one.reach != unmonitored {
 			trips[name] = one.trip
 		}
 	}
@@ -295,11 +295,17 @@ func (w *watcher) poke() error {
 	if len(dead) == 0 {
 		return nil
 	}
-	if err := w.look(); err != nil {
+	// Asterisk tells that a peer is gone a moment before it says so when it is asked, so that a list that does not say it
+	// yet clears nobody: the next tick asks again.
+	peers, err := w.asterisk.manager.listPeers()
+	if err != nil {
+		return err
+	}
+	if err := w.listLegs(); err != nil {
 		return err
 	}
 	for _, name := range dead {
-		if w.peers[name].reach != unreachable {
+		if peers[name].reach != unreachable {
 			continue
 		}
 		for _, leg := range w.legs[name] {
