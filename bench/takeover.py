@@ -1,8 +1,9 @@
-"""A call in progress whose link dies: from the cut until the caller hears the callee again, by the next way.
+"""A call in progress whose way dies: from the cut until the caller hears the callee again, by the next rung.
 
-The cut comes at a random moment of Asterisk's own checks, in turns at each link of the first way. Its floor is the time
-until Asterisk itself calls the peer unreachable; on top come the second of silence that the watcher waits for, the
-dial plan's pause, and the new call. Outages of 1.5 s are played too: none of them may cut a call.
+Real Asterisks and watchers, as they were rendered, in the laboratory of `ritilib.devstack.telephony.company`; the
+callee's telephone answers by itself. Cuts come at random moments of Asterisk's own checks, in turns at each part of the
+first way. The floor is the time until Asterisk itself calls the peer unreachable. Outages of 1.5 s are played too: none
+of them may cut a call.
 """
 
 from __future__ import annotations
@@ -11,144 +12,242 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.lab.calls import LINKS, TONES_HZ, Calls, hold_calls, hold_phones
+from bench.lab.fleets import make_fleet
 from bench.measure import hold_stack, read_memory_mb
 from ritilib.clients.docker import Docker
-from ritilib.devstack.telephony.audio import longest_gap_s, read_wav, share_at
-from ritilib.devstack.telephony.phone import Phone, Recording
+from ritilib.devstack.telephony.audio import longest_gap_s, read_wav
+from ritilib.devstack.telephony.callee import Callee
+from ritilib.devstack.telephony.company import RunningFleet, hold_fleet
+from ritilib.devstack.telephony.failures import (
+    Failure,
+    LinkCut,
+    MeshCut,
+    PathCut,
+    PbxDead,
+    hold_failure,
+)
+from ritilib.devstack.telephony.phone import Recording
+from ritilib.devstack.telephony.phone_events import Call
+from ritilib.devstack.telephony.placed_call import hears
+from ritilib.devstack.telephony.public import describe_outside
+from ritilib.devstack.telephony.trace import COMMANDS, trace_call
 from ritilib.errors import DevstackError
+from ritilib.fleet.load import load_fleet
+from ritilib.render.tree import render_tree
 
 ROUNDS = 30
-SHORT_OUTAGES = 12
+SHORT_OUTAGES = 15
 SHORT_OUTAGE_S = 1.5
-CHECK_PERIOD_S = 2.0  # qualifyfreqok of the lab's peers
+# of the mesh, whose checks are the rarest
+CHECK_PERIOD_S = 2.0
+# a question of Asterisk's that was lost in an outage is given up after it; so late may it still call the peer unreachable
+LATE_S = 3.0
 LOOK_EVERY_S = 0.005
 DEADLINE_S = 30.0
-# an outage shows as at least so long a pause; the jitter buffer covers up for less
+# an outage shows as at least so long a time without the tone; the jitter buffer covers up for less
 PAUSE_S = 0.5
-JUDGED_S = 0.5
+LABEL = "riti-bench-takeover"
+CALLER, CALLEE, DIALLED = "c0/b0", "c0/b1", "1010"
+EXTENSION = "1000"
+LINES = {CALLER: "+59820000000", CALLEE: "+59820000010"}  # the public numbers of 1000 and 1010
+ROUND_TRIP_MS = 20
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A failure, and the nearest node to the caller that sees it, with the name of the peer that it misses."""
+
+    failure: Failure
+    node: str
+    peer: str
+
+
+CUTS: Mapping[str, Cut] = {
+    "own link": Cut(PathCut(f"box:{CALLER}", f"pbx:{CALLER}"), f"box:{CALLER}", "cloud"),
+    "office cut off": Cut(LinkCut(CALLER), f"box:{CALLER}", "cloud"),
+    "mesh": Cut(MeshCut(CALLER, CALLEE), f"pbx:{CALLER}", "pbx-b1"),
+    "callee's link": Cut(PathCut(f"pbx:{CALLEE}", f"box:{CALLEE}"), f"pbx:{CALLEE}", "box"),
+    "own PBX killed": Cut(PbxDead((CALLER,)), f"box:{CALLER}", "cloud"),
+}
+OUTAGES = tuple(name for name, cut in CUTS.items() if not isinstance(cut.failure, PbxDead))
+
+
+@dataclass
+class Takeover:
+    """Seconds from the cut on, 0 as long as it has not happened.
+
+    noticed: Asterisk calls the peer unreachable. freed: the watcher has ended the leg. ringing: the callee's telephone
+    rings again. back: the caller hears the callee. way: what the call takes then.
+    """
+
+    kind: str
+    noticed_s: float = 0.0
+    freed_s: float = 0.0
+    ringing_s: float = 0.0
+    back_s: float = 0.0
+    way: str = ""
+
+
+@dataclass
+class Ear:
+    """What the caller has heard of the callee's tone. since_s: until where it was looked through."""
+
+    recording: Recording
+    tone_hz: int
+    since_s: float = 0.0
+    heard_at: float = field(default_factory=time.monotonic)
+
+    def listen(self) -> float:
+        """Seconds for which the tone was missing before what has come now; 0 where none has come."""
+        if self.recording.length_s() < self.since_s + 0.02:
+            return 0.0
+        now = time.monotonic()
+        samples, rate_hz = read_wav(self.recording.path, self.since_s)
+        length_s = len(samples) // (rate_hz // 50) / 50
+        self.since_s += length_s
+        if longest_gap_s(samples, rate_hz, self.tone_hz) >= length_s - 0.01:
+            return 0.0  # ringing, or nothing
+        missing_s, self.heard_at = now - self.heard_at, now
+        return missing_s
 
 
 def run(report: Callable[[str], None], rounds: int = ROUNDS) -> list[dict[str, Any]]:
-    """One object; seconds are from the cut on."""
-    with (
-        hold_stack(report) as stack,
-        tempfile.TemporaryDirectory(prefix="riti-bench.") as folder,
-        hold_calls(Docker(stack.docker_host), "riti-bench-takeover", Path(folder), report) as lab,
-    ):
-        return [measure(lab, rounds, report)]
+    """One object for each kind of cut, and one of all; seconds are from the cut on."""
+    files = make_fleet(2)
+    for box, number in LINES.items():
+        said = f'line: {{number: "{number}"}}\nlink: {{round_trip_ms: {ROUND_TRIP_MS}}}\n'
+        files[f"fleet/boxes/{box}.yaml"] += said.encode()
+    loaded = load_fleet(files)
+    tree, outside = render_tree(loaded, files, "bench"), describe_outside(loaded.fleet)
+    with hold_stack(report) as stack, tempfile.TemporaryDirectory(prefix="riti-bench.") as folder:
+        docker = Docker(stack.docker_host)
+        with hold_fleet(docker, tree, outside, Path(folder), LABEL, report) as fleet:
+            return measure(fleet, rounds, report)
 
 
-def measure(lab: Calls, rounds: int, report: Callable[[str], None]) -> dict[str, Any]:
-    """The figures of so many cuts in a lab that is up."""
-    cuts: list[tuple[float, float]] = []
+def measure(fleet: RunningFleet, rounds: int, report: Callable[[str], None]) -> list[dict[str, Any]]:
+    """The figures of so many cuts in a laboratory that is up."""
+    kinds = list(CUTS)
+    taken: list[Takeover] = []
     for number in range(rounds):
-        report(f"cut {number + 1} of {rounds}")
-        cuts.append(_cut_once(lab, LINKS[number % len(LINKS)]))
+        taken.append(_cut_once(fleet, kinds[number % len(kinds)]))
+        report(f"cut {number + 1} of {rounds}: {taken[-1]}")
     lost = 0
     for number in range(SHORT_OUTAGES):
-        report(f"outage of {SHORT_OUTAGE_S} s, {number + 1} of {SHORT_OUTAGES}")
-        lost += not _survives(lab, LINKS[number % len(LINKS)])
-    noticed_s, voice_back_s = zip(*cuts, strict=True)
-    floor_s = statistics.median(noticed_s)
-    memory = [_read_memory(lab, role) for role in ("watch", "keep")]
-    return {
-        "bench": "takeover",
-        "rounds": rounds,
-        "voice_back_s": round(statistics.median(voice_back_s), 2),
-        "worst_s": round(max(voice_back_s), 2),
-        "floor_s": round(floor_s, 2),
-        "ratio": round(statistics.median(voice_back_s) / floor_s, 2),
+        kind = OUTAGES[number % len(OUTAGES)]
+        survived = _survives(fleet, CUTS[kind].failure)
+        report(f"outage of {SHORT_OUTAGE_S} s, {number + 1} of {SHORT_OUTAGES}, {kind}: survived {survived}")
+        lost += not survived
+    memory = [_read_memory(fleet, role) for role in ("watch", "keep")]
+    rows = [_summarise(kind, [one for one in taken if one.kind == kind]) for kind in kinds]
+    together = _summarise("all", taken) | {
         "short_outages": SHORT_OUTAGES,
         "short_outages_cut": lost,
         "watcher_rss_mb": round(sum(rss for rss, _ in memory), 1),
         "watcher_pss_mb": round(sum(pss for _, pss in memory), 1),
     }
+    return [*rows, together]
 
 
-def _cut_once(lab: Calls, link: tuple[str, str]) -> tuple[float, float]:
-    """(seconds until Asterisk notices, seconds until the caller hears the callee again)."""
-    with hold_phones(lab) as (caller, callee):
-        recording = _call(caller, callee)
-        time.sleep(random.uniform(0, CHECK_PERIOD_S))
-        peer = lab.find_peer(link)
-        lab.cut(link)
-        cut_at = time.monotonic()
-        try:
-            noticed_s = back_s = 0.0
-            length_s, moved_at = recording.length_s(), cut_at
-            while not back_s:
-                now = time.monotonic()
-                if now - cut_at > DEADLINE_S:
-                    what = f"after {DEADLINE_S:.0f} s the voice is not back"
-                    raise DevstackError.because(what, "see the logs of the nodes")
-                if not noticed_s and lab.read_state(link[0])["peers"][peer] == "unreachable":
-                    noticed_s = now - cut_at
-                if (grown_s := recording.length_s()) > length_s:
-                    if now - moved_at > PAUSE_S:
-                        back_s = now - cut_at
-                        start_s = length_s
-                    length_s, moved_at = grown_s, now
-                time.sleep(LOOK_EVERY_S)
-            # what came first may be a ringing tone
-            back_s += _find_tone(caller, start_s)
-        finally:
-            lab.heal(link)
-        lab.wait_reachable()
-    return noticed_s, back_s
+def _summarise(kind: str, taken: Sequence[Takeover]) -> dict[str, Any]:
+    floor_s = statistics.median(one.noticed_s for one in taken)
+    back_s = statistics.median(one.back_s for one in taken)
+    return {
+        "bench": "takeover",
+        "cut": kind,
+        "rounds": len(taken),
+        "voice_back_s": round(back_s, 2),
+        "worst_s": round(max(one.back_s for one in taken), 2),
+        "floor_s": round(floor_s, 2),
+        "ratio": round(back_s / floor_s, 2),
+        "freed_s": round(statistics.median(one.freed_s for one in taken), 2),
+        "freed_worst_s": round(max(one.freed_s for one in taken), 2),
+        "dialling_s": round(statistics.median(one.ringing_s - one.freed_s for one in taken), 2),
+        "answering_s": round(statistics.median(one.back_s - one.ringing_s for one in taken), 2),
+        "ways": sorted({one.way for one in taken}),
+    }
 
 
-def _call(caller: Phone, callee: Phone) -> Recording:
-    caller.dial("102")
-    caller.wait_for("established", DEADLINE_S)
-    callee.wait_for("established", DEADLINE_S)
-    _await_length(caller, caller.recording.length_s() + JUDGED_S)
-    return caller.recording
+def _cut_once(fleet: RunningFleet, kind: str) -> Takeover:
+    cut, one = CUTS[kind], Takeover(kind)
+    caller, callee = fleet.phones[CALLER, EXTENSION], fleet.phones[CALLEE, DIALLED]
+    call = _call(fleet, caller, callee)
+    rings = callee.phone.rings
+    near = fleet.nodes[cut.node]
+    freed_before = near.read_state()["freed_legs"]
+    ear = Ear(caller.phone.recording_of(call), callee.tone_hz)
+    time.sleep(random.uniform(0, CHECK_PERIOD_S))
+    ear.listen()
+    cut_at = time.monotonic()
+    with hold_failure(fleet, cut.failure, settle=False):
+        while not one.back_s:
+            now_s = time.monotonic() - cut_at
+            if now_s > DEADLINE_S or not call.is_live:
+                what = f"{kind}: the voice is not back after {now_s:.1f} s; the call is {call.state}: {one}"
+                raise DevstackError.because(what, "see the logs of the nodes")
+            state = near.read_state()
+            if not one.noticed_s and state["peers"][cut.peer] == "unreachable":
+                one.noticed_s = now_s
+            if not one.freed_s and state["freed_legs"] > freed_before:
+                one.freed_s = now_s
+            if not one.ringing_s and callee.phone.rings > rings:
+                one.ringing_s = now_s
+            if ear.listen() > PAUSE_S:
+                one.back_s = time.monotonic() - cut_at
+            time.sleep(LOOK_EVERY_S)
+        one.way = " > ".join(_trace(fleet))
+        _hang_up(caller, callee, call)
+    return one
 
 
-def _find_tone(caller: Phone, start_s: float) -> float:
-    """Seconds of the recording from start_s until the callee's tone is there."""
-    offset_s = 0.0
-    while offset_s < DEADLINE_S:
-        _await_length(caller, start_s + offset_s + JUDGED_S)
-        samples, rate_hz = read_wav(caller.recording.path, start_s + offset_s)
-        heard = samples[: round(JUDGED_S * rate_hz)]
-        if share_at(heard, rate_hz, TONES_HZ["102"]) >= 0.5:
-            # the tone may begin within: what is missing of it is before it
-            return offset_s + longest_gap_s(heard, rate_hz, TONES_HZ["102"])
-        offset_s += JUDGED_S
-    raise DevstackError.because(
-        "the caller hears something else than the callee", "see the logs of the nodes"
-    )
-
-
-def _survives(lab: Calls, link: tuple[str, str]) -> bool:
-    """Whether a call is the same after a short outage."""
-    with hold_phones(lab) as (caller, callee):
-        _call(caller, callee)
-        time.sleep(random.uniform(0, CHECK_PERIOD_S))
-        lab.cut(link)
-        time.sleep(SHORT_OUTAGE_S)
-        lab.heal(link)
-        lab.wait_reachable()
-        _await_length(caller, caller.recording.length_s() + JUDGED_S)
-        return callee.rings == 1 and all(call.is_live for call in (*caller.calls, *callee.calls))
-
-
-def _await_length(phone: Phone, length_s: float) -> None:
+def _call(fleet: RunningFleet, caller: Callee, callee: Callee) -> Call:
+    """A call that is up by the first way: a peer that was away may be called so a moment after it is back."""
+    wanted = (f"box:{CALLER}", f"pbx:{CALLER}", f"pbx:{CALLEE}", f"box:{CALLEE}")
     started = time.monotonic()
-    while phone.recording.length_s() < length_s:
-        if time.monotonic() - started > DEADLINE_S:
-            raise DevstackError.because(f"{phone.name} hears nothing", "see the logs of the nodes")
-        time.sleep(LOOK_EVERY_S)
+    while time.monotonic() - started < DEADLINE_S:
+        call = caller.phone.dial(DIALLED)
+        caller.phone.wait_for("established", DEADLINE_S, call)
+        if not hears(caller, call, callee.tone_hz):
+            raise DevstackError.because("the caller does not hear the callee", "see the logs of the nodes")
+        if (way := _trace(fleet)) == wanted:
+            return call
+        _hang_up(caller, callee, call)
+    raise DevstackError.because(f"calls go {' > '.join(way)}", "see the logs of the nodes")
 
 
-def _read_memory(lab: Calls, role: str) -> tuple[float, float]:
-    process = lab.find_process("pbx-a", role)
+def _hang_up(caller: Callee, callee: Callee, call: Call) -> None:
+    caller.phone.hang_up(call)
+    for incoming in callee.phone.calls:
+        if not incoming.outgoing and incoming.is_live:
+            callee.phone.wait_for("closed", DEADLINE_S, incoming)
+
+
+def _trace(fleet: RunningFleet) -> tuple[str, ...]:
+    endpoint = fleet.phones[CALLER, EXTENSION].endpoint
+    return trace_call(CALLER, endpoint, fleet.map, lambda node: fleet.nodes[node].ask(*COMMANDS)).hops
+
+
+def _survives(fleet: RunningFleet, failure: Failure) -> bool:
+    """Whether a call is the same after a short outage."""
+    caller, callee = fleet.phones[CALLER, EXTENSION], fleet.phones[CALLEE, DIALLED]
+    call = _call(fleet, caller, callee)
+    rings = callee.phone.rings
+    time.sleep(random.uniform(0, CHECK_PERIOD_S))
+    with hold_failure(fleet, failure, settle=False):
+        time.sleep(SHORT_OUTAGE_S)
+    time.sleep(LATE_S)
+    survived = call.is_live and callee.phone.rings == rings and hears(caller, call, callee.tone_hz)
+    _hang_up(caller, callee, call)
+    return survived
+
+
+def _read_memory(fleet: RunningFleet, role: str) -> tuple[float, float]:
+    process = fleet.nodes[f"pbx:{CALLER}"].find_watcher(role)
     if process is None:
-        raise DevstackError.because(f"the watcher of pbx-a has no {role}", "see its log")
+        raise DevstackError.because(f"the watcher of pbx:{CALLER} has no {role}", "see its log")
     return read_memory_mb(process)
