@@ -45,7 +45,7 @@ SHORT_OUTAGES = 15
 SHORT_OUTAGE_S = 1.5
 # of the mesh, whose checks are the rarest
 CHECK_PERIOD_S = 2.0
-# a question of Asterisk's that was lost in an outage is given up after it; so late may it still call the peer unreachable
+# a question that an outage swallowed is given up after it: so late may Asterisk still call the peer unreachable
 LATE_S = 3.0
 LOOK_EVERY_S = 0.005
 DEADLINE_S = 30.0

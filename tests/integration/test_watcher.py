@@ -1,4 +1,4 @@
-"""The watcher beside real Asterisks: what it says, what it reloads, and a call whose link dies."""
+"""The watcher beside real Asterisks, as they were rendered: a call whose way dies, what it says and reloads."""
 
 from __future__ import annotations
 
@@ -6,233 +6,270 @@ import hashlib
 import os
 import re
 import signal
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from bench.lab.calls import LINKS, TONES_HZ, Calls, hold_calls, hold_phones
 from ritilib.clients.docker import Docker
 from ritilib.devstack.images.asterisk import USER_ID
 from ritilib.devstack.stack import Stack
-from ritilib.devstack.telephony.audio import read_wav, share_at
+from ritilib.devstack.telephony.callee import Callee
+from ritilib.devstack.telephony.company import RunningFleet, hold_fleet
+from ritilib.devstack.telephony.failures import (
+    Failure,
+    LinkCut,
+    MeshCut,
+    PathCut,
+    PbxDead,
+    hold_failure,
+)
+from ritilib.devstack.telephony.node import Node
 from ritilib.devstack.telephony.office import wait_until
-from ritilib.devstack.telephony.phone import Phone
+from ritilib.devstack.telephony.phone_events import Call
+from ritilib.devstack.telephony.placed_call import hears
+from ritilib.devstack.telephony.trace import COMMANDS, trace_call
+from ritilib.render.asterisk_conf import CONFIG_FOLDER
+from tests.integration.companies import MONTEVIDEO, SALTO, render_company
 
-NODES = ("box-a", "pbx-a", "pbx-b", "box-b")
+LABEL = "riti-test-watcher"
+MADE = render_company("100.81.21.0/24", {MONTEVIDEO: ("101",), SALTO: ("201",)})
 WITHIN_S = 60.0
-LISTEN_S = 1.0
+OUTAGE_S = 1.5
 SECRET = "/var/run/asterisk/manager.secret"
+HOME, AWAY = f"box:{MONTEVIDEO}", f"box:{SALTO}"
+HOME_PBX, AWAY_PBX = f"pbx:{MONTEVIDEO}", f"pbx:{SALTO}"
+BY_CLOUD = (HOME, HOME_PBX, AWAY_PBX, AWAY)
+DIRECT = (HOME, AWAY)
+BY_LINES = (HOME, f"line:{MONTEVIDEO}", "public", f"line:{SALTO}", AWAY)
+# what comes in by a line is the cloud's to decide, where that is in reach
+BY_LINES_AND_CLOUD = (*BY_LINES, AWAY_PBX, AWAY)
+
+
+@dataclass(frozen=True)
+class Talk:
+    """A call that is up by the first way, and the end that answered it."""
+
+    caller: Callee
+    callee: Callee
+    call: Call
+    answered: Call
+    rings: int
+
+    def is_heard(self, answered: Call) -> bool:
+        """Whether both hear each other, the callee in that call."""
+        return hears(self.caller, self.call, self.callee.tone_hz) and hears(
+            self.callee, answered, self.caller.tone_hz
+        )
 
 
 @pytest.fixture(scope="module")
-def lab(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Calls]:
-    with hold_calls(
-        Docker(stack.docker_host), "riti-test-watcher", tmp_path_factory.mktemp("lab"), print
-    ) as held:
-        yield held
+def fleet(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFleet]:
+    folder = tmp_path_factory.mktemp("lab")
+    with hold_fleet(Docker(stack.docker_host), MADE.tree, MADE.outside, folder, LABEL, print) as running:
+        yield running
 
 
 @pytest.fixture
-def phones(lab: Calls) -> Iterator[tuple[Phone, Phone]]:
-    """The caller and the callee with a call between them, by the first way."""
-    lab.wait_reachable()
-    with hold_phones(lab) as (caller, callee):
-        caller.dial("102")
-        caller.wait_for("established", WITHIN_S)
-        callee.wait_for("established", WITHIN_S)
-        wait_until(lambda: hears(caller, "102"), WITHIN_S, "the caller hears the callee")
-        yield caller, callee
+def pbx(fleet: RunningFleet) -> Node:
+    return fleet.nodes[AWAY_PBX]
 
 
-def hears(phone: Phone, other: str) -> bool:
-    """Whether what comes from now on is the other's tone."""
-    recording = phone.recording
-    start_s = recording.length_s()
-    wait_until(lambda: recording.length_s() >= start_s + LISTEN_S, WITHIN_S, f"{phone.name} hears something")
-    return share_at(*read_wav(recording.path, start_s), TONES_HZ[other]) >= 0.9
+@pytest.fixture
+def talk(fleet: RunningFleet) -> Iterator[Talk]:
+    fleet.wait_settled()
+    caller, callee = fleet.phones[MONTEVIDEO, "101"], fleet.phones[SALTO, "201"]
+    calls: list[Call] = []
+
+    def is_up_by_cloud() -> bool:
+        """A peer may be called unreachable a moment after an outage, and the next call goes another way."""
+        calls.append(caller.phone.dial("201"))
+        caller.phone.wait_for("established", WITHIN_S, calls[-1])
+        if trace(fleet) == BY_CLOUD:
+            return True
+        hang_up(caller, callee, calls[-1])
+        return False
+
+    wait_until(is_up_by_cloud, WITHIN_S, "a call goes by the cloud")
+    answered = callee.find_call()
+    assert answered is not None
+    talk = Talk(caller, callee, calls[-1], answered, callee.phone.rings)
+    wait_until(lambda: talk.is_heard(answered), WITHIN_S, "both hear each other")
+    yield talk
+    callee.manner = "answer"
+    hang_up(caller, callee, talk.call)
 
 
-def count_freed(lab: Calls) -> dict[str, int]:
-    return {node: lab.read_state(node)["freed_legs"] for node in NODES}
+def hang_up(caller: Callee, callee: Callee, call: Call) -> None:
+    if call.is_live:
+        caller.phone.hang_up(call)
+    for incoming in callee.phone.calls:
+        if not incoming.outgoing:
+            callee.phone.wait_for("closed", WITHIN_S, incoming)
 
 
-def count_rungs(lab: Calls) -> list[str]:
-    """The causes after which the caller's box took its next rung."""
-    log = lab.docker.read_log(lab.find_container("box-a"))
-    return [line.split()[-1] for line in log.splitlines() if line.startswith("NEXT RUNG after ")]
+def trace(fleet: RunningFleet) -> tuple[str, ...]:
+    endpoint = fleet.phones[MONTEVIDEO, "101"].endpoint
+    return trace_call(MONTEVIDEO, endpoint, fleet.map, lambda node: fleet.nodes[node].ask(*COMMANDS)).hops
 
 
-def test_says_busy_while_a_call_is_up(lab: Calls) -> None:
-    for node in NODES:
-        state = lab.read_state(node)
-        assert (state["manager"], state["status"], state["link"]) == ("up", "idle", "up")
-    with hold_phones(lab) as (caller, _):
-        caller.dial("102")
-        caller.wait_for("established", WITHIN_S)
-        for node in NODES:
-            wait_until(
-                lambda node=node: lab.read_state(node)["status"] == "busy", WITHIN_S, f"{node} is busy"
-            )
-        caller.hang_up()
-        for node in NODES:
-            wait_until(
-                lambda node=node: lab.read_state(node)["status"] == "idle", WITHIN_S, f"{node} is idle"
-            )
+def count_freed(fleet: RunningFleet) -> dict[str, int]:
+    """Of the nodes that live."""
+    return {name: fleet.nodes[name].read_state()["freed_legs"] for name in BY_CLOUD if fleet.nodes[name].pid}
 
 
-@pytest.mark.parametrize(("link", "cause"), [(LINKS[0], "38"), (LINKS[1], "3"), (LINKS[2], "3")])
-def test_a_call_whose_link_dies_goes_on_by_the_next_way(
-    lab: Calls, phones: tuple[Phone, Phone], link: tuple[str, str], cause: str
+def ask_health(node: Node) -> tuple[int, str]:
+    """What a check by a script would be told."""
+    return node.docker.execute(node.container, ["/watcher", "show"])
+
+
+TAKEOVERS: list[tuple[Failure, set[str], tuple[str, ...]]] = [
+    # what dies under the call, who misses the other then, and the way that the call takes
+    (PathCut(HOME, HOME_PBX), {HOME, HOME_PBX}, DIRECT),
+    (MeshCut(MONTEVIDEO, SALTO), {HOME_PBX, AWAY_PBX}, DIRECT),
+    (PathCut(AWAY_PBX, AWAY), {AWAY_PBX, AWAY}, BY_LINES),
+    (LinkCut(MONTEVIDEO), {HOME, HOME_PBX}, BY_LINES_AND_CLOUD),
+    (PbxDead((MONTEVIDEO,)), {HOME, AWAY_PBX}, DIRECT),
+]
+
+
+@pytest.mark.parametrize(("failure", "ends", "way"), TAKEOVERS)
+def test_a_call_whose_way_dies_goes_on_by_the_next_rung(
+    fleet: RunningFleet, talk: Talk, failure: Failure, ends: set[str], way: tuple[str, ...]
 ) -> None:
-    caller, callee = phones
-    before, rungs, rings = count_freed(lab), count_rungs(lab), callee.rings
-    lab.cut(link)
-    try:
-        wait_until(lambda: count_rungs(lab) == [*rungs, cause], WITHIN_S, f"box-a goes on after {cause}")
-        wait_until(lambda: callee.rings == rings + 1, WITHIN_S, "the callee is rung again")
-        freed = count_freed(lab)
-        assert freed[link[0]] == before[link[0]] + 1
-        assert all(freed[node] == before[node] for node in NODES if node not in link)
+    before, phone = count_freed(fleet), talk.callee.phone
+    with hold_failure(fleet, failure, settle=False):
+        wait_until(lambda: phone.rings == talk.rings + 1, WITHIN_S, "the callee is rung again")
+        new = phone.wait_for("established", WITHIN_S, phone.calls[-1])
+        wait_until(lambda: talk.is_heard(new), WITHIN_S, "both hear each other again")
+        assert trace(fleet) == way
         # the callee's old leg goes too, on whichever side of the cut it was
-        callee.wait_for("closed", WITHIN_S, callee.calls[-2])
-        assert hears(caller, "102")
-        callee.wait_for("established", WITHIN_S, callee.calls[-1])
-        assert hears(callee, "101")
-        assert [call.state for call in caller.calls] == ["established"]
-    finally:
-        lab.heal(link)
+        phone.wait_for("closed", WITHIN_S, talk.answered)
+        assert talk.is_heard(new)
+        freed = count_freed(fleet)
+        assert {name for name in freed if freed[name] > before[name]} <= ends
+        assert phone.rings == talk.rings + 1
+        assert [call.state for call in (talk.call, new)] == ["established", "established"]
 
 
-@pytest.mark.parametrize("link", LINKS)
-def test_an_outage_that_asterisk_notices_and_that_passes_cuts_nothing(
-    lab: Calls, phones: tuple[Phone, Phone], link: tuple[str, str]
-) -> None:
-    caller, callee = phones
-    before, rings = count_freed(lab), callee.rings
-    lab.cut(link)
-    try:
-        # the two ends check each other at different moments; the first to notice says that it was long enough
-        wait_until(
-            lambda: any("unreachable" in lab.read_state(node)["peers"].values() for node in link),
-            WITHIN_S,
-            f"an end of {link} misses the other",
-        )
-    finally:
-        lab.heal(link)
-    lab.wait_reachable()
-    assert (count_freed(lab), callee.rings) == (before, rings)
-    assert [call.state for call in (*caller.calls, *callee.calls)] == ["established", "established"]
-    assert hears(caller, "102")
-    assert hears(callee, "101")
+@pytest.mark.parametrize(
+    "failure", [failure for failure, _, _ in TAKEOVERS if not isinstance(failure, PbxDead)]
+)
+def test_an_outage_that_passes_cuts_nothing(fleet: RunningFleet, talk: Talk, failure: Failure) -> None:
+    before = count_freed(fleet)
+    ends_s = time.monotonic() + OUTAGE_S
+    with hold_failure(fleet, failure, settle=False):
+        wait_until(lambda: time.monotonic() >= ends_s, WITHIN_S, "the outage passes")
+    assert talk.is_heard(talk.answered)
+    assert (count_freed(fleet), talk.callee.phone.rings) == (before, talk.rings)
+    assert [call.state for call in (talk.call, talk.answered)] == ["established", "established"]
 
 
-def test_a_watcher_that_is_killed_harms_no_call_and_comes_back(
-    lab: Calls, phones: tuple[Phone, Phone]
-) -> None:
-    caller, _ = phones
-    killed = lab.find_process("pbx-a", "watch")
+def test_a_callee_who_is_still_busy_is_rung_once_more(fleet: RunningFleet, talk: Talk) -> None:
+    phone = talk.callee.phone
+    talk.callee.manner = "busy"  # as a telephone that can have one call only
+    with hold_failure(fleet, MeshCut(MONTEVIDEO, SALTO), settle=False):
+        wait_until(lambda: phone.rings == talk.rings + 1, WITHIN_S, "the callee is rung again")
+        phone.wait_for("closed", WITHIN_S, phone.calls[-1])
+        talk.callee.manner = "answer"
+        wait_until(lambda: phone.rings == talk.rings + 2, WITHIN_S, "the callee is rung once more")
+        new = phone.wait_for("established", WITHIN_S, phone.calls[-1])
+        wait_until(lambda: talk.is_heard(new), WITHIN_S, "both hear each other again")
+        assert trace(fleet) == DIRECT
+
+
+def test_says_busy_while_a_call_is_up(fleet: RunningFleet, talk: Talk) -> None:
+    for name in BY_CLOUD:
+        state = fleet.nodes[name].read_state()
+        assert (state["manager"], state["status"], state["link"]) == ("up", "busy", "up")
+    talk.caller.phone.hang_up(talk.call)
+    for name in BY_CLOUD:
+        node = fleet.nodes[name]
+        wait_until(lambda node=node: node.read_state()["status"] == "idle", WITHIN_S, f"{name} is idle")
+
+
+def test_a_watcher_that_is_killed_harms_no_call_and_comes_back(talk: Talk, pbx: Node) -> None:
+    killed = pbx.find_watcher("watch")
     assert killed is not None
     os.kill(killed, signal.SIGKILL)
-    wait_until(lambda: lab.find_process("pbx-a", "watch") not in (None, killed), WITHIN_S, "it comes back")
-    wait_until(lambda: ask_health(lab, "pbx-a")[0] == 0, WITHIN_S, "it is well again")
-    keeper = lab.find_process("pbx-a", "keep")
-    assert keeper is not None
-    assert hears(caller, "102")
-    assert [call.state for call in caller.calls] == ["established"]
+    wait_until(lambda: pbx.find_watcher("watch") not in (None, killed), WITHIN_S, "it comes back")
+    wait_until(lambda: ask_health(pbx)[0] == 0, WITHIN_S, "it is well again")
+    assert pbx.find_watcher("keep") is not None
+    assert talk.is_heard(talk.answered)
 
 
-def test_a_lost_session_is_opened_again(lab: Calls, phones: tuple[Phone, Phone]) -> None:
-    caller, _ = phones
+def test_a_lost_session_is_opened_again(talk: Talk, pbx: Node) -> None:
     lost = "watcher: the manager interface closed the connection"
-    container = lab.find_container("pbx-a")
-    times, freed = lab.docker.read_log(container).count(lost), count_freed(lab)
+    times, freed = pbx.docker.read_log(pbx.container).count(lost), pbx.read_state()["freed_legs"]
     session = re.search(
-        r"^ +watcher +127\.0\.0\.1 +\d+ +\d+ +(\d+) ", lab.ask("pbx-a", "manager show connected"), re.M
+        r"^ +watcher +127\.0\.0\.1 +\d+ +\d+ +(\d+) ", pbx.ask("manager show connected"), re.MULTILINE
     )
     assert session is not None
-    lab.ask("pbx-a", f"manager kick session {session[1]}")
+    pbx.ask(f"manager kick session {session[1]}")
     wait_until(
-        lambda: lab.docker.read_log(container).count(lost) == times + 1, WITHIN_S, "the loss is noticed"
+        lambda: pbx.docker.read_log(pbx.container).count(lost) == times + 1, WITHIN_S, "the loss is noticed"
     )
-    wait_until(lambda: ask_health(lab, "pbx-a")[0] == 0, WITHIN_S, "it is well again")
-    assert lab.read_state("pbx-a")["status"] == "busy"
-    assert hears(caller, "102")
-    assert count_freed(lab) == freed
+    wait_until(lambda: ask_health(pbx)[0] == 0, WITHIN_S, "it is well again")
+    assert (pbx.read_state()["status"], pbx.read_state()["freed_legs"]) == ("busy", freed)
+    assert talk.is_heard(talk.answered)
 
 
-def ask_health(lab: Calls, node: str) -> tuple[int, str]:
-    """What a check by a script would be told."""
-    return lab.docker.execute(lab.find_container(node), ["/watcher", "show"])
-
-
-def replace(lab: Calls, node: str, name: str, text: str) -> None:
-    """Put a file there as Nomad does: beside, then renamed."""
-    path = lab.folder / node / name
-    beside = path.with_name(f".{name}.new")
-    beside.write_text(text)
-    beside.rename(path)
-
-
-def test_what_changes_is_reloaded_and_acknowledged_once_in_force(lab: Calls) -> None:
-    lab.wait_reachable()
+def test_what_changes_is_reloaded_and_acknowledged_once_in_force(pbx: Node) -> None:
     name = "extensions.conf"
-    text = (lab.folder / "pbx-b" / name).read_text()
+    text = pbx.plan.folders[CONFIG_FOLDER][name]
     more = text + "[more]\nexten => 199,1,Hangup(17) ; one number more\n"
-    replace(lab, "pbx-b", name, more)
+    pbx.replace(CONFIG_FOLDER, name, more)
     expected = {"sha256": hashlib.sha256(more.encode()).hexdigest()}
     wait_until(
-        lambda: lab.read_state("pbx-b")["acknowledged"][name] == expected,
-        WITHIN_S,
-        "the text is acknowledged",
+        lambda: pbx.read_state()["acknowledged"][name] == expected, WITHIN_S, "the text is acknowledged"
     )
-    assert "'199' =>" in lab.ask("pbx-b", "dialplan show more")
+    assert "'199' =>" in pbx.ask("dialplan show more")
     # Asterisk says "Dialplan reloaded." to this one too
-    replace(lab, "pbx-b", name, more + '#include "nowhere.conf"\nexten => 198,1,Hangup(17)\n')
-    wait_until(lambda: name in lab.read_state("pbx-b")["unacknowledged"], WITHIN_S, "it is not acknowledged")
-    assert lab.read_state("pbx-b")["acknowledged"][name] == expected
-    replace(lab, "pbx-b", name, text)
-    wait_until(lambda: lab.read_state("pbx-b")["unacknowledged"] == {}, WITHIN_S, "the old text is back")
+    pbx.replace(CONFIG_FOLDER, name, more + '#include "nowhere.conf"\nexten => 198,1,Hangup(17)\n')
+    wait_until(lambda: name in pbx.read_state()["unacknowledged"], WITHIN_S, "it is not acknowledged")
+    assert pbx.read_state()["acknowledged"][name] == expected
+    pbx.replace(CONFIG_FOLDER, name, text)
+    wait_until(lambda: pbx.read_state()["unacknowledged"] == {}, WITHIN_S, "the old text is back")
 
 
-def test_peers_that_a_reload_leaves_out_are_not_acknowledged(lab: Calls) -> None:
-    lab.wait_reachable()
-    text = (lab.folder / "pbx-b" / "iax.conf").read_text()
-    assert ask_health(lab, "pbx-b")[0] == 0
+def test_peers_that_a_reload_leaves_out_are_not_acknowledged(pbx: Node) -> None:
+    text = pbx.plan.folders["/secrets"]["iax.conf"]
+    rendered = MADE.tree[f"rendered/{SALTO}/pbx/live/iax.conf"]
+    further = "[pbx-c](absent-secret)\ntype=friend\nhost=127.0.0.9\n"
+    assert ask_health(pbx)[0] == 0
     # Asterisk keeps the old peers, and the reload reports success
-    replace(lab, "pbx-b", "iax.conf", text + "[pbx-c](absent-secret)\ntype=friend\nhost=127.0.0.9\n")
+    pbx.replace("/secrets", "iax.conf", text + further)
     wait_until(
-        lambda: "pbx-c is not in force" in lab.read_state("pbx-b")["unacknowledged"].get("iax.conf", ""),
+        lambda: "pbx-c is not in force" in pbx.read_state()["unacknowledged"].get("iax.conf", ""),
         WITHIN_S,
         "the missing peer is noticed",
     )
-    code, said = ask_health(lab, "pbx-b")
+    code, said = ask_health(pbx)
     assert code == 1
     assert "not healthy: iax.conf: the peer pbx-c is not in force" in said
-    template = "; secrets version 4\n[absent-secret](!)\nsecret=of-the-lab\n"
-    mended = text + "[pbx-c](absent-secret)\ntype=friend\nhost=127.0.0.9\n"
-    replace(lab, "pbx-b", "iax.conf", template + mended + "\n")
-    expected = {"sha256": hashlib.sha256(mended.encode()).hexdigest(), "secrets": 4}
+    secrets = "; secrets version 4\n[absent-secret](!)\nsecret=of-the-lab\n"
+    pbx.replace("/secrets", "iax.conf", secrets + text + further + "\n")
+    expected = {"sha256": hashlib.sha256((rendered + further).encode()).hexdigest(), "secrets": 4}
     wait_until(
-        lambda: lab.read_state("pbx-b")["acknowledged"]["iax.conf"] == expected,
+        lambda: pbx.read_state()["acknowledged"]["iax.conf"] == expected,
         WITHIN_S,
         "the new text is in force",
     )
-    replace(lab, "pbx-b", "iax.conf", text)
-    wait_until(lambda: ask_health(lab, "pbx-b")[0] == 0, WITHIN_S, "the old text is back")
+    pbx.replace("/secrets", "iax.conf", text)
+    wait_until(lambda: ask_health(pbx)[0] == 0, WITHIN_S, "the old text is back")
 
 
-def test_the_manager_interface_is_for_the_watcher_alone(lab: Calls) -> None:
-    pid = lab.docker.inspect(lab.find_container("pbx-a"))["State"]["Pid"]
-    sockets = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+def test_the_manager_interface_is_for_the_watcher_alone(pbx: Node) -> None:
+    sockets = [line.split() for line in Path(f"/proc/{pbx.pid}/net/tcp").read_text().splitlines()[1:]]
     assert [words[1] for words in sockets if words[3] == "0A" and words[1].endswith(":13AE")] == [
         "0100007F:13AE"
     ]
-    status = Path(f"/proc/{pid}/root{SECRET}").stat()
-    assert (status.st_mode & 0o777, status.st_uid) == (0o400, USER_ID)
-    secret = Path(f"/proc/{pid}/root{SECRET}").read_text().splitlines()[-1].removeprefix("secret=")
-    container = lab.find_container("pbx-a")
+    path = Path(f"/proc/{pbx.pid}/root{SECRET}")
+    assert (path.stat().st_mode & 0o777, path.stat().st_uid) == (0o400, USER_ID)
+    secret = path.read_text().splitlines()[-1].removeprefix("secret=")
     assert len(secret) == 64
-    assert secret not in lab.docker.read_log(container) + repr(lab.docker.inspect(container))
-    shown = lab.ask("pbx-a", "manager show user watcher")
+    assert secret not in pbx.docker.read_log(pbx.container) + repr(pbx.docker.inspect(pbx.container))
+    shown = pbx.ask("manager show user watcher")
     assert " command" not in shown.split("write perm")[1].splitlines()[0]

@@ -56,7 +56,7 @@ ctrl_tcp_listen {loopback}:{control_port}
 """
 _ACCOUNT = (
     '"{name}" <sip:{user}@{server}>;auth_user={user};auth_pass={password};regint=120;'
-    "answermode={mode};audio_codecs=pcma;mwi=no\n"
+    "answermode=manual;audio_codecs=pcma;mwi=no\n"
 )
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # An account is one line of `;`-separated parameters, with the address in angle brackets.
@@ -303,13 +303,12 @@ def start_phone(
     user: str,
     password: str,
     tone_hz: int,
-    answers_itself: bool = False,
 ) -> Phone:
     """Start a phone that registers as user at server (an IP address, UDP 5060) and plays tone_hz.
 
     folder (made, 0700; emptied of what an earlier phone heard) keeps its configuration, log and recordings.
     local_address: the address of this host to which its sockets are bound; ports are free ones, so any
-    number of phones share it. answers_itself: it takes every call at once.
+    number of phones share it.
     """
     program = shutil.which(PROGRAM)
     if program is None or not (MODULES / "ctrl_tcp.so").exists():
@@ -339,7 +338,6 @@ def start_phone(
             user=user,
             server=server,
             password=password,
-            mode="auto" if answers_itself else "manual",
         ),
         "contacts": "",
     }
