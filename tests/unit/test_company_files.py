@@ -7,7 +7,13 @@ import re
 import pytest
 
 from ritilib.devstack.telephony.company import choose_tone_hz
-from ritilib.devstack.telephony.company_files import FleetPlan, NodePlan, invent_document, plan_fleet
+from ritilib.devstack.telephony.company_files import (
+    FleetPlan,
+    NodePlan,
+    invent_document,
+    plan_fleet,
+    read_command,
+)
 from ritilib.devstack.telephony.public import (
     EMERGENCY_HZ,
     STRANGER_HZ,
@@ -73,6 +79,27 @@ def test_a_pbx_has_its_static_files_and_the_live_dial_plan(plan: FleetPlan) -> N
     assert '#include "/secrets/iax.conf"' in files["iax.conf"]
     assert "[from-box]" in files["extensions.conf"]
     assert {"asterisk.conf", "modules.conf", "logger.conf"} < files.keys()
+
+
+def test_a_pbx_is_started_as_its_job_says_and_a_box_likewise(plan: FleetPlan) -> None:
+    node = find_node(plan, f"pbx:{SALTO}")
+    words = list(node.command)
+    assert words[:2] == ["/watcher", "start"]
+    assert [words[words.index(option) + 1] for option in ("--address", "--interface", "--peer")] == [
+        node.address,
+        "eth0",
+        "box",
+    ]
+    for folder, name in (("/local/asterisk", "extensions.conf"), ("/secrets", "iax.conf")):
+        assert f"{folder}/{name}" in words
+        assert name in node.folders[folder]
+    box = find_node(plan, f"box:{SALTO}").command
+    assert (box[:4], box[-5:]) == (("/watcher", "start", "--peer", "cloud"), tuple(words[-5:]))
+
+
+def test_a_job_without_the_task_is_told() -> None:
+    with pytest.raises(DevstackError, match="task `pbx` has no command"):
+        read_command('job "x" {\n  group "pbx" {\n  }\n}\n')
 
 
 def test_every_telephone_has_the_password_that_its_box_expects(plan: FleetPlan) -> None:
