@@ -61,9 +61,14 @@ def _print_found(form: Format, problems: tuple[Problem, ...], counts: dict[str, 
     else:
         print_problems(problems)
         if counts:
-            number = len(problems)
-            warned = f", with {number} warning{'s' if number > 1 else ''}" if number else ""
-            click.echo(", ".join(f"{number} {what}" for what, number in counts.items()) + f": fine{warned}")
+            warned = f", with {_count(len(problems), 'warnings')}" if problems else ""
+            click.echo(", ".join(_count(number, what) for what, number in counts.items()) + f": fine{warned}")
+
+
+def _count(number: int, things: str) -> str:
+    """ "1 company", "2 companies"."""
+    one = {"companies": "company", "boxes": "box"}.get(things, things.removesuffix("s"))
+    return f"{number} {one if number == 1 else things}"
 
 
 @click.command()

@@ -11,6 +11,7 @@ from ritilib.fleet.model import Box, Company, Fleet, Lighthouse
 from ritilib.render.asterisk_conf import SCRATCH_FOLDERS, write_box_files, write_pbx_files
 from ritilib.render.language import config_environment, job_environment
 from ritilib.render.links import derive_cloud_link, derive_direct_link, derive_mesh_link
+from ritilib.render.lists import write_leads, write_peer
 from ritilib.render.names import UnitNames
 from ritilib.routing.directory import Directory
 from ritilib.routing.outside import SHORTEST
@@ -37,6 +38,19 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -
     overlay = _overlay(
         fleet, f"pbx of {box.key}", "/secrets", company.slug, advertise=_advertised(), port=OVERLAY_PORT
     )
+    cloud, mesh = derive_cloud_link(box.settings), derive_mesh_link()
+    sections = [write_peer("box", "cloud", str(box.box_address), "from-box", box.settings.codecs, cloud)]
+    sections += [
+        write_peer(
+            f"pbx-{peer.slug}",
+            f"pbx-{box.slug}",
+            str(peer.pbx_addresses[0]),
+            "from-mesh",
+            _find_common(box, peer),
+            mesh,
+        )
+        for peer in peers
+    ]
     job = job_environment().get_template("pbx/job.nomad.hcl.j2")
     secrets = {
         "generation": SECRETS_GENERATION,
@@ -57,19 +71,16 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -
             "pbx/extensions.conf.j2",
             box=box,
             office=directory.offices[box.slug],
+            peers=peers,
             directory=directory,
+            leads=write_leads(directory, box.slug, "to-box"),
             channels=_name_channels(directory, box, "IAX2/box/{}", "IAX2/pbx-{}/{}"),
-            cloud=derive_cloud_link(box.settings),
-            mesh=derive_mesh_link(),
+            cloud=cloud,
+            mesh=mesh,
             no_route=NO_ROUTE,
             silent=SILENT,
         ),
-        "pbx/live/iax.conf": _config(
-            "pbx/iax.conf.j2",
-            box=box,
-            cloud=derive_cloud_link(box.settings),
-            pbxes=[(peer, _find_common(box, peer), derive_mesh_link()) for peer in peers],
-        ),
+        "pbx/live/iax.conf": _config("pbx/iax.conf.j2", box=box, peers="\n".join(sections)),
         "pbx/secrets.json": write_json(secrets),
         **render_policies(names, "pbx/"),
     }
@@ -89,6 +100,20 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
     }
     offices = directory.offices
     directs = {peer.slug: derive_direct_link(box.settings, peer.settings, len(peers)) for peer in peers}
+    cloud = derive_cloud_link(box.settings)
+    here = str(box.pbx_addresses[0])
+    sections = [write_peer("cloud", "box", here, "from-cloud", box.settings.codecs, cloud)]
+    sections += [
+        write_peer(
+            f"box-{peer.slug}",
+            f"box-{box.slug}",
+            str(peer.box_address),
+            "from-peer",
+            _find_common(box, peer),
+            directs[peer.slug],
+        )
+        for peer in peers
+    ]
     return {
         **{f"box/etc/{name}": text for name, text in write_box_files().items()},
         "box/etc/extensions.conf": _config(
@@ -96,8 +121,9 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
             box=box,
             office=offices[box.slug],
             peers=[(offices[peer.slug], directs[peer.slug]) for peer in peers],
-            cloud=derive_cloud_link(box.settings),
+            cloud=cloud,
             directory=directory,
+            leads=write_leads(directory, box.slug, "phones"),
             channels=_name_channels(directory, box, "PJSIP/phone-{}", "IAX2/box-{}/{}"),
             colleagues=_list_colleagues(directory),
             country=directory.country,
@@ -105,12 +131,7 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
             no_route=NO_ROUTE,
             silent=SILENT,
         ),
-        "box/etc/iax.conf": _config(
-            "box/iax.conf.j2",
-            box=box,
-            cloud=derive_cloud_link(box.settings),
-            boxes=[(peer, _find_common(box, peer), directs[peer.slug]) for peer in peers],
-        ),
+        "box/etc/iax.conf": _config("box/iax.conf.j2", box=box, peers="\n".join(sections)),
         "box/etc/pjsip.conf": _config("box/pjsip.conf.j2", box=box),
         **_render_adapter(box, directory),
         "box/overlay.yml": _overlay(fleet, f"box of {box.key}", "/overlay", company.slug, port=0),

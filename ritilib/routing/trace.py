@@ -61,7 +61,10 @@ def trace_call(
         for one in route.attempts
     )
     outcome = route.outcome
-    end = WORDS[outcome.kind].format(
+    words = (
+        "rings the group {extension}" if outcome.kind == "rings" and not outcome.box else WORDS[outcome.kind]
+    )
+    end = words.format(
         extension=outcome.extension, box=f"{directory.company}/{outcome.box}", cause=outcome.cause
     )
     return Trace(hops, outcome, end)

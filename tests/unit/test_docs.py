@@ -7,8 +7,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from pydantic import BaseModel
+
+from ritilib.fleet.model import BoxFile, CompanyFile, FleetFile
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -55,4 +59,27 @@ def test_the_commands_print_what_the_page_says(page: str, tmp_path: Path) -> Non
 
 
 def test_a_page_with_commands_is_there() -> None:
-    assert "calls.md" in list_pages()
+    assert {"calls.md", "fleet.md"} <= set(list_pages())
+
+
+def list_keys(model: type[BaseModel]) -> set[str]:
+    """Every key of a kind of file, those of what stands in it too."""
+    found = set()
+    for name, field in model.model_fields.items():
+        found.add(field.alias or name)
+        for inner in find_models(field.annotation):
+            found |= list_keys(inner)
+    return found
+
+
+def find_models(annotation: object) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in find_models(part)]
+
+
+@pytest.mark.parametrize("model", [FleetFile, CompanyFile, BoxFile])
+def test_every_key_is_explained(model: type[BaseModel]) -> None:
+    prose = re.sub(r"```.*?```", "", (DOCS / "fleet.md").read_text(), flags=re.DOTALL)
+    said = set(re.findall(r"[a-z_0-9]+", " ".join(re.findall(r"`([^`]+)`", prose))))
+    assert list_keys(model) - said == set()

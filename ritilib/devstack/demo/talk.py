@@ -84,7 +84,7 @@ def merge_under_call(lab: Lab, step: Step) -> None:
     new = _connect(lab, SALTO, "202", CALLEE_HZ)
     caller = lab.phones["101"]
     wait_until(
-        lambda: knows(lab, MONTEVIDEO, "202", "to-peer") and knows(lab, SALTO, "202", "to-box"),
+        lambda: knows(lab, MONTEVIDEO, "202", "office-salto,202,1") and knows(lab, SALTO, "202", "to-box"),
         30,
         "the PBXes know 202",
     )

@@ -199,9 +199,12 @@ def test_slugs_that_are_words_of_a_language_stay_names(
         files = compose_box(rendered, secrets)
         peers = set(boxes) - {box}
         check_sections(read_conf("iax.conf", files["iax.conf"]), list_expected(peers))
-        contexts = [section.name for section in read_conf("x", files["extensions.conf"]).sections]
-        assert len(set(contexts)) == len(contexts)
-        assert {name for name in contexts if name.startswith("to-")} == {f"to-{peer}" for peer in peers}
+        for plan in (files["extensions.conf"], tree[f"{folder}/pbx/live/extensions.conf"]):
+            contexts = [section.name for section in read_conf("x", plan).sections]
+            assert len(set(contexts)) == len(contexts)
+            assert {name for name in contexts if name.startswith("office-")} == {
+                f"office-{peer}" for peer in peers
+            }
         pairs = json.loads(tree[f"{folder}/pbx/secrets.json"])["pairs"]
         templates = "".join(f"[{name}-secret](!)\nsecret=of-{name}\n" for name in sorted(pairs))
         live = read_conf("x", templates + tree[f"{folder}/pbx/live/iax.conf"])

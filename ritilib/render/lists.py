@@ -1,0 +1,50 @@
+"""The long lists of a company, written in plain Python: of 10,000 boxes they are nearly all of the text, and a template
+takes ten times as long for each line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ritilib.render.links import Link
+from ritilib.routing.directory import Directory
+
+
+def write_leads(directory: Directory, slug: str, home: str) -> str:
+    """A line of a dial plan for every string that the company's telephones may dial.
+
+    slug is the office whose plan it is, home the context of its own telephones ("phones", "to-box"); those of others
+    are led to the context office-<office>, groups to group-<number>, what looks at the clock to timed-<number>.
+    """
+    contexts = {name: f"office-{name}" for name in directory.offices} | {slug: home}
+    whole = {"group": "group", "hours": "timed"}
+    lines = (
+        f"exten => {entry.dialled},1,Goto({contexts[entry.box]},{entry.extension},1)"
+        if entry.kind == "extension"
+        else f"exten => {entry.dialled},1,Goto({whole[entry.kind]}-{entry.extension},s,1)"
+        for entry in directory.entries
+    )
+    return "\n".join(lines)
+
+
+def write_peer(
+    name: str, username: str, address: str, context: str, codecs: Iterable[str], link: Link
+) -> str:
+    """A peer's section of iax.conf; its secret comes from the template of its name, which stands before it."""
+    trunk = "trunk=yes\n" if link.trunk else ""
+    return (
+        f"[{name}]({name}-secret)\n"
+        "type=friend\n"
+        f"username={username}\n"
+        f"host={address}\n"
+        f"context={context}\n"
+        "disallow=all\n"
+        f"allow={','.join(codecs)}\n"
+        "auth=md5\n"
+        "deny=0.0.0.0/0.0.0.0\n"
+        f"permit={address}/255.255.255.255\n"
+        "requirecalltoken=yes\n"
+        f"{trunk}"
+        f"qualify={link.qualify_ms}\n"
+        f"qualifyfreqok={link.frequency_ms}\n"
+        f"qualifyfreqnotok={link.frequency_ms}\n"
+    )
