@@ -93,6 +93,10 @@ func (w *watcher) attend() error {
 	for _, file := range w.files {
 		file.tried, file.done = "", false // another Asterisk may have started on another file
 	}
+	// the manager interface answers before the dial plan is loaded, and a reload then finds nothing
+	if _, err := w.asterisk.console.run("core waitfullybooted"); err != nil {
+		return err
+	}
 	if err := w.look(); err != nil {
 		return err
 	}
