@@ -112,7 +112,8 @@ class Ear:
         self.since_s += length_s
         if longest_gap_s(samples, rate_hz, self.tone_hz) >= length_s - 0.01:
             return 0.0  # ringing, or nothing
-        missing_s, self.heard_at = now - self.heard_at, now
+        # the new stretch itself is none of it: it may be long where making the failure took a while
+        missing_s, self.heard_at = now - self.heard_at - length_s, now
         return missing_s
 
 
