@@ -109,6 +109,7 @@ def test_every_word_is_known(units: list[Unit], known: Knowledge) -> None:
         ("box", "extensions.conf", "${REGEX(", "${SHELL(", "function SHELL needs the module func_shell"),
         ("box", "extensions.conf", "Set(GROUP(", "Set(GRUOP(", "`GRUOP` is no function of Asterisk"),
         ("box", "extensions.conf", "[judge]", "[jugde]", "leads to the unknown [judge]"),
+        ("box", "extensions.conf", "b(leg^s^1)", "b(lge^s^1)", "leads to the unknown [lge]"),
         ("box", "extensions.conf", "include => nobody", "include => nobdy", "includes the unknown [nobdy]"),
         (
             "box",

@@ -19,6 +19,9 @@ _SET_FUNCTION = re.compile(r"(?:^|\()([A-Z_][A-Z0-9_]*)\([^)]*\)=")
 # ExecIf runs an application that stands in its own argument: behind ? and :
 _NESTED = re.compile(r"[?:]([A-Za-z]+)\(")
 _PLACED = {"Goto", "GotoIf", "Gosub", "GosubIf"}
+# Dial's option b: where the new leg goes before it is dialled
+_LEG = re.compile(r"b\(([^()^]+)\^([^()^]+)\^([^()^]+)\)")
+_ARGUMENTS = re.compile(r"\(.*\)$")
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,8 @@ def _judge(
 
 def _list_places(step: Step) -> Iterator[list[str]]:
     """The parts (context, extension, priority) of each place that a step leads to; those with variables too."""
+    if step.application == "Dial":
+        yield from map(list, _LEG.findall(step.argument))
     if step.application not in _PLACED:
         return
     said = [step.argument]
@@ -108,7 +113,7 @@ def _list_places(step: Step) -> Iterator[list[str]]:
         said = step.argument.rpartition("?")[2].split(":")
     for place in said:
         if place:
-            yield place.split(",")
+            yield _ARGUMENTS.sub("", place).split(",")  # a Gosub may give some to where it goes
 
 
 def _judge_place(
