@@ -70,7 +70,7 @@ def test_warnings_are_said_and_stop_nothing_unless_strict(
     write(tmp_path, make_files(fleet=TWO_LIGHTHOUSES, salto=FOREIGN))
     assert run(monkeypatch, "validate", "--repo", str(tmp_path)) == 0
     said = capsys.readouterr()
-    assert said.out == "1 companies, 2 boxes, 2 extensions: fine, with 1 warning\n"
+    assert said.out == "1 company, 2 boxes, 2 extensions: fine, with 1 warning\n"
     assert said.err == (
         "warning: fleet/boxes/acme/salto.yaml:5: public number +541143211201 is not of UY, the fleet's country; "
         "look at the digits after the +; leave it where the office is abroad\n"
