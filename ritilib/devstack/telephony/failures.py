@@ -6,6 +6,7 @@ every figure too good. Phones and lines are on another bridge and go on.
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -77,6 +78,8 @@ Failure = LinkCut | MeshCut | PathCut | CloudCut | PbxDead | BoxDead | LineDead
 def hold_failure(fleet: RunningFleet, failure: Failure, settle: bool = True) -> Iterator[None]:
     """Make the failure; at the end, heal it and wait until every peer, telephone and line is there again.
 
+    The seconds for which dial plans remember a silent peer are over then too.
+
     settle: first wait until all that is left has noticed; without it the first call meets peers that look alive.
     Raises DevstackError where the kernel refuses or a peer does not come back.
     """
@@ -95,6 +98,14 @@ def hold_failure(fleet: RunningFleet, failure: Failure, settle: bool = True) -> 
         fleet.restart_phones(boxes)
         fleet.wait_lines(boxes)
     fleet.wait_settled()
+    _forget_silence(fleet)
+
+
+def _forget_silence(fleet: RunningFleet) -> None:
+    """Let pass, at once, the seconds for which the dial plans remember a peer that a call found silent."""
+    for node in (*fleet.list_nodes("box"), *fleet.list_nodes("pbx")):
+        for name in re.findall(r"^\s*(AWAY_\S*?)=[1-9]", node.ask("dialplan show globals"), re.MULTILINE):
+            node.ask(f"dialplan set global {name} 0")
 
 
 def _list_dead(failure: Failure) -> tuple[str, ...]:
