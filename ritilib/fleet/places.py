@@ -16,16 +16,17 @@ class Places:
 
     def find_extension(self, key: str, number: str) -> str:
         """The entry of an extension in its box's file; key is "acme/salto"."""
-        return self._find(f"fleet/boxes/{key}.yaml", ("extensions",), number)
+        path = f"fleet/boxes/{key}.yaml"
+        return self._find(path, "extensions", number) or path
 
     def find_line(self, key: str) -> str:
         """The box's own line."""
         return self._locate(f"fleet/boxes/{key}.yaml", ("line",))
 
-    def find_route(self, company: str, number: str) -> str:
-        """The company's route for a number; "" where there is none."""
+    def find_number(self, company: str, number: str) -> str:
+        """The company's route or group of that number; "" where there is none."""
         path = f"fleet/companies/{company}.yaml"
-        return self._find(path, ("routes",), number) if self._has(path, ("routes",), number) else ""
+        return self._find(path, "routes", number) or self._find(path, "groups", number)
 
     def find_calls(self, key: str) -> str:
         """Where `calls` is said nearest to the box: in its own file, its company's, or the fleet's."""
@@ -36,15 +37,11 @@ class Places:
                 return self._locate(path, ("calls",))
         return "no file: RITI's default"
 
-    def _find(self, path: str, steps: tuple[Step, ...], number: str) -> str:
-        listed = self._parse(path).tree.get(steps[0]) or ()
-        for index, one in enumerate(listed):
+    def _find(self, path: str, listed: str, number: str) -> str:
+        for index, one in enumerate(self._parse(path).tree.get(listed) or ()):
             if str(one.get("number")) == number:
-                return self._locate(path, (*steps, index, "number"))
-        return path
-
-    def _has(self, path: str, steps: tuple[Step, ...], number: str) -> bool:
-        return any(str(one.get("number")) == number for one in self._parse(path).tree.get(steps[0]) or ())
+                return self._locate(path, (listed, index, "number"))
+        return ""
 
     def _locate(self, path: str, steps: tuple[Step, ...]) -> str:
         source = self._parse(path)

@@ -79,6 +79,8 @@ def _find_source(directory: Directory, places: Places, key: str, digits: str, at
         )
     if entry is None:
         return f"fleet/companies/{directory.company}.yaml"
-    route = places.find_route(directory.company, digits)
-    home = f"{directory.company}/{entry.box}"
-    return route or places.find_extension(home, entry.extension)
+    if said := places.find_number(directory.company, digits):
+        return said
+    if entry.kind != "extension":
+        return places.find_number(directory.company, entry.extension)
+    return places.find_extension(f"{directory.company}/{entry.box}", entry.extension)

@@ -184,6 +184,19 @@ def test_trace_prints_each_rung_with_its_source(
     assert json.loads(capsys.readouterr().out)["outcome"]["cause"] == 21
 
 
+def test_trace_finds_where_a_group_is_said_by_whatever_number_it_rings(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    group = ACME + 'groups: [{number: "600", name: All, rings: ["101", "201"]}]\n'
+    line = SALTO + 'line: {number: "+59847331299", rings: "600"}\n'
+    write(repo, make_files(acme=group, salto=line))
+    for dialled in ("600", "+59847331299"):
+        assert run(monkeypatch, "trace", "acme/montevideo:101", dialled, "--repo", str(repo)) == 0
+        said = capsys.readouterr().out
+        assert "fleet/companies/acme.yaml:5" in said
+        assert said.endswith("rings the group 600\n")
+
+
 @pytest.mark.parametrize("down", ["foo", "link", "link:acme/rivera", "link:zorro/salto", "cloud:acme/salto"])
 def test_a_part_that_nobody_has_is_refused(
     repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], down: str
