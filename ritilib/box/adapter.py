@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 from xml.sax.saxutils import escape
 
+from ritilib.box.compose import MEND_MISSING
 from ritilib.errors import GitopsError, Problem
 
 FOLDER = "adapter/"
 _MARK = re.compile(r"@([a-z0-9-]+)-secret@")
-_MEND = "`riti sync` writes the box's document in Vault from what was rendered"
 
 
 def compose_adapter(rendered: Mapping[str, str], secrets: Mapping[str, Any]) -> dict[str, str]:
@@ -29,7 +29,7 @@ def compose_adapter(rendered: Mapping[str, str], secrets: Mapping[str, Any]) -> 
             text.count("\n", 0, mark.start()) + 1,
             0,
             f"the box's document in Vault has no secret for {mark[1]}",
-            _MEND,
+            MEND_MISSING,
         )
         for name, text in files.items()
         for mark in _MARK.finditer(text)

@@ -20,7 +20,7 @@ _USE = re.compile(r"^\[[^\]]+\]\(([^)]*)\)", re.MULTILINE)
 # blanks at the ends are cut off. What RITI makes are letters and digits, with "-" and "_".
 _SAFE = re.compile(r"[A-Za-z0-9!%&()*+,./:=?@^_{}~-]+")
 _PASSWORD = "type=auth\nauth_type=userpass\npassword={}\n"
-_MEND_MISSING = "`riti sync` writes the box's document in Vault from what was rendered"
+MEND_MISSING = "`riti sync` writes the box's document in Vault from what was rendered"
 _MEND_UNSAFE = (
     "rotate this secret: letters, digits and !%&()*+,./:=?@^_{}~- can stand in Asterisk's configuration"
 )
@@ -77,7 +77,7 @@ def _check(name: str, text: str, known: Mapping[str, tuple[Any, str]]) -> list[P
             line,
             1,
             f"the box's document in Vault has no secret for [{part}]",
-            _MEND_MISSING,
+            MEND_MISSING,
         )
         for part, line in wanted.items()
         if part not in known

@@ -21,7 +21,6 @@ from ritilib.routing.table import Entry
 
 # Q.850, as the dial plans give them
 CAUSE_UNKNOWN_NUMBER = 1
-CAUSE_NO_ROUTE = 3
 CAUSE_NOT_ALLOWED = 21
 CAUSE_CONGESTION = 34
 
