@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from ritilib.fleet.model import ImageName, PersonName, PublicNumber, Serial, ShortNumber, Slug
+from ritilib.fleet.kinds import ImageName, PersonName, PublicNumber, Serial, ShortNumber, Slug
 from tests.unit.fleets import FLEET_ID
 
 # What ends, opens or means something in one of the languages that a name lands in, or in a reader's eye.

@@ -12,8 +12,9 @@ import click
 from ritilib.cli.options import json_option, repo_option
 from ritilib.cli.printing import print_json, print_problems, print_rows
 from ritilib.fleet.edit import NewExtension, add_box, add_extension, find_box, remove_box
+from ritilib.fleet.inherited import Settings
 from ritilib.fleet.load import load_fleet
-from ritilib.fleet.model import Fleet, Settings
+from ritilib.fleet.model import Fleet
 from ritilib.gitops.change import Changed, Edit, change_fleet
 from ritilib.gitops.worktree import read_fleet_files
 

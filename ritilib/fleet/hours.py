@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ritilib.errors import Problem
-from ritilib.fleet.model import CompanyFile
+from ritilib.fleet.company_file import CompanyFile
 from ritilib.fleet.source import Source, Step
 
 

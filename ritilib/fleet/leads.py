@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from ritilib.errors import Problem
-from ritilib.fleet.model import BoxFile, CompanyFile
+from ritilib.fleet.box_file import BoxFile
+from ritilib.fleet.company_file import CompanyFile
 from ritilib.fleet.source import Source, Step
 
 # conditions of an extension's `forward`

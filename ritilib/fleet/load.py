@@ -11,17 +11,12 @@ import phonenumbers
 from pydantic import BaseModel
 
 from ritilib.errors import FleetError, Problem
+from ritilib.fleet.box_file import BoxFile
 from ritilib.fleet.claims import Claims, complete_claims, name_owners, read_claims, write_claims
-from ritilib.fleet.model import (
-    SLUG_LONGEST,
-    SLUG_PATTERN,
-    Box,
-    BoxFile,
-    Company,
-    CompanyFile,
-    Fleet,
-    FleetFile,
-)
+from ritilib.fleet.company_file import CompanyFile
+from ritilib.fleet.fleet_file import FleetFile
+from ritilib.fleet.kinds import SLUG_LONGEST, SLUG_PATTERN
+from ritilib.fleet.model import Box, Company, Fleet
 from ritilib.fleet.rules import RESERVED_COMPANIES, Draft, judge
 from ritilib.fleet.schema import find_stale_schemas
 from ritilib.fleet.settings import inherit_settings

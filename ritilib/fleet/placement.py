@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from ritilib.errors import Problem
-from ritilib.fleet.model import BoxFile, CompanyFile, FleetFile
+from ritilib.fleet.box_file import BoxFile
+from ritilib.fleet.company_file import CompanyFile
+from ritilib.fleet.fleet_file import FleetFile
 from ritilib.fleet.settings import inherit_settings
 from ritilib.fleet.source import Source
 

@@ -9,10 +9,12 @@ from functools import cached_property
 import phonenumbers
 
 from ritilib.errors import Problem
+from ritilib.fleet.box_file import BoxFile
+from ritilib.fleet.company_file import CompanyFile
 from ritilib.fleet.emergency import list_emergencies
+from ritilib.fleet.fleet_file import FleetFile
 from ritilib.fleet.hours import judge_hours
 from ritilib.fleet.leads import judge_leads
-from ritilib.fleet.model import BoxFile, CompanyFile, FleetFile
 from ritilib.fleet.placement import judge_places
 from ritilib.fleet.settings import inherit_settings
 from ritilib.fleet.source import Source, Step

@@ -11,7 +11,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from ritilib.errors import Problem
-from ritilib.fleet.model import BoxFile, CompanyFile, FleetFile
+from ritilib.fleet.box_file import BoxFile
+from ritilib.fleet.company_file import CompanyFile
+from ritilib.fleet.fleet_file import FleetFile
 
 SCHEMA_FOLDER = "fleet/schema/"
 KINDS: Mapping[str, type[BaseModel]] = {"fleet": FleetFile, "company": CompanyFile, "box": BoxFile}

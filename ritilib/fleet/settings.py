@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ritilib.fleet.model import BoxFile, BoxSettings, CompanyFile, FleetFile, Settings
+from ritilib.fleet.box_file import BoxFile
+from ritilib.fleet.company_file import CompanyFile
+from ritilib.fleet.fleet_file import FleetFile
+from ritilib.fleet.inherited import Settings
+from ritilib.fleet.model import BoxSettings
 
 # A call of three hours is one that somebody forgot to end (and an FXO line may never tell that the other has).
 DEFAULTS = BoxSettings(

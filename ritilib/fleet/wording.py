@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ritilib.fleet.model import DAY, SLUG_PATTERN
+from ritilib.fleet.kinds import DAY, SLUG_PATTERN
 
 # Form asked for → one that has it. A pattern is exact; an example is what people read.
 EXAMPLES: Mapping[str, str] = {

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from ritilib.errors import GitopsError, Problem
-from ritilib.fleet.model import FleetFile
+from ritilib.fleet.fleet_file import FleetFile
 from ritilib.fleet.source import build_model, parse_source
 from ritilib.gitops.objects import read_files, read_texts
 from ritilib.gitops.repository import check_repository, find_commit, find_root

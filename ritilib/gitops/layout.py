@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ritilib.assets import find_assets
 from ritilib.errors import GitopsError
-from ritilib.fleet.model import SLUG_LONGEST, SLUG_PATTERN
+from ritilib.fleet.kinds import SLUG_LONGEST, SLUG_PATTERN
 from ritilib.fleet.schema import write_schemas
 from ritilib.gitops.command import ask_git, hide_credentials, run_git
 from ritilib.gitops.repository import BASE, REMOTE, TRAILER, check_identity, write_commit

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ritilib.assets import find_assets
-from ritilib.fleet.model import Extension
+from ritilib.fleet.box_file import Extension
 
 # A caller ID is `"name" <number>` in one configuration line: these would end the name, the number or the line's value.
 _CALLER_ID = str.maketrans({'"': "'", "\\": "/", "<": "(", ">": ")", ";": ",", "[": "(", "]": ")"})

@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from ritilib.errors import GitopsError, Problem
-from ritilib.fleet.model import Slug
+from ritilib.fleet.kinds import Slug
 
 FORMAT = 1
 FLEET_FOLDER = "_fleet"  # beside the companies in rendered/; no slug starts with an underscore

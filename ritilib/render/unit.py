@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address
 from typing import Any
 
-from ritilib.fleet.model import Box, Company, Fleet, Lighthouse
+from ritilib.fleet.fleet_file import Lighthouse
+from ritilib.fleet.model import Box, Company, Fleet
 from ritilib.render.asterisk_conf import SCRATCH_FOLDERS, write_box_files, write_pbx_files
 from ritilib.render.language import config_environment, job_environment
 from ritilib.render.links import derive_cloud_link, derive_direct_link, derive_mesh_link

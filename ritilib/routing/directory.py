@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from ritilib.fleet.box_file import Forward
 from ritilib.fleet.emergency import list_emergencies
-from ritilib.fleet.model import Box, BoxSettings, Company, Fleet, Forward
+from ritilib.fleet.model import Box, BoxSettings, Company, Fleet
 from ritilib.routing.country import Country, describe_country
 from ritilib.routing.table import Entry, build_table
 

@@ -12,7 +12,9 @@ from typing import get_args
 import pytest
 from pydantic import BaseModel
 
-from ritilib.fleet.model import BoxFile, CompanyFile, FleetFile
+from ritilib.fleet.box_file import BoxFile
+from ritilib.fleet.company_file import CompanyFile
+from ritilib.fleet.fleet_file import FleetFile
 
 DOCS = Path(__file__).parents[2] / "docs"
 

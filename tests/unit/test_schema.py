@@ -41,7 +41,7 @@ def test_every_key_has_a_title_and_a_description(kind: str) -> None:
     assert set(schema["properties"]) == set(KINDS[kind].model_fields)
     for name, described in list_objects(schema):
         for key, said in described.get("properties", {}).items():
-            assert said.get("description"), f"{name}.{key} has no text below it in fleet/model.py"
+            assert said.get("description"), f"{name}.{key} has no text below it in ritilib/fleet"
             assert said.get("title") or "$ref" in json.dumps(said), f"{name}.{key}"
 
 

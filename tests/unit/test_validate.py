@@ -9,8 +9,8 @@ import pytest
 
 from ritilib.cli.formats import format_github, format_gitlab
 from ritilib.errors import Problem
+from ritilib.fleet.company_file import CompanyFile
 from ritilib.fleet.load import load_fleet
-from ritilib.fleet.model import CompanyFile
 from tests.unit.fleets import ACME, FLEET, SALTO, make_files
 from tests.unit.test_cli import run, write
 

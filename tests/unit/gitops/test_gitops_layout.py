@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from ritilib.errors import GitopsError
-from ritilib.fleet.model import FleetFile
+from ritilib.fleet.fleet_file import FleetFile
 from ritilib.fleet.source import Source, build_model, parse_source
 from ritilib.gitops.layout import init_repository, write_layout
 

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from ritilib.box.compose import compose_box
 from ritilib.devstack.asterisk_check.conf import Conf, read_conf
 from ritilib.errors import FleetError
+from ritilib.fleet.box_file import BoxFile, Extension
+from ritilib.fleet.company_file import CompanyFile
 from ritilib.fleet.load import Loaded, load_fleet
-from ritilib.fleet.model import BoxFile, Company, CompanyFile, Extension
+from ritilib.fleet.model import Company
 from ritilib.render.language import CALLER_ID_BYTES, escape_heredoc
 from ritilib.render.tree import render_tree
 from tests.hostile import (

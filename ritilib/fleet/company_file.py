@@ -1,0 +1,72 @@
+"""fleet/companies/<company>.yaml as a frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from ritilib.fleet.inherited import Settings
+from ritilib.fleet.kinds import DAY, Frozen, Holiday, PersonName, ShortNumber, Slug, TimeZone
+
+
+class Route(Frozen):
+    """A number that every office of the company may dial, and who rings: to, or closed outside the hours that it names.
+
+    to and closed are numbers of the company: extensions, groups or routes.
+    """
+
+    number: ShortNumber
+    """What is dialled: two to six digits, in quotes."""
+    to: ShortNumber
+    """Number of who rings, in quotes."""
+    hours: Slug | None = None
+    """Name of the hours, of those in `hours`, outside which `closed` rings."""
+    closed: ShortNumber | None = None
+    """Number of who rings outside the hours, in quotes."""
+
+
+class Open(Frozen):
+    """One stretch of a week in which a company is open, in its own time; `to` is the first minute after it."""
+
+    days: Annotated[str, StringConstraints(pattern=f"^{DAY}(-{DAY})?$")]
+    """A day or two with a dash, such as mon-fri."""
+    from_: Annotated[str, Field(alias="from"), StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    """The first minute of the stretch, in quotes, such as "09:00"."""
+    to: Annotated[str, StringConstraints(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
+    """The first minute after the stretch, in quotes, such as "18:00"."""
+
+
+class Group(Frozen):
+    """A number that rings several telephones, of whichever offices; `then` is who rings when nobody answers."""
+
+    number: ShortNumber
+    """What is dialled: two to six digits, in quotes; one in the whole company."""
+    name: PersonName
+    """What the group is called."""
+    rings: Annotated[tuple[ShortNumber, ...], Field(min_length=1, max_length=20)]
+    """Numbers of the extensions that ring, in quotes."""
+    how: Literal["all", "in-turn"] = "all"
+    """`all`: together; `in-turn`: one after the other."""
+    seconds: Annotated[int, Field(ge=5, le=120, strict=True)] = 20
+    """How long it rings, in seconds (each telephone, where they ring in turn)."""
+    then: ShortNumber | None = None
+    """Who rings when nobody answers: number of an extension or group, in quotes."""
+
+
+class CompanyFile(Settings):
+    """fleet/companies/<company>.yaml."""
+
+    name: PersonName
+    """The company's name as people write it."""
+    timezone: TimeZone | None = None
+    """Time zone of its hours, such as America/Montevideo; where it is absent, the fleet's."""
+    hours: Mapping[Slug, tuple[Open, ...]] = {}
+    """Name of hours, such as `office`, and the stretches of a week in which they are open."""
+    holidays: tuple[Holiday, ...] = ()
+    """Days on which it is closed, whatever the hours say, in quotes: "12-25" every year, "2027-03-26" once."""
+    routes: tuple[Route, ...] = ()
+    """Numbers that every office of the company may dial besides the extensions."""
+    groups: tuple[Group, ...] = ()
+    """Numbers that ring several telephones."""

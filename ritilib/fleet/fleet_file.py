@@ -1,0 +1,65 @@
+"""fleet/fleet.yaml as a frozen value."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field, StringConstraints
+
+from ritilib.fleet.inherited import Settings
+from ritilib.fleet.kinds import Address, EmergencyNumber, Frozen, ImageName, Network, Slug, TimeZone
+
+
+class Images(Frozen):
+    """The container images that jobs name."""
+
+    pbx: ImageName
+    """Image of a PBX in the cloud: Asterisk."""
+    box: ImageName
+    """Image of Asterisk on a box in an office."""
+    overlay: ImageName
+    """Image of the overlay's end beside a PBX, and of lighthouses: Nebula."""
+
+
+class Lighthouse(Frozen):
+    """One lighthouse and relay of the overlay: where the public network finds it."""
+
+    name: Slug
+    """Its name in Nomad and in its certificate, such as `one`."""
+    address: Address
+    """Fixed address of the public network, outside the overlay."""
+    port: Annotated[int, Field(ge=1, le=65535, strict=True)] = 4242
+    """UDP port at that address."""
+
+
+class Place(Frozen):
+    """Nomad clients that say `riti.place` in their meta, and how many boxes' PBXes they carry together."""
+
+    name: Slug
+    """What the clients say as `riti.place` in their meta."""
+    boxes: Annotated[int, Field(ge=1, strict=True)]
+    """How many boxes' PBXes they carry together."""
+
+
+class FleetFile(Settings):
+    """fleet/fleet.yaml."""
+
+    id: UUID
+    """Made by `riti init` and written into the repository's first commit as well: it never changes."""
+    name: Slug
+    """Part of every name in Nomad, Consul and Vault: another name would be another fleet."""
+    overlay: Network
+    """The encrypted network between boxes, PBXes and lighthouses, such as 100.80.0.0/16; no office may use it."""
+    country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+    """Two letters of the country whose telephone numbers and emergency numbers are meant, such as UY."""
+    images: Images
+    """The container images that jobs and boxes run."""
+    lighthouses: Annotated[tuple[Lighthouse, ...], Field(min_length=1)]
+    """Where boxes and PBXes find each other; have two, in different places."""
+    timezone: TimeZone | None = None
+    """Time zone of companies that say none, such as America/Montevideo."""
+    places: tuple[Place, ...] = ()
+    """Where PBXes may run, and how many; none: anywhere."""
+    emergency: tuple[EmergencyNumber, ...] = ()
+    """Emergency numbers, in quotes, besides those that the country is known to have."""

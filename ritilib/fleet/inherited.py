@@ -1,0 +1,42 @@
+"""What fleet.yaml, a company's file and a box's file may all say; settings.py has how it is inherited."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ritilib.fleet.kinds import Codec, Frozen, Outside, Slug
+
+
+class Link(Frozen):
+    """An office's way into the Internet, as its provider sells it."""
+
+    round_trip_ms: Annotated[int, Field(ge=1, le=1500, strict=True)] | None = None
+    """To its PBX and back, in milliseconds: the worst that is usual."""
+    kbit_s: Annotated[int, Field(ge=64, strict=True)] | None = None
+    """The slower of its two directions, in kbit/s; where it is absent, the line is wide enough not to matter."""
+
+
+class Calls(Frozen):
+    """What the telephones of an office may do outside their company."""
+
+    outside: Outside | None = None
+    """How far into the public network: `none`, `national` or `international`; emergency numbers always."""
+    premium: bool | None = None
+    """Whether numbers that cost more than a call may be dialled."""
+    longest_min: Annotated[int, Field(ge=1, le=1440, strict=True)] | None = None
+    """Minutes after which a call is ended, since somebody forgot to."""
+
+
+class Settings(Frozen):
+    """What may stand in fleet.yaml, a company's file and a box's file: the nearest to the box holds."""
+
+    codecs: Annotated[tuple[Codec, ...], Field(min_length=1)] | None = None
+    """What calls are spoken in, the best first; two offices of a company need one in common."""
+    place: Slug | None = None
+    """Where the PBX runs, one of fleet.yaml's `places`; where it is absent, wherever Nomad finds room."""
+    link: Link = Link()
+    """The office's way into the Internet."""
+    calls: Calls = Calls()
+    """What telephones may do outside their company."""

@@ -1,0 +1,57 @@
+"""The kinds of words that stand in the fleet's files, and the base of all values made of them."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from ritilib.fleet.timezones import check_timezone
+
+# Nomad, Consul and Vault take these in names and paths; "--" is kept free because it joins fleet, company and box.
+SLUG_PATTERN = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+SLUG_LONGEST = 24  # three joined make a job id that still fits a terminal line
+Slug = Annotated[str, StringConstraints(pattern=SLUG_PATTERN, max_length=SLUG_LONGEST)]
+ShortNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{2,6}$")]
+PublicNumber = Annotated[
+    str, StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$")
+]  # E.164: 15 digits at the most
+# No control character, no line separator, and none of the bidirectional embeddings, overrides and isolates that show a
+# reviewer other text than stands there (CVE-2021-42574).
+PERSON_NAME_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$"
+PersonName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=PERSON_NAME_PATTERN)]
+ImageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9./:_@-]*$", max_length=200)]
+EmergencyNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{2,6}$")]
+DAY = "(mon|tue|wed|thu|fri|sat|sun)"
+TimeZone = Annotated[str, AfterValidator(check_timezone)]
+Holiday = Annotated[str, StringConstraints(pattern=r"^([0-9]{4}-)?(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")]
+Codec = Literal["alaw", "ulaw", "g722", "gsm"]  # what both images can speak
+Outside = Literal["none", "national", "international"]
+Mac = Annotated[
+    str,
+    StringConstraints(to_lower=True, pattern=r"^[0-9a-fA-F]{2}([:-]?[0-9a-fA-F]{2}){5}$"),
+    AfterValidator(lambda mac: mac.replace(":", "").replace("-", "")),
+]
+Serial = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8,16}$")]  # as a Pi prints it in /proc/cpuinfo
+
+
+def _refuse_numbers(said: Any) -> Any:
+    """pydantic would take the number 10 for the address 0.0.0.10."""
+    if isinstance(said, int | float):
+        raise PydanticCustomError("address_type", "input should be an address such as 192.0.2.1")
+    return said
+
+
+Address = Annotated[IPv4Address, BeforeValidator(_refuse_numbers)]
+Network = Annotated[IPv4Network, BeforeValidator(_refuse_numbers)]
+
+
+class Frozen(BaseModel):
+    """A value: unknown keys are refused, so that a misspelt wish is never passed over in silence.
+
+    The text below a key is its description in the JSON Schema that editors show (fleet/schema.py).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
