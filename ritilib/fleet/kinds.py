@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -28,6 +28,8 @@ DAY = "(mon|tue|wed|thu|fri|sat|sun)"
 TimeZone = Annotated[str, AfterValidator(check_timezone)]
 Holiday = Annotated[str, StringConstraints(pattern=r"^([0-9]{4}-)?(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")]
 Codec = Literal["alaw", "ulaw", "g722", "gsm"]  # what both images can speak
+Language = Literal["en", "es", "fr", "it", "ru"]  # what the box image can speak
+LANGUAGES: tuple[Language, ...] = get_args(Language)
 Outside = Literal["none", "national", "international"]
 Mac = Annotated[
     str,

@@ -57,6 +57,7 @@ info = 950/330,1400/330,1800/330,0/1000
 # Asterisk calls the absence of these an error at each start, and one that is always there hides the others.
 _EMPTY = {
     "acl.conf": "",
+    "cdr_custom.conf": "[mappings]\ncalls => ${CDR(uniqueid)}\n",
     "ccss.conf": "[general]\n",
     "cel.conf": "[general]\nenable=no\n",
     "features.conf": "[general]\n",
@@ -112,6 +113,7 @@ def write_box_files() -> dict[str, str]:
     """file name → text for a box; its iax.conf is rendered whole, as the agent writes its secrets into it."""
     return _write_common(BOX_MODULES) | {
         "pjproject.conf": "",
+        "voicemail.conf": "[general]\n",
         "rtp.conf": "[general]\nrtpstart=10000\nrtpend=10200\n",
     }
 

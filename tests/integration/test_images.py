@@ -23,7 +23,7 @@ from ritilib.render.modules import BOX_MODULES, PBX_MODULES
 
 KINDS = ("pbx", "box")
 MODULES = {"pbx": PBX_MODULES, "box": BOX_MODULES}
-LARGEST_BYTES = 32_000_000
+LARGEST_BYTES = {"pbx": 32_000_000, "box": 38_000_000}  # a box speaks five languages
 READY_WITHIN_S = 60.0
 ASTERISK = ["/usr/sbin/asterisk", "-C", "/local/asterisk/asterisk.conf", "-rx"]
 PROJECT = "riti-test-images"
@@ -115,7 +115,7 @@ def test_no_shell(docker: Docker, booted: dict[str, str], kind: str, shell: str)
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_size(docker: Docker, stack: Stack, kind: str) -> None:
-    assert docker.measure_image(f"riti/{kind}:dev") <= LARGEST_BYTES
+    assert docker.measure_image(f"riti/{kind}:dev") <= LARGEST_BYTES[kind]
 
 
 def test_iax_listens_on_its_address_alone(docker: Docker, booted: dict[str, str]) -> None:
@@ -124,9 +124,12 @@ def test_iax_listens_on_its_address_alone(docker: Docker, booted: dict[str, str]
     assert "1 iax2 peers" in docker.execute(booted["pbx"], [*ASTERISK, "iax2 show peers"])[1]
 
 
-def test_manager_interface_is_off_where_nothing_watches(docker: Docker, booted: dict[str, str]) -> None:
-    sockets = [line.split() for line in read_process(docker, booted["box"], "net/tcp").splitlines()[1:]]
-    assert [words[1] for words in sockets if words[3] == "0A"] == []
+@pytest.mark.parametrize("kind", KINDS)
+def test_manager_interface_is_the_watchers_on_loopback(
+    docker: Docker, booted: dict[str, str], kind: str
+) -> None:
+    sockets = [line.split() for line in read_process(docker, booted[kind], "net/tcp").splitlines()[1:]]
+    assert [words[1] for words in sockets if words[3] == "0A"] == [f"0100007F:{5038:04X}"]
 
 
 def test_box_takes_telephones(docker: Docker, booted: dict[str, str]) -> None:

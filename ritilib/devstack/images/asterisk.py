@@ -49,6 +49,7 @@ def list_root(tree: Path, modules: Sequence[str]) -> Root:
             f"Debian's Asterisk lacks the modules {', '.join(absent)}", "see ritilib/render/modules.py"
         )
     loader = find_loader(tree)
+    linked = str(loader.resolve().relative_to(tree.resolve()))
     libraries = find_libraries(tree, [program, *chosen])
     for name in _OPENED_BY_NAME:
         opened = folder.parent.parent / name
@@ -60,8 +61,9 @@ def list_root(tree: Path, modules: Sequence[str]) -> Root:
         **{path: File(text.encode()) for path, text in _ACCOUNTS.items()},
         # the loader is named by its place in an unmerged /usr
         **{name: Link(f"usr/{name}") for name in ("lib", "lib64", "sbin") if (tree / "usr" / name).is_dir()},
-        str(loader.relative_to(tree)): File(loader.resolve(), 0o755),
         **{path: File(library) for path, library in libraries.items()},
+        linked: File(loader.resolve(), 0o755),
+        str(loader.relative_to(tree)): Link(f"/{linked}"),
         # an unknown zone is taken for UTC without a word, so all that a fleet may name are here
         **{
             f"usr/share/zoneinfo/{zone}": File(tree / "usr/share/zoneinfo" / zone)

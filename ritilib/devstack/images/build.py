@@ -10,10 +10,11 @@ from pathlib import Path
 
 from ritilib.clients.docker import Docker
 from ritilib.devstack.claims import hold_lock
-from ritilib.devstack.images import asterisk, programs
+from ritilib.devstack.images import asterisk, programs, words
 from ritilib.devstack.images.archive import File, Folder, Root, write_tar
 from ritilib.devstack.images.debian import unpack_asterisk
 from ritilib.errors import DevstackError
+from ritilib.fleet.kinds import LANGUAGES
 from ritilib.render.modules import BOX_MODULES, PBX_MODULES
 
 RECIPE_LABEL = "riti.recipe"
@@ -94,7 +95,14 @@ def _list_images(binaries: Mapping[str, Path], folder: Path, report: Report) -> 
             asterisk.list_changes("/watcher", "start", "--"),
         ),
         Image(
-            "riti/box:dev", _hash(BOX_MODULES), lambda: list_asterisk(BOX_MODULES), asterisk.list_changes()
+            "riti/box:dev",
+            _hash(BOX_MODULES, LANGUAGES, programs.find_hash(programs.WATCHER)),
+            lambda: {
+                **list_asterisk(BOX_MODULES),
+                **words.list_words(unpack_asterisk(folder, report)),
+                "watcher": build(programs.WATCHER),
+            },
+            asterisk.list_changes("/watcher", "start", "--"),
         ),
     ]
 

@@ -14,7 +14,16 @@ from ritilib.devstack.machine.slowly import run_slowly
 from ritilib.errors import DevstackError
 
 SUITE = "forky"  # the only suite of Debian with Asterisk 22: bookworm and trixie have none
-PACKAGES = ("asterisk", "asterisk-modules", "tzdata")
+PACKAGES = (
+    "asterisk",
+    "asterisk-modules",
+    "asterisk-core-sounds-en-gsm",
+    "asterisk-core-sounds-es-gsm",
+    "asterisk-core-sounds-fr-gsm",
+    "asterisk-core-sounds-it-gsm",
+    "asterisk-core-sounds-ru-gsm",
+    "tzdata",
+)
 OPTIONS = (
     "--mode=root",
     "--variant=extract",

@@ -268,6 +268,14 @@ enable=no
 EOT
       }
       template {
+        destination = "local/asterisk/cdr_custom.conf"
+        change_mode = "noop"
+        data        = <<EOT
+[mappings]
+calls => $${CDR(uniqueid)}
+EOT
+      }
+      template {
         destination = "local/asterisk/cel.conf"
         change_mode = "noop"
         data        = <<EOT
@@ -371,9 +379,10 @@ load = codec_a_mu.so
 load = codec_gsm.so
 load = codec_g722.so
 load = codec_resample.so
+load = format_gsm.so
 load = format_pcm.so
-load = format_wav.so
-load = format_sln.so
+load = res_cdrel_custom.so
+load = cdr_custom.so
 load = bridge_simple.so
 load = bridge_builtin_features.so
 load = bridge_holding.so
@@ -381,24 +390,20 @@ load = bridge_softmix.so
 load = func_callerid.so
 load = func_cdr.so
 load = func_channel.so
-load = func_db.so
 load = func_devstate.so
 load = func_env.so
 load = func_global.so
 load = func_groupcount.so
 load = func_hangupcause.so
-load = func_jitterbuffer.so
 load = func_logic.so
 load = func_math.so
 load = func_strings.so
 load = func_timeout.so
 load = app_dial.so
-load = app_echo.so
 load = app_exec.so
-load = app_milliwatt.so
-load = app_mixmonitor.so
+load = app_playback.so
 load = app_playtones.so
-load = app_record.so
+load = app_read.so
 load = app_stack.so
 load = app_verbose.so
 load = pbx_config.so
