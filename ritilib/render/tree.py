@@ -8,7 +8,7 @@ from ritilib.fleet.claims import CLAIMS_FOLDER
 from ritilib.fleet.load import Loaded
 from ritilib.fleet.model import Fleet
 from ritilib.render.manifest import FLEET_FOLDER, build_manifest, compute_tree_id, group_inputs
-from ritilib.render.unit import render_box, render_lighthouse, render_pbx
+from ritilib.render.unit import render_box, render_lighthouse, render_pbx, render_words
 from ritilib.routing.directory import build_directory
 
 
@@ -41,8 +41,11 @@ def render_folder(fleet: Fleet, folder: str, inputs: Mapping[str, bytes], riti: 
     else:
         company = next(one for one in fleet.companies if one.slug == folder)
         directory = build_directory(fleet, company)
+        words = render_words(company)
         units = {
-            box.slug: render_pbx(fleet, company, box, directory) | render_box(fleet, company, box, directory)
+            box.slug: render_pbx(fleet, company, box, directory)
+            | render_box(fleet, company, box, directory)
+            | words
             for box in company.boxes
         }
     return _place(folder, units, fleet.name, str(fleet.said.id), riti, inputs)
