@@ -155,11 +155,8 @@ def test_the_reduced_proof_counts_what_asking_call_by_call_counts(
     directory = build_directory(fleet, fleet.companies[0])
     ends = [(slug, number) for slug, office in directory.offices.items() for number in office.extensions]
     calls = [(caller[0], callee[1]) for caller, callee in permutations(ends, 2)]
-    calls += [
-        (slug, number)
-        for slug, _ in ends
-        for number in (*directory.emergencies, *directory.rings, *directory.menus)
-    ]
+    whole = (*directory.emergencies, *directory.rings, *directory.menus)
+    calls += [(slug, number) for slug, _ in ends for number in whole]
     every = [
         find_route(directory, caller, dialled, frozenset({failure}))
         for caller, dialled in calls

@@ -52,7 +52,7 @@ def make_directory(**changed: str) -> Directory:
 def test_a_circle_through_a_choice_is_a_persons_own_and_one_through_else_is_none() -> None:
     loaded = load_fleet(make_company())
     assert [menu.number for menu in loaded.fleet.companies[0].said.menus] == ["700", "701"]
-    with pytest.raises(FleetError, match=r"701 leads back to itself: 701 → 700 → 701"):
+    with pytest.raises(FleetError, match=r"700 leads back to itself: 700 → 701 → 700"):
         load_fleet(
             make_company(
                 MENUS.replace('else: "101"', 'else: "701"').replace(
