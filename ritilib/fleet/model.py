@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import IPv4Address
 
 from ritilib.fleet.box_file import BoxFile
@@ -41,11 +42,12 @@ class Box(Frozen):
 
 
 class Company(Frozen):
-    """A company and its boxes, sorted by name."""
+    """A company and its boxes, sorted by name; words are the recordings that its menus say, by name."""
 
     slug: str
     said: CompanyFile
     boxes: tuple[Box, ...]
+    words: Mapping[str, bytes] = {}
 
 
 class Fleet(Frozen):

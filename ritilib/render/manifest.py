@@ -20,9 +20,9 @@ from ritilib.render.upkeep import Windows
 FORMAT = 1
 FLEET_FOLDER = "_fleet"  # beside the companies in rendered/; no slug starts with an underscore
 MEND = "run `riti render` and propose the result; a manifest is never edited by hand"
-_SCOPED = re.compile(r"^fleet/(?:companies/(?P<company>[^/]+)\.yaml|boxes/(?P<boxes>[^/]+)/.+)$")
+_SCOPED = re.compile(r"^fleet/(?:companies/(?P<company>[^/]+)\.yaml|(?:boxes|words)/(?P<folder>[^/]+)/.+)$")
 _CLAIMS = "fleet/claims/"
-_BOXES = "fleet/boxes/"
+_OF_A_COMPANY = ("fleet/boxes/", "fleet/words/")  # which need not have a file of its own
 _LIGHTHOUSE = "lighthouse"
 _ROLLOUT = Rollout()  # where nobody says another
 _OWNER = re.compile(rb"\s*([a-z][a-z0-9-]*)/")
@@ -158,7 +158,7 @@ def group_inputs(files: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:
     """company → its manifest's inputs, for "_fleet" and each fleet/companies/<company>.yaml, in one pass.
 
     files maps a path to its content; what is not under fleet/, hidden files and editors' copies (`x~`) count
-    nowhere. The inputs of a company are fleet/fleet.yaml, its own file, its boxes' and its claims; of
+    nowhere. The inputs of a company are fleet/fleet.yaml, its own file, its boxes', its words and its claims; of
     "_fleet", fleet.yaml and the claims of no company. A claim belongs to the company that its text begins
     with ("acme/montevideo pbx-0"); a lighthouse's, which stands in every overlay configuration, and one whose
     text begins otherwise belong to all. Claims of others are no input, because two pull requests that add
@@ -174,7 +174,7 @@ def group_inputs(files: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:
         if not scope:
             shared[path] = content
             continue
-        if not path.startswith((_CLAIMS, _BOXES)):
+        if not path.startswith((_CLAIMS, *_OF_A_COMPANY)):
             own.setdefault(scope, {})
         scoped.append((scope, path))
     for company, path in scoped:
@@ -199,7 +199,7 @@ def find_scope(path: str, content: bytes) -> str | None:
         company = owner.group(1).decode() if owner else ""
         return "" if company == _LIGHTHOUSE else company
     match = _SCOPED.match(path)
-    return (match["company"] or match["boxes"]) if match else None
+    return (match["company"] or match["folder"]) if match else None
 
 
 def select_inputs(files: Mapping[str, bytes], company: str) -> dict[str, bytes]:

@@ -15,7 +15,7 @@ from ritilib.render.manifest import (
     group_inputs,
     name_manifest,
 )
-from ritilib.render.unit import render_box, render_lighthouse, render_pbx
+from ritilib.render.unit import render_box, render_lighthouse, render_pbx, render_words
 from ritilib.render.upkeep import list_upkeep
 from ritilib.routing.directory import build_directory
 
@@ -52,8 +52,11 @@ def render_folder(fleet: Fleet, folder: str, inputs: Mapping[str, bytes], riti: 
         company = next(one for one in fleet.companies if one.slug == folder)
         upkeep = list_upkeep(fleet, company)
         directory = build_directory(fleet, company)
+        words = render_words(company)
         units = {
-            box.slug: render_pbx(fleet, company, box, directory) | render_box(fleet, company, box, directory)
+            box.slug: render_pbx(fleet, company, box, directory)
+            | render_box(fleet, company, box, directory)
+            | words
             for box in company.boxes
         }
     placed = {
