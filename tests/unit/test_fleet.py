@@ -59,7 +59,7 @@ def test_every_problem_of_every_file_comes_at_once_with_its_line() -> None:
     joined = "\n".join(found)
     assert (
         "fleet/companies/acme.yaml:5: unknown key `colour`; "
-        "take it out, or spell it as one of: calls, codecs, groups, holidays, hours, link, maintenance, "
+        "take it out, or spell it as one of: calls, codecs, groups, holidays, hours, link, maintenance, menus, "
         "name, place, routes, timezone" in joined
     )
     assert "fleet/boxes/acme/montevideo.yaml:1: unknown key `nmae`" in joined
@@ -99,7 +99,7 @@ def test_a_public_number_is_one_in_the_whole_fleet() -> None:
             "acme",
             '"101"',
             '"999999"',
-            "route 100 leads to 999999, which is no extension, group or route of acme",
+            "route 100 leads to 999999, which is no extension, group, route or menu of acme",
         ),
         ("montevideo", "+59826001101", "+5982", "has not the form asked for"),
         ("fleet", "country: UY", "country: XX", "`country` (XX) is no country with telephone numbers"),
@@ -250,7 +250,7 @@ def test_a_line_rings_whom_it_says_and_has_its_own_number() -> None:
     )
     assert "is twice in the fleet" in problem
     (problem,) = problems_of(make_files(salto=said.replace('rings: "100"', 'rings: "555"')))
-    assert "line +59847331299 leads to 555, which is no extension, group or route of acme" in problem
+    assert "line +59847331299 leads to 555, which is no extension, group, route or menu of acme" in problem
 
 
 def test_a_claim_in_conflict_is_no_owner() -> None:
