@@ -18,13 +18,12 @@ from ritilib.clients.watching import WatchSession
 from ritilib.errors import RitiError
 from ritilib.sync.backoff import Backoff, Random
 from ritilib.sync.observe import Places
-from ritilib.sync.wake import Wakeups
+from ritilib.sync.wake import Report, Wakeups
 
 WAIT_S = 60.0  # one blocking query
 PAUSE_S = 0.5  # after a change: a thousand writes in a row are one wake and not a thousand lists of keys
 END_S = 5.0
 AGAIN = Backoff(first_s=1.0, longest_s=60.0)
-Report = Callable[[str, RitiError], None]
 
 
 class Watch:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Literal
+
+from ritilib.errors import RitiError
 
 # git: the branch moved; webhook: the forge says so; drift: Consul or Nomad changed; retry: a unit is due again
 Reason = Literal["git", "webhook", "drift", "timer", "retry"]
+Report = Callable[
+    [str, RitiError], None
+]  # what could not do its work ("consul-values"), and why; from any thread
 
 
 class Wakeups:
