@@ -8,7 +8,16 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 
 from ritilib.fleet.inherited import Settings
-from ritilib.fleet.kinds import Address, EmergencyNumber, Frozen, ImageName, Network, Slug, TimeZone
+from ritilib.fleet.kinds import (
+    Address,
+    EmergencyNumber,
+    Frozen,
+    ImageName,
+    Network,
+    SignerKey,
+    Slug,
+    TimeZone,
+)
 
 
 class Images(Frozen):
@@ -63,3 +72,5 @@ class FleetFile(Settings):
     """Where PBXes may run, and how many; none: anywhere."""
     emergency: tuple[EmergencyNumber, ...] = ()
     """Emergency numbers, in quotes, besides those that the country is known to have."""
+    signers: tuple[SignerKey, ...] = ()
+    """SSH public keys; the controller then applies only what one of them signed. None: whatever is merged."""

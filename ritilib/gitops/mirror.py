@@ -62,7 +62,9 @@ class Mirror:
         with self._alone():
             tip = self.remote.find_tip(self._folder)
             noted = self._read_bound(applied)
-            bounds = [one for one in dict.fromkeys((noted, applied)) if one]
+            bounds = [one for one in (noted, applied) if one]
+            if noted and applied and (noted.commit, noted.root) == (applied.commit, applied.root):
+                bounds = [noted]
             if not self._is_repository():
                 return self._make_again(bounds, rewritten)
             try:
