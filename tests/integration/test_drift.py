@@ -18,6 +18,7 @@ from ritilib.errors import RitiError
 from ritilib.sync.bootstrap import NOMAD_POLICY, consul_policy
 from ritilib.sync.drift import Watch, watch_drift
 from ritilib.sync.wake import Wakeups
+from tests.integration.holdings import Holdings
 
 FLEET = "drifting"
 PREFIX = f"riti/{FLEET}/pbx/"
@@ -31,9 +32,14 @@ class Lab:
 
     consul: Consul
     nomad: Nomad
+    holdings: Holdings
     wakeups: Wakeups
     watches: tuple[Watch, ...] = ()
     said: queue.Queue[tuple[str, RitiError]] = field(default_factory=queue.Queue)
+
+    def purge(self, job_id: str) -> None:
+        """What no part of RITI does."""
+        self.holdings.nomad("DELETE", f"job/{job_id}?purge=true")
 
     def settle(self) -> None:
         """Until nothing more wakes: the wakes of the connections themselves are over."""
@@ -77,7 +83,7 @@ def settings(env: dict[str, str]) -> Settings:
 def lab(env: dict[str, str], settings: Settings) -> Iterator[Lab]:
     before = set(threading.enumerate())
     management = read_settings(env)
-    made = Lab(Consul(management), Nomad(management), Wakeups())
+    made = Lab(Consul(management), Nomad(management), Holdings(FLEET, env), Wakeups())
     with watch_drift(FLEET, settings, made.wakeups, lambda *said: made.said.put(said)) as made.watches:
         assert made.wakeups.wait(NEXT_S) == {"drift"}
         yield made
@@ -104,6 +110,7 @@ def test_a_job_made_changed_and_stopped_by_hand_wakes(lab: Lab) -> None:
     held = lab.nomad.read_job(job["ID"])
     assert held is not None
     lab.wait_woken(lambda: lab.nomad.stop_job(job["ID"], held["JobModifyIndex"]), "a job stopped")
+    lab.wait_woken(lambda: lab.purge(job["ID"]), "a job purged")
     assert lab.said.empty()
 
 
