@@ -3,6 +3,7 @@
     RitiError                    anything a person can mend; carries its problems
     ├── FleetError               the fleet's files: each problem with file and line
     ├── GitopsError              the GitOps repository: absent, foreign, stale, not as the manifest says
+    │   └── HistoryRefused       what was fetched does not go on from what was accepted; that stays in force
     ├── ServerError              a server said no, or said nothing
     │   ├── Unreachable          no answer; nothing is known, so nothing may be concluded from it
     │   ├── Denied               the token or identity may not do this
@@ -66,6 +67,10 @@ class FleetError(RitiError):
 
 class GitopsError(RitiError):
     """The GitOps repository is absent, foreign, stale, or not what its manifest says."""
+
+
+class HistoryRefused(GitopsError):
+    """The branch was rewritten, has another root, or is not signed as the fleet asks: nothing of it is applied."""
 
 
 class ServerError(RitiError):

@@ -65,7 +65,8 @@ class Consul:
     the object is not ours) and ServerError. Writes are never tried again.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, session: requests.Session | None = None) -> None:
+        """session is one of make_session's where none is given; a WatchSession lets a blocking query be ended."""
         self._server = settings.consul
         parts = urlsplit(self._server.address)
         self._client = consul.Consul(
@@ -77,7 +78,7 @@ class Consul:
         )
         # The library prefers CONSUL_HTTP_TOKEN of its own environment to the token that it is given.
         self._client.token = self._server.token
-        self._client.http.session = make_session(self._server.verify)
+        self._client.http.session = session or make_session(self._server.verify)
 
     def read(self, key: str) -> Entry | None:
         """One key; None where it is not there."""
@@ -91,8 +92,11 @@ class Consul:
             index, found = self._client.kv.get(prefix, recurse=True)
         return Tree(int(index), tuple(sorted(map(_make_entry, found or ()), key=lambda one: one.key)))
 
-    def list_keys(self, prefix: str) -> Keys:
+    def list_keys(self, prefix: str, index: int = 0, wait_s: float = 0.0) -> Keys:
         """The keys below a prefix, without values, in one request.
+
+        With an index that an earlier answer gave, the answer comes when Consul's index is another one, or after
+        wait_s (and up to a sixteenth more) with the same index: a blocking query.
 
         The index, as tried on Consul 1.15.3 (state/kvs.go, kvsListTxn): the highest ModifyIndex of the keys
         below the prefix and of the deletions below it that Consul still remembers (15 minutes); where there
@@ -103,8 +107,8 @@ class Consul:
         deletion is forgotten: it then falls to the highest ModifyIndex of the keys that are left.
         """
         with self._explained(f"list keys below {prefix}"):
-            index, found = self._client.kv.get(prefix, keys=True)
-        return Keys(int(index), tuple(sorted(found or ())))
+            now, found = self._client.kv.get(prefix, index=index or None, wait=f"{wait_s:.3f}s", keys=True)
+        return Keys(int(now), tuple(sorted(found or ())))
 
     def write(self, key: str, value: bytes, modify_index: int) -> int:
         """Write a key that still has this ModifyIndex (0: that is not there yet); the new ModifyIndex.

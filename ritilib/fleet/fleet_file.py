@@ -8,7 +8,16 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 
 from ritilib.fleet.inherited import Settings
-from ritilib.fleet.kinds import Address, EmergencyNumber, Frozen, ImageName, Network, Slug, TimeZone
+from ritilib.fleet.kinds import (
+    Address,
+    EmergencyNumber,
+    Frozen,
+    ImageName,
+    Network,
+    SignerKey,
+    Slug,
+    TimeZone,
+)
 
 
 class Images(Frozen):
@@ -76,3 +85,5 @@ class FleetFile(Settings):
     """Emergency numbers, in quotes, besides those that the country is known to have."""
     rollout: Rollout = Rollout()
     """In which waves PBXes are replaced."""
+    signers: tuple[SignerKey, ...] = ()
+    """SSH public keys; the controller then applies only what one of them signed. None: whatever is merged."""

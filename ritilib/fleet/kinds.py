@@ -39,6 +39,13 @@ Mac = Annotated[
 ]
 Serial = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8,16}$")]  # as a Pi prints it in /proc/cpuinfo
 
+# What stands in a public key's file: kind, key, and a comment that nobody reads
+SIGNER_PATTERN = (
+    r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)"
+    r" [A-Za-z0-9+/]{40,}={0,2}( [^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+)?$"
+)
+SignerKey = Annotated[str, StringConstraints(pattern=SIGNER_PATTERN, max_length=1500)]
+
 
 def _refuse_numbers(said: Any) -> Any:
     """pydantic would take the number 10 for the address 0.0.0.10."""

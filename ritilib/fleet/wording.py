@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ritilib.fleet.kinds import DAY, SLUG_PATTERN
+from ritilib.fleet.kinds import DAY, SIGNER_PATTERN, SLUG_PATTERN
 
 # Form asked for → one that has it. A pattern is exact; an example is what people read.
 EXAMPLES: Mapping[str, str] = {
@@ -21,6 +21,7 @@ EXAMPLES: Mapping[str, str] = {
     r"^([0-9]{4}-)?(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$": '"12-25"',
     r"^[0-9a-fA-F]{2}([:-]?[0-9a-fA-F]{2}){5}$": '"c0:74:ad:00:11:22"',
     r"^[0-9*#]$": '"1"',
+    SIGNER_PATTERN: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ6dzXHhNVUMY5CiQ5aHIb5qcZ+6r1qjbWfK4ZyYc0Qm ana@example.org",
     r"^[^\x00-\x1f\x7f]+$": "Recepción (one line)",
 }
 _QUOTE = "quote it, so that YAML keeps it as text"

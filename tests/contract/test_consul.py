@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from ritilib.clients.protocols import ConsulClient
@@ -111,6 +113,37 @@ def test_a_key_made_again_has_a_higher_index_than_the_deletion(consul: ConsulCli
     made = consul.write(f"{prefix}a", b"1", 0)
     assert made > deleted
     assert consul.list_keys(prefix).index == made
+
+
+def test_a_blocking_query_that_knows_an_older_index_answers_at_once(consul: ConsulClient, fleet: str) -> None:
+    prefix = f"riti/{fleet}/pbx/"
+    older = consul.write(f"{prefix}a", b"1", 0)
+    newer = consul.write(f"{prefix}b", b"1", 0)
+    assert consul.list_keys(prefix, older, 60).index == newer
+
+
+def test_a_blocking_query_ends_with_the_same_index_where_nothing_moves(
+    consul: ConsulClient, fleet: str
+) -> None:
+    prefix = f"riti/{fleet}/pbx/"
+    index = consul.write(f"{prefix}a", b"1", 0)
+    keys = consul.list_keys(prefix, index, 0.1)
+    assert (keys.index, keys.keys) == (index, (f"{prefix}a",))
+
+
+@pytest.mark.parametrize("change", ["write", "make", "delete"])
+def test_a_blocking_query_is_ended_by_a_change(consul: ConsulClient, fleet: str, change: str) -> None:
+    prefix = f"riti/{fleet}/pbx/"
+    index = consul.write(f"{prefix}a", b"1", 0)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(consul.list_keys, prefix, index, 60)
+        if change == "write":
+            consul.write(f"{prefix}a", b"2", index)
+        elif change == "make":
+            consul.write(f"{prefix}b", b"2", 0)
+        else:
+            consul.delete(f"{prefix}a", index)
+        assert waiting.result(timeout=30).index > index
 
 
 def test_policies_and_roles_are_written_once(consul: ConsulClient, fleet: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import uuid
 from typing import Any
 
@@ -15,6 +17,7 @@ class FakeConsul:
 
     def __init__(self, journal: Journal | None = None) -> None:
         self.journal = journal or Journal()
+        self.moved = threading.Condition()
         self.index = 1
         self.entries: dict[str, Entry] = {}
         self.deleted: dict[str, int] = {}
@@ -32,17 +35,23 @@ class FakeConsul:
         self.journal.ask(f"consul read {prefix}*")
         return Tree(self._index_of(prefix), tuple(self.entries[key] for key in self._below(prefix)))
 
-    def list_keys(self, prefix: str) -> Keys:
+    def list_keys(self, prefix: str, index: int = 0, wait_s: float = 0.0) -> Keys:
         self.journal.ask(f"consul list {prefix}*")
-        return Keys(self._index_of(prefix), self._below(prefix))
+        end = time.monotonic() + wait_s
+        with self.moved:
+            while self._index_of(prefix) == index and (left := end - time.monotonic()) > 0:
+                self.moved.wait(left)
+            return Keys(self._index_of(prefix), self._below(prefix))
 
     def write(self, key: str, value: bytes, modify_index: int) -> int:
         held = self.entries.get(key)
         if (held.modify_index if held else 0) != modify_index:
             raise _conflict(f"write key {key}")
         if held is None or held.value != value:
-            self.index += 1
-            self.entries[key] = Entry(key, value, self.index)
+            with self.moved:
+                self.index += 1
+                self.entries[key] = Entry(key, value, self.index)
+                self.moved.notify_all()
         self.journal.write(f"consul write {key}")
         return self.entries[key].modify_index
 
@@ -51,9 +60,11 @@ class FakeConsul:
         if held and held.modify_index != modify_index:
             raise _conflict(f"delete key {key}")
         if held:
-            self.index += 1
-            del self.entries[key]
-            self.deleted[key] = self.index
+            with self.moved:
+                self.index += 1
+                del self.entries[key]
+                self.deleted[key] = self.index
+                self.moved.notify_all()
             self.journal.write(f"consul delete {key}")
 
     def put_policy(self, name: str, rules: str, description: str) -> bool:
