@@ -308,7 +308,7 @@ class Consul:
         if answer.code in accepted:
             return None
         if answer.code == 409:
-            said = str([one.get("What") for one in json.loads(answer.body)["Errors"]])
+            said = "; ".join(one["What"] for one in json.loads(answer.body)["Errors"])
             if any(words in said for words in LOST):
                 raise self._conflict(asked)
             denied = "Permission denied" in said or "lacks permission" in said

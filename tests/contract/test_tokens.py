@@ -77,7 +77,9 @@ def test_issued_and_revoked_in_vault(vault: VaultClient, policy: str) -> None:
         vault.issue_token(f"{policy}-2", "leader", TTL_S)
 
 
-def test_a_token_is_not_shown(nomad: NomadClient, consul: ConsulClient, vault: VaultClient, policy: str) -> None:
+def test_a_token_is_not_shown(
+    nomad: NomadClient, consul: ConsulClient, vault: VaultClient, policy: str
+) -> None:
     for issued in (
         nomad.issue_token((policy,), "leader", TTL_S),
         consul.issue_token((policy,), "leader", TTL_S),
