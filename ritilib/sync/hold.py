@@ -37,6 +37,11 @@ class Hold:
             what = f"this controller leads no more: {self._lost}"
             raise LeadershipLost.because(what, "it wrote nothing since; whoever leads now goes on")
 
+    @property
+    def left_s(self) -> float:
+        """What is left of the term; it says nothing of the session."""
+        return self._timing.term_s - (self._clock() - self._began_s)
+
     def stop(self) -> None:
         """Renew no more, and lead no more."""
         self._lost = self._lost or "it ended"

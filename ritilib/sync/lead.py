@@ -10,8 +10,9 @@ What guarantees it, in the order in which a leader that should be none is stoppe
    tokens of its predecessors, at all three servers, before it has any of its own: those that Nomad and Consul list with
    the leader's policy, and those whose accessors stand in the lock. A request that arrives later is denied, whatever
    the old leader believes. A leader writes its tokens' accessors into the lock, bound to its session and to the key's
-   index, before it uses them: if it lost the lock meanwhile that write fails, and they are never used. If a server
-   cannot be asked to revoke, the candidate gives the lock back and writes nothing.
+   index, before it uses them: if it lost the lock meanwhile that write fails, and they are never used (one that was
+   made in Vault and not recorded ends after token_ttl_s). If a server cannot be asked to revoke, the candidate gives
+   the lock back and writes nothing.
 3. Compare-and-set of what is written (rule 7), for the one thing left: a request that a server had accepted and not
    yet carried out at the moment of the revocation. Nomad compares EnforceIndex when it accepts, not when it carries
    out, so such a registration may overwrite the new leader's; the inventory then shows it as drift.
@@ -167,6 +168,11 @@ class Leadership:
     def check(self) -> None:
         """Raise LeadershipLost where another may lead by now, or the term is over; once so, always so."""
         self._hold.check()
+
+    @property
+    def left_s(self) -> float:
+        """Seconds of its term that are left: end it between two cycles, before `check` ends it within one."""
+        return self._hold.left_s
 
     def begin(self) -> None:
         """Revoke the tokens of all former leaders, make our own, and record them; only then may they be used."""

@@ -24,6 +24,7 @@ JOB_TIMES = {
     "ModifyIndex",
     "JobModifyIndex",
     "SubmitTime",
+    "NomadTokenID",  # whose accessor: each leader has its own
     "Status",
     "StatusDescription",
     "Stable",

@@ -230,6 +230,19 @@ def test_a_lock_that_is_lost_before_the_tokens_are_recorded_makes_no_leader(worl
     other.end()
 
 
+def test_a_term_runs_out_though_the_session_lives(world: World) -> None:
+    timing = replace(TIMING, renew_s=NEVER_S, ttl_s=NEVER_S)
+    with world.stand("a", timing) as leadership:
+        assert leadership.left_s == TIMING.term_s
+        world.now_s += TIMING.term_s - 1
+        leadership.check()
+        assert leadership.left_s == 1
+        world.now_s += 1
+        with pytest.raises(LeadershipLost, match="term"):
+            leadership.check()
+    assert world.read_lock()[1] == ""
+
+
 def test_a_server_without_bootstrap_is_told(world: World) -> None:
     world.vault.delete_document(RIGHTS.nomad_document)
     with pytest.raises(ServerError, match="riti bootstrap"):
