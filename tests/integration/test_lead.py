@@ -90,9 +90,9 @@ class Lab:
         return connect_clients(arm(self.management, None, tokens))
 
 
-@pytest.fixture
-def lab(stack: Stack, env: dict[str, str], tmp_path: Path) -> Iterator[Lab]:
-    fleet, management = f"t{uuid.uuid4().hex[:10]}", read_settings(env)
+def make_lab(stack: Stack, folder: Path, running: ExitStack) -> Lab:
+    fleet, env = f"t{uuid.uuid4().hex[:10]}", stack.environment()
+    management = read_settings(env)
     made = bootstrap(
         Nomad(management),
         Consul(management),
@@ -104,8 +104,25 @@ def lab(stack: Stack, env: dict[str, str], tmp_path: Path) -> Iterator[Lab]:
         None,
         keep_silent,
     )
-    with ExitStack() as running:
-        yield Lab(fleet, management, {**env, **made.environment()}, tmp_path, running)
+    return Lab(fleet, management, {**env, **made.environment()}, folder, running)
+
+
+@pytest.fixture
+def running() -> Iterator[ExitStack]:
+    """Ends whatever programs a test started."""
+    with ExitStack() as programs:
+        yield programs
+
+
+@pytest.fixture
+def lab(stack: Stack, tmp_path: Path, running: ExitStack) -> Lab:
+    return make_lab(stack, tmp_path, running)
+
+
+@pytest.fixture
+def neighbour(stack: Stack, tmp_path: Path, running: ExitStack) -> Lab:
+    """Another fleet on the same servers."""
+    return make_lab(stack, tmp_path, running)
 
 
 def assert_dead(clients: Clients, fleet: str) -> None:
@@ -148,7 +165,10 @@ def test_a_killed_leader_is_followed_when_its_session_has_run_out(lab: Lab) -> N
     assert_dead(lab.describe(led["tokens"]), lab.fleet)
 
 
-def test_a_paused_leader_wakes_up_behind_a_new_one_and_writes_nothing(lab: Lab) -> None:
+def test_a_paused_leader_wakes_up_behind_a_new_one_and_writes_nothing(lab: Lab, neighbour: Lab) -> None:
+    """And meanwhile, for longer than a session lives, another fleet's leader leads on undisturbed."""
+    steady = neighbour.start("steady")
+    steady.wait_for("leads")
     first = lab.start("first")
     led = first.wait_for("leads")
     wait_until(lambda: lab.read_written("first")[0] > 0, DEADLINE_S, "waiting for a write", first.log)
@@ -169,6 +189,12 @@ def test_a_paused_leader_wakes_up_behind_a_new_one_and_writes_nothing(lab: Lab) 
         lambda: lab.read_written("second")[0] > written, DEADLINE_S, "waiting for the new leader", second.log
     )
     assert second.events("lost") == second.events("failed") == []
+    written = neighbour.read_written("steady")[0]
+    wait_until(
+        lambda: neighbour.read_written("steady")[0] > written, DEADLINE_S, "waiting for it", steady.log
+    )
+    assert steady.events("lost") == steady.events("failed") == []
+    assert len(steady.events("leads")) == 1
 
 
 def test_a_leader_whose_session_was_ended_by_hand_is_stopped_by_its_tokens(lab: Lab) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ritilib.clients.settings import Server, Settings
+from ritilib.devstack.processes import poll
 from ritilib.errors import Conflict, GitopsError, LeadershipLost, RitiError, ServerError, Unreachable
 from ritilib.reconcile.leading import Lead, Timing, judge_hold, read_lead, succeed
 from ritilib.sync.lead import Candidate, Clients, Leadership, take_lead
@@ -22,6 +23,8 @@ from tests.fakes.vault import FakeVault
 TIMING = Timing()
 RIGHTS = Rights("demo")
 SETTINGS = Settings(*(Server("http://127.0.0.1:1", "standing") for _ in range(3)))
+FAST = replace(TIMING, renew_s=0.001)
+DEADLINE_S = 60.0
 NEVER_S = 1e9  # no keeper wakes up in these tests: they turn the clock themselves
 
 
@@ -228,6 +231,56 @@ def test_a_lock_that_is_lost_before_the_tokens_are_recorded_makes_no_leader(worl
     assert len(world.vault.tokens) == 1
     assert world.read_lock()[0].who == "b"
     other.end()
+
+
+def test_a_leader_renews_and_leads_on(world: World) -> None:
+    with world.stand("a", FAST) as leadership:
+        for _ in range(5):
+            world.now_s += TIMING.ttl_s - TIMING.margin_s - 1
+            leadership.check()
+            wait_renewals(world, 2)  # one may have been under way with the time before
+        leadership.check()
+        assert world.knows(leadership.settings) == (True, True, True)
+
+
+def test_a_session_that_is_gone_ends_it_at_the_next_renewal(world: World) -> None:
+    leadership = world.stand("a", FAST)
+    world.consul.destroy_session(next(iter(world.consul.sessions)))
+    assert poll(lambda: is_lost(leadership), DEADLINE_S)
+    with pytest.raises(LeadershipLost, match="Consul has ended its session"):
+        leadership.check()
+    leadership.end()
+
+
+def test_silence_ends_it_by_the_clock_alone(world: World) -> None:
+    def be_silent(session: str) -> None:
+        world.journal.ask("consul renew session")
+        raise Unreachable.because("no answer", "wait")
+
+    with world.stand("a", FAST) as leadership:
+        world.consul.renew_session = be_silent  # type: ignore[method-assign]
+        wait_renewals(world, 2)
+        leadership.check()
+        world.now_s += TIMING.ttl_s - TIMING.margin_s
+        with pytest.raises(LeadershipLost, match="last renewed"):
+            leadership.check()
+        world.now_s = 1000.0  # even if the clock could go back
+        with pytest.raises(LeadershipLost):
+            leadership.check()
+
+
+def wait_renewals(world: World, more: int) -> None:
+    asked = world.journal.requests
+    wanted = asked.count("consul renew session") + more
+    assert poll(lambda: asked.count("consul renew session") >= wanted, DEADLINE_S)
+
+
+def is_lost(leadership: Leadership) -> bool:
+    try:
+        leadership.check()
+    except LeadershipLost:
+        return True
+    return False
 
 
 def test_a_term_runs_out_though_the_session_lives(world: World) -> None:
