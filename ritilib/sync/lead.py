@@ -109,7 +109,9 @@ def take_lead(
             if taken:
                 return taken
             index = 0
-        leads = f"{former.who} leads since {former.since}" if former else "another controller takes the lead"
+        leads = "nobody leads, and it cannot be taken yet"
+        if former and not is_free:
+            leads = f"{former.who} leads since {former.since}"
         if leads != shown:
             candidate.report(f"waiting: {leads}")
             shown = leads
