@@ -8,6 +8,7 @@
     │   ├── Unreachable          no answer; nothing is known, so nothing may be concluded from it
     │   ├── Denied               the token or identity may not do this
     │   └── Conflict             somebody else wrote in between: read again, decide again
+    ├── LeadershipLost           another controller leads, or may by now: nothing more is written
     └── DevstackError            the local stack: a program missing, a server that does not come up
 
 Only `ritilib.cli.main` catches them. A message never holds a secret.
@@ -87,6 +88,10 @@ class Denied(ServerError):
 
 class Conflict(ServerError):
     """A compare-and-set lost: somebody wrote in between (rule 7: read again, never blind-retry)."""
+
+
+class LeadershipLost(RitiError):
+    """Another controller leads, or may by now (rule 8): the cycle ends where it is, and whoever leads goes on."""
 
 
 class DevstackError(RitiError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -20,9 +21,11 @@ from ritilib.clients.settings import read_settings
 from ritilib.clients.vault import Vault
 from ritilib.errors import RitiError
 from ritilib.gitops.desired import read_desired
-from ritilib.sync.apply import Servers
 from ritilib.sync.bootstrap import bootstrap as bootstrap_servers
-from ritilib.sync.once import connect_authority, plan_once, sync_once
+from ritilib.sync.lead import Candidate, take_lead
+from ritilib.sync.once import connect_servers, plan_once, sync_once
+
+PATIENCE_S = 60.0  # a controller that was killed leads for up to 31 s more (ritilib.reconcile.leading.Timing)
 
 rev_option = click.option("--rev", default="main", show_default=True, help="The merged branch or commit.")
 
@@ -137,17 +140,18 @@ def plan(repo: Path, rev: str, as_json: bool) -> None:
     "--wait/--no-wait", default=True, show_default=True, help="Stay until Nomad has judged the deployments."
 )
 def sync(repo: Path, rev: str, as_json: bool, once: bool, replace: tuple[str, ...], wait: bool) -> None:
-    """Make Nomad, Consul and Vault equal to the merged commit.
+    """Make Nomad, Consul and Vault equal to the merged commit. One controller at a time: waits while another leads.
 
     \b
     Example: riti sync --once --repo telephones.git
     """
     settings = read_settings(os.environ)
-    vault = Vault(settings)
-    desired = read_desired(repo, rev)
-    authority = connect_authority(vault, desired.fleet)
-    servers = Servers(Nomad(settings), Consul(settings), vault, find_overlay_tool(), authority)
-    done = sync_once(desired, servers, replace, report, wait)
+    desired, tool = read_desired(repo, rev), find_overlay_tool()
+    candidate = Candidate(settings, desired.fleet, f"{socket.gethostname()}:{os.getpid()}", report)
+    with take_lead(candidate, PATIENCE_S) as leadership:
+        done = sync_once(
+            desired, connect_servers(leadership.settings, desired.fleet, tool), replace, report, wait
+        )
     if as_json:
         print_json(done)
     else:

@@ -16,6 +16,7 @@ from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest, VaultError
 
 from ritilib.clients.session import make_session, refused, unreachable
 from ritilib.clients.settings import Settings
+from ritilib.clients.tokens import Issued
 from ritilib.errors import Conflict, RitiError
 
 TOKEN_VARIABLE = "VAULT_TOKEN"
@@ -117,13 +118,11 @@ class Vault:
 
     def put_role(self, mount: str, name: str, fields: dict[str, Any]) -> bool:
         """Make a JWT role say these fields; others keep their values. True where something was written."""
-        path = f"auth/{mount}/role/{_quote(name)}"
-        held = self._find(path, f"read role {name}")
-        if held and _says(held, fields):
-            return False
-        with self._explained(f"write role {name}"):
-            self._client.adapter.post(f"/v1/{path}", json=fields)
-        return True
+        return self._put_role(f"auth/{mount}/role/{_quote(name)}", name, fields)
+
+    def put_token_role(self, name: str, fields: dict[str, Any]) -> bool:
+        """Make a role say these fields of the tokens that are made through it. True where something was written."""
+        return self._put_role(f"auth/token/roles/{_quote(name)}", name, fields)
 
     def enable_kv(self, mount: str) -> bool:
         """Mount KV v2, where every write must be a compare-and-set; True where something was written."""
@@ -172,6 +171,20 @@ class Vault:
             )
         return str(answer["auth"]["client_token"])
 
+    def issue_token(self, role: str, name: str, ttl_s: int) -> Issued:
+        """A new token through a token role, child of our own, that expires after ttl_s.
+
+        It ends with our own token too. Needs nothing but `update` of auth/token/create/<role>.
+        """
+        with self._explained(f"create token {name}"):
+            answer = self._client.auth.token.create(role_name=role, display_name=name, ttl=f"{ttl_s}s")
+        return Issued(answer["auth"]["client_token"], answer["auth"]["accessor"])
+
+    def revoke_token(self, accessor: str) -> None:
+        """Make a token worthless from this moment on; one that is gone already is fine."""
+        with self._explained("revoke a token"):
+            self._client.auth.token.revoke_accessor(accessor)
+
     def renew_token(self) -> None:
         """Give our own periodic token its whole period again; one that cannot be renewed stays as it is."""
         with self._explained("renew our own token"):
@@ -195,6 +208,14 @@ class Vault:
             answer = self._connect("").auth.jwt.jwt_login(role=role, jwt=jwt, path=mount)
         return str(answer["auth"]["client_token"])
 
+    def _put_role(self, path: str, name: str, fields: dict[str, Any]) -> bool:
+        held = self._find(path, f"read role {name}")
+        if held and _says(held, fields):
+            return False
+        with self._explained(f"write role {name}"):
+            self._client.adapter.post(f"/v1/{path}", json=fields)
+        return True
+
     def _connect(self, token: str) -> Any:
         server = self._server
         return hvac.Client(
@@ -202,7 +223,7 @@ class Vault:
             token=token,
             verify=server.verify,
             timeout=server.timeout_s,
-            session=make_session(server.verify),
+            session=make_session(server),
         )
 
     def _read_kv_configuration(self, mount: str) -> dict[str, Any]:

@@ -7,9 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 
-from ritilib.clients.nebula import Authority
+from ritilib.clients.consul import Consul
+from ritilib.clients.nebula import Authority, OverlayTool
+from ritilib.clients.nomad import Nomad
 from ritilib.clients.protocols import ConsulClient, NomadClient, VaultClient
-from ritilib.errors import GitopsError, Problem, RitiError, Unreachable
+from ritilib.clients.settings import Settings
+from ritilib.clients.vault import Vault
+from ritilib.errors import GitopsError, LeadershipLost, Problem, RitiError, Unreachable
 from ritilib.gitops.desired import Desired
 from ritilib.reconcile.plan import Plan, make_plan
 from ritilib.reconcile.state import NEEDED_FILES, FleetRecord, Wish, hash_text
@@ -74,7 +78,8 @@ def sync_once(
 
     may_replace names the units ("acme/montevideo") whose running task may be replaced. wait: stay until Nomad has
     judged the deployments that this started. A unit that fails leaves the others alone and is in the result's
-    problems, as is a server that goes away meanwhile. Raises what reading raises: then nothing was written.
+    problems, as is a server that goes away meanwhile. Raises what reading raises: then nothing was written; and
+    LeadershipLost, where another controller may write by now: what was begun stands in the inventory.
     """
     plan, seen = plan_once(desired, servers.nomad, servers.consul)
     _refuse_unknown(may_replace, desired)
@@ -101,6 +106,8 @@ def sync_once(
                 seen.observed.now,
                 change.key in may_replace,
             )
+        except LeadershipLost:
+            raise
         except RitiError as error:
             problems += [replace(one, what=f"{change.key}: {one.what}") for one in error.problems]
             if isinstance(error, Unreachable):
@@ -176,3 +183,9 @@ def _watch(
 def connect_authority(vault: VaultClient, fleet: str) -> Callable[[], Authority]:
     """The overlay's CA, read once and only when a certificate has to be signed."""
     return cache(lambda: read_authority(vault, fleet))
+
+
+def connect_servers(settings: Settings, fleet: str, overlay: OverlayTool) -> Servers:
+    """What a sync writes to: the servers with a leader's tokens, and what signs overlay certificates."""
+    vault = Vault(settings)
+    return Servers(Nomad(settings), Consul(settings), vault, overlay, connect_authority(vault, fleet))

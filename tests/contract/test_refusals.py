@@ -158,3 +158,22 @@ def test_a_task_that_fits_nowhere_is_told_at_the_end_of_the_wait(settings: Setti
     deployment = nomad.wait_deployed(job["ID"], made.modify_index, 2.0)
     assert deployment.status == "timeout"
     assert "group group could not be placed: memory" in deployment.description
+
+
+def test_the_same_job_by_another_token_is_no_change(settings: Settings, fleet: str) -> None:
+    """Each leader has a token of its own, whose accessor a job bears: sync must not take it for a difference."""
+    management, job_id = Nomad(settings), f"{fleet}--a"
+    job = management.parse(BARE_PORT.format(job_id=job_id, memory=16))
+    made = management.register(job, 0)
+    assert management.wait_deployed(job_id, made.modify_index, TIMEOUT_S).status == "successful"
+    token = management.issue_management_token(f"{fleet} another").secret
+    other = Nomad(replace(settings, nomad=replace(settings.nomad, token=token)))
+    assert other.plan(job).changes == "none"
+    before = other.list_allocations(job_id)
+    again = other.register(job, made.modify_index)
+    assert again.modify_index > made.modify_index
+    assert other.wait_deployed(job_id, again.modify_index, TIMEOUT_S).status == "successful"
+    assert [(one.id, one.task_states) for one in other.list_allocations(job_id)] == [
+        (one.id, one.task_states) for one in before
+    ]
+    other.stop_job(job_id, again.modify_index)

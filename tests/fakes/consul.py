@@ -7,13 +7,14 @@ import time
 import uuid
 from typing import Any
 
-from ritilib.clients.consul import BindingRule, Entry, Keys, Tree
+from ritilib.clients.consul_values import BindingRule, Entry, Keys, Tree, Watched
+from ritilib.clients.tokens import Issued
 from ritilib.errors import Conflict, Denied
 from tests.fakes.journal import Journal
 
 
 class FakeConsul:
-    """A ConsulClient. ACLs are kept, not enforced; deletions are remembered for ever."""
+    """A ConsulClient. ACLs are kept, not enforced; deletions are remembered for ever; no session ends by itself."""
 
     def __init__(self, journal: Journal | None = None) -> None:
         self.journal = journal or Journal()
@@ -26,6 +27,8 @@ class FakeConsul:
         self.auth_methods: dict[str, tuple[dict[str, Any], str]] = {}
         self.binding_rules: dict[str, list[BindingRule]] = {}
         self.tokens: dict[str, tuple[str, ...]] = {}
+        self.accessors: dict[str, str] = {}
+        self.sessions: set[str] = set()
 
     def read(self, key: str) -> Entry | None:
         self.journal.ask(f"consul read {key}")
@@ -47,10 +50,11 @@ class FakeConsul:
         held = self.entries.get(key)
         if (held.modify_index if held else 0) != modify_index:
             raise _conflict(f"write key {key}")
+        session = held.session if held else ""
         if held is None or held.value != value:
             with self.moved:
                 self.index += 1
-                self.entries[key] = Entry(key, value, self.index)
+                self.entries[key] = Entry(key, value, self.index, session)
                 self.moved.notify_all()
         self.journal.write(f"consul write {key}")
         return self.entries[key].modify_index
@@ -66,6 +70,44 @@ class FakeConsul:
                 self.deleted[key] = self.index
                 self.moved.notify_all()
             self.journal.write(f"consul delete {key}")
+
+    def watch(self, key: str, index: int, wait_s: float) -> Watched:
+        self.journal.ask(f"consul watch {key}")
+        return Watched(self._index_of(key), self.entries.get(key))
+
+    def create_session(self, name: str, ttl_s: float, lock_delay_s: float) -> str:
+        session = str(uuid.uuid4())
+        self.sessions.add(session)
+        self.journal.write(f"consul create session {name}")
+        return session
+
+    def renew_session(self, session: str) -> None:
+        self.journal.ask("consul renew session")
+        if session not in self.sessions:
+            raise _conflict("renew our session")
+
+    def destroy_session(self, session: str) -> None:
+        self.sessions.discard(session)
+        for key, one in list(self.entries.items()):
+            if one.session == session:
+                self._store(key, one.value, "")
+        self.journal.write("consul destroy session")
+
+    def lock(self, key: str, value: bytes, session: str, modify_index: int) -> int:
+        held = self.entries.get(key)
+        if (
+            (held.modify_index if held else 0) != modify_index
+            or session not in self.sessions
+            or (held and held.session not in ("", session))
+        ):
+            raise _conflict(f"lock key {key}")
+        return self._store(key, value, session, f"consul lock {key}")
+
+    def unlock(self, key: str, value: bytes, session: str, modify_index: int) -> int:
+        held = self.entries.get(key)
+        if held is None or held.modify_index != modify_index or held.session != session:
+            raise _conflict(f"unlock key {key}")
+        return self._store(key, value, "", f"consul unlock {key}")
 
     def put_policy(self, name: str, rules: str, description: str) -> bool:
         return self._put("policy", self.policies, name, (rules, description))
@@ -106,6 +148,19 @@ class FakeConsul:
         self.journal.write(f"consul create a token ({description})")
         return token
 
+    def issue_token(self, policies: tuple[str, ...], description: str, ttl_s: int) -> Issued:
+        issued = Issued(self.create_token(policies, description), str(uuid.uuid4()))
+        self.accessors[issued.accessor] = issued.secret
+        return issued
+
+    def list_tokens(self, policy: str) -> tuple[str, ...]:
+        self.journal.ask(f"consul list the tokens with {policy}")
+        return tuple(sorted(one for one, secret in self.accessors.items() if policy in self.tokens[secret]))
+
+    def revoke_token(self, accessor: str) -> None:
+        self.tokens.pop(self.accessors.pop(accessor, ""), None)
+        self.journal.write("consul revoke a token")
+
     def has_token(self, token: str, policies: tuple[str, ...]) -> bool:
         self.journal.ask("consul look at a token")
         return self.tokens.get(token) == tuple(sorted(policies))
@@ -122,6 +177,13 @@ class FakeConsul:
         place[name] = wanted
         self.journal.write(f"consul write {kind} {name}")
         return True
+
+    def _store(self, key: str, value: bytes, session: str, words: str = "") -> int:
+        self.index += 1
+        self.entries[key] = Entry(key, value, self.index, session)
+        if words:
+            self.journal.write(words)
+        return self.index
 
     def _below(self, prefix: str) -> tuple[str, ...]:
         return tuple(sorted(key for key in self.entries if key.startswith(prefix)))

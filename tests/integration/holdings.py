@@ -24,6 +24,7 @@ JOB_TIMES = {
     "ModifyIndex",
     "JobModifyIndex",
     "SubmitTime",
+    "NomadTokenID",  # whose accessor: each leader has its own
     "Status",
     "StatusDescription",
     "Stable",
@@ -65,9 +66,13 @@ class Holdings:
         return [one for one in self.nomad("GET", "allocations") if one["JobID"].startswith(f"{self.fleet}--")]
 
     def read_kv(self) -> dict[str, str]:
-        """key → value of everything below the fleet's prefix."""
+        """key → value of everything below the fleet's prefix but the lock, which says who wrote, not what."""
         keys = self.consul("GET", f"kv/riti/{self.fleet}/?keys") or []
-        return {key: self._ask("CONSUL_HTTP", "GET", f"kv/{key}?raw").text for key in keys}
+        return {
+            key: self._ask("CONSUL_HTTP", "GET", f"kv/{key}?raw").text
+            for key in keys
+            if key != f"riti/{self.fleet}/leader"
+        }
 
     def read_documents(self) -> dict[str, dict[str, Any]]:
         """path below the fleet's → version and data of every document."""
