@@ -148,6 +148,14 @@ class Consul:
 
         return self._put("role", name, held, body, same)
 
+    def delete_policy(self, name: str, description: str) -> bool:
+        """Delete an ACL policy that bears this very description; False where there is none, Conflict else."""
+        return self._delete("policy", name, description)
+
+    def delete_role(self, name: str, description: str) -> bool:
+        """Delete an ACL role that bears this very description; False where there is none, Conflict else."""
+        return self._delete("role", name, description)
+
     def put_auth_method(self, name: str, config: dict[str, Any], description: str) -> bool:
         """Make or update a JWT auth method; True where written.
 
@@ -225,6 +233,15 @@ class Consul:
         self._send("PUT", path, f"write {kind} {name}", {**body, **({"ID": held["ID"]} if held else {})})
         return True
 
+    def _delete(self, kind: str, name: str, description: str) -> bool:
+        held = self._read(f"acl/{kind}/name/{name}", f"read {kind} {name}")
+        if not held:
+            return False
+        if held.get("Description", "") != description:
+            raise self._foreign(kind, name)
+        self._send("DELETE", f"acl/{kind}/{held['ID']}", f"delete {kind} {name}")
+        return True
+
     def _read(self, path: str, asked: str) -> Any:
         return self._send("GET", path, asked, accepted=(404,))
 
@@ -243,9 +260,9 @@ class Consul:
         """One call by the library's own connection; None for a status that is accepted as "not there"."""
         headers = {"X-Consul-Token": self._server.token if token is None else token}
         http = self._client.http
-        extra = {} if method == "GET" else {"data": json.dumps(body)}
+        extra = {} if method in ("GET", "DELETE") else {"data": json.dumps(body)}
         with self._explained(asked):
-            send = {"GET": http.get, "PUT": http.put, "POST": http.post}[method]
+            send = {"GET": http.get, "PUT": http.put, "POST": http.post, "DELETE": http.delete}[method]
             answer: Response = send(lambda given: given, f"/v1/{path}", headers=headers, **extra)
         if 200 <= answer.code < 300:
             return json.loads(answer.body)

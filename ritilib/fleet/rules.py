@@ -16,6 +16,7 @@ from ritilib.fleet.fleet_file import FleetFile
 from ritilib.fleet.hours import judge_hours
 from ritilib.fleet.leads import judge_leads
 from ritilib.fleet.placement import judge_places
+from ritilib.fleet.removals import judge_removals
 from ritilib.fleet.settings import inherit_settings
 from ritilib.fleet.source import Source, Step
 
@@ -89,6 +90,7 @@ def judge(draft: Draft) -> list[Problem]:
         problems += judge_hours(source, said, said.timezone or draft.fleet.timezone)
     problems += judge_places(draft.source, draft.fleet, draft.companies, draft.boxes)
     problems += _judge_adapters(draft)
+    problems += judge_removals(draft.source, draft.fleet, draft.companies.keys(), draft.boxes.keys())
     return problems
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from ritilib.errors import GitopsError, Problem
-from ritilib.fleet.kinds import Slug
+from ritilib.fleet.kinds import Removal, Slug
 
 FORMAT = 1
 FLEET_FOLDER = "_fleet"  # beside the companies in rendered/; no slug starts with an underscore
@@ -52,6 +52,7 @@ class Manifest(_Frozen):
     riti: Annotated[str, StringConstraints(min_length=1)]
     inputs: TreeId
     boxes: dict[Slug, ManifestBox]
+    removals: list[Removal] = []  # of "_fleet" alone: what may go although it is over the limit
 
 
 def name_manifest(company: str) -> str:
@@ -66,12 +67,13 @@ def build_manifest(
     riti: str,
     inputs: str,
     boxes: Mapping[str, Mapping[str, bytes | str]],
+    removals: Iterable[str] = (),
 ) -> str:
     """The manifest's text: sorted JSON, two spaces deep, a line feed at the end.
 
     company is a slug or "_fleet"; riti is the version that rendered; inputs is the Git tree id of what it was
     rendered from (compute_tree_id of select_inputs); boxes maps a box to its files (path inside the box's
-    folder → content).
+    folder → content). removals are fleet.yaml's; where there are none, the manifest says nothing of them.
     """
     listed = {
         box: {
@@ -79,7 +81,7 @@ def build_manifest(
         }
         for box, files in boxes.items()
     }
-    said = {
+    said: dict[str, Any] = {
         "format": FORMAT,
         "company": company,
         "fleet": fleet,
@@ -88,6 +90,8 @@ def build_manifest(
         "inputs": inputs,
         "boxes": listed,
     }
+    if removed := sorted(set(removals)):
+        said["removals"] = removed
     return json.dumps(said, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 

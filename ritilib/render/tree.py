@@ -45,14 +45,13 @@ def render_folder(fleet: Fleet, folder: str, inputs: Mapping[str, bytes], riti: 
             box.slug: render_pbx(fleet, company, box, directory) | render_box(fleet, company, box, directory)
             for box in company.boxes
         }
-    return _place(folder, units, fleet.name, str(fleet.said.id), riti, inputs)
+    return _place(fleet, folder, units, riti, inputs)
 
 
 def _place(
+    fleet: Fleet,
     folder: str,
     units: Mapping[str, Mapping[str, str]],
-    fleet: str,
-    fleet_id: str,
     riti: str,
     inputs: Mapping[str, bytes],
 ) -> dict[str, str]:
@@ -63,5 +62,8 @@ def _place(
         for path, text in files.items()
     }
     tree_id = compute_tree_id(inputs)
-    placed[f"rendered/{folder}/manifest.json"] = build_manifest(folder, fleet, fleet_id, riti, tree_id, units)
+    removals = fleet.said.removals if folder == FLEET_FOLDER else ()
+    placed[f"rendered/{folder}/manifest.json"] = build_manifest(
+        folder, fleet.name, str(fleet.said.id), riti, tree_id, units, removals
+    )
     return placed

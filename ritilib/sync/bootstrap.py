@@ -201,13 +201,17 @@ def vault_policy(fleet: str) -> str:
     Vault narrows the names of the policies that it may write, not what they say.
     """
     write, read, compute = ["create", "read", "update"], ["list", "read"], ["update"]
+    remove = [*write, "delete"]
     paths = {
         f"{KV_MOUNT}/data/{fleet}/*": write,
         f"{KV_MOUNT}/metadata/{fleet}/*": read,
+        f"{KV_MOUNT}/delete/{fleet}/pbx/*": compute,  # hides versions, and destroys none
+        f"{KV_MOUNT}/delete/{fleet}/box/*": compute,
+        f"{KV_MOUNT}/delete/{fleet}/lighthouse/*": compute,
         f"{TRANSIT_MOUNT}/hmac/{fleet}": compute,
         f"{TRANSIT_MOUNT}/hmac/{fleet}/*": compute,
-        f"sys/policies/acl/pbx-{fleet}--*": write,
-        f"auth/{JWT_MOUNT}/role/pbx-{fleet}--*": write,
+        f"sys/policies/acl/pbx-{fleet}--*": remove,
+        f"auth/{JWT_MOUNT}/role/pbx-{fleet}--*": remove,
     }
     return "\n".join(
         f'path "{path}" {{\n  capabilities = {json.dumps(rights)}\n}}\n' for path, rights in paths.items()

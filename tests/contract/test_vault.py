@@ -31,7 +31,7 @@ ROLE = {
 def delete(kind: str, vault: VaultClient, request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Deletes the latest version of a document, as a person would."""
     if isinstance(vault, FakeVault):
-        return vault.delete_document
+        return vault.delete_latest
     env = request.getfixturevalue("env")
     person = hvac.Client(url=env["VAULT_ADDR"], token=env["VAULT_TOKEN"])
     person.session.trust_env = False
