@@ -137,18 +137,20 @@ def decide_removals(census: Census, observed: Observed) -> Removals:
     for key in candidates:
         record, job = observed.records.get(key), observed.jobs.get(_name_job(census, key))
         since = _read_time(record.absent_since) if record else None
-        if record is None or since is None or _is_restless(record, job, now):
+        stopped = _read_time(record.stopped_at) if record else None
+        is_restless = record is not None and _is_restless(record, job, now)
+        is_finished = stopped is not None and (job is None or job.stopped)
+        # an intent whose end is not known is still to be stopped, and counts among those
+        if stopped and now - stopped < census.grace and (is_finished or is_restless):
+            recent.append(min(stopped, now))
+        if record is None or since is None or is_restless:
             begun = _begin(record or Record("applying", census.commit), job, now)
             (marks if record is None or since is None else resets).append(Note(key, begun))
-            pending.append(_Absent(key, begun, job, now + census.grace))
-            continue
-        stopped = _read_time(record.stopped_at)
-        if stopped is None or (job and not job.stopped):
+            if not is_finished:
+                pending.append(_Absent(key, begun, job, now + census.grace))
+        elif stopped is None or not is_finished:
             pending.append(_Absent(key, record, job, since + census.grace))
-            continue
-        if now - stopped < census.grace:
-            recent.append(stopped)
-        if job and job.modify_index != record.job_modify_index:
+        elif job and job.modify_index != record.job_modify_index:
             stops.append(Stop(key, record, job))  # it is stopped, and that it was is not written down yet
         elif now - stopped >= PURGE_AFTER:
             purges.append(Purge(key, record, job))

@@ -145,7 +145,7 @@ def sync_once(
         _note_index(desired, seen, outcomes, owner, fleet_index, servers.consul)
     if wait:
         problems += _watch(outcomes, desired.fleet, servers.nomad, report)
-    pruned, waiting = Pruned(), removals.waits
+    pruned, waiting = Pruned(), list(removals.waits)
     if newest and not problems and not any(outcome.held for outcome in outcomes):
         pruned = prune(removals, desired, seen, newest, servers, clock, report)
     else:
@@ -154,7 +154,10 @@ def sync_once(
             if newest
             else "the newest commit cannot be looked at"
         )
-        waiting += tuple(Waiting(one.key, None, why) for one in (*removals.stops, *removals.purges))
+        going = [one.key for one in removals.stops] + [one.key for one in removals.purges]
+        unmarked = {note.key for note in removals.marks}
+        waiting = [replace(one, until=None, why=why) if one.key in unmarked else one for one in waiting]
+        waiting += [Waiting(key, None, why) for key in going]
     return Synced(
         desired.commit,
         changed=tuple(outcome.key for outcome in outcomes if not outcome.held),
@@ -163,7 +166,7 @@ def sync_once(
         unchanged=plan.unchanged,
         stopped=pruned.stopped,
         purged=pruned.purged,
-        waiting=waiting,
+        waiting=tuple(sorted(waiting, key=lambda one: one.key)),
         inventory_index=seen.inventory_index,
     )
 
