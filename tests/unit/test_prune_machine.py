@@ -51,11 +51,13 @@ class Removing(RuleBasedStateMachine):
         self.head = self.commit()
         self.coming: Desired | None = None
         self.unapproved: list[timedelta] = []
+        self.absent: dict[str, timedelta] = {}  # since when each sync saw that it is wished by nothing
         self.foreign: dict[str, Any] = {}
         stop_job, purge_job = self.world.nomad.stop_job, self.world.nomad.purge_job
 
         def stop(job_id: str, index: int):
-            self.judge(job_id)
+            key = self.judge(job_id)
+            assert self.elapsed - self.absent[key] >= GRACE, f"{key} is absent for a short time only"
             try:
                 return stop_job(job_id, index)
             finally:  # a sync that dies of it has stopped it all the same
@@ -81,8 +83,8 @@ class Removing(RuleBasedStateMachine):
         _, company, box = job_id.split("--")
         return bool({company, f"{company}/{box}"} & set(self.newest.removals))
 
-    def judge(self, job_id: str) -> None:
-        """At the moment of a removal: is it ours, is it wished by nothing that counts?"""
+    def judge(self, job_id: str) -> str:
+        """At the moment of a removal: is it ours, is it wished by nothing that counts? The unit's key."""
         job = self.world.nomad.jobs[job_id]
         key = (job["Meta"] or {}).get("riti.box", "")
         assert (job["Meta"] or {}).get("riti.fleet") == FLEET_ID, f"{job_id} is not ours"
@@ -91,6 +93,7 @@ class Removing(RuleBasedStateMachine):
         homes = {"lighthouse" if company == "_fleet" else company for company, _ in self.newest.held}
         assert key.split("/")[0] not in homes, f"{key} is of a stale company"
         assert "lighthouse" not in homes, "the fleet's own manifest is stale"
+        return key
 
     @initialize()
     def begin(self) -> None:
@@ -202,6 +205,13 @@ class Removing(RuleBasedStateMachine):
 
     def run_sync(self, floor: int) -> None:
         self.world.newest = self.coming
+        homes = {"lighthouse" if company == "_fleet" else company for company, _ in self.head.held}
+        wished = {unit.key for unit in self.head.units}
+        for key in KEYS:
+            if key in wished or key.split("/")[0] in homes:
+                self.absent.pop(key, None)
+            else:
+                self.absent.setdefault(key, self.elapsed)
         with suppress(Died, RitiError):
             self.world.sync(self.head, floor)
         if self.coming:

@@ -147,9 +147,14 @@ def strip_mark(world: World) -> None:
     world.edit(GONE, Meta=None)
 
 
+def swap_mark(world: World) -> None:
+    world.nomad.jobs[name(GONE).job_id]["Meta"]["riti.box"] = "acme/rivera"
+
+
 MEANWHILE: dict[str, Callable[[World], None]] = {
     "its job changes": meddle_with_job,
     "its job loses its mark": strip_mark,
+    "its job carries another mark, and no index tells": swap_mark,
     "a merge brings it back": bring_back,
     "a merge leaves its company stale": hold_company,
     "another writes its inventory entry": unmark,
@@ -310,6 +315,32 @@ def test_died_at_every_write_and_run_again_it_ends_the_same(step: str) -> None:
         assert done.is_clean, f"died at {writes[number - 1]}"
         assert (world.list_traces(GONE), world.is_running(GONE)) == ended, f"died at {writes[number - 1]}"
         assert all(world.is_running(key) for key in LEFT)
+
+
+def test_a_unit_whose_purge_died_and_that_comes_back_is_whole_again(world: World) -> None:
+    before = world.list_traces(GONE)
+    number = 0
+    while True:
+        number += 1
+        less = mark(world)
+        world.sync(less)
+        world.pass_time(WEEK)
+        world.journal.writes.clear()
+
+        def die(_words: str, number: int = number) -> None:
+            if len(world.journal.writes) == number:
+                raise Died
+
+        world.journal.on_write = die
+        try:
+            world.sync(less)
+            break
+        except Died:
+            world.journal.on_write = lambda _words: None
+        assert world.sync(make_desired("c3", ALL)).is_clean
+        assert world.list_traces(GONE) == before, f"died at write {number}"
+        assert world.is_running(GONE)
+    assert number > 8
 
 
 @pytest.mark.parametrize("place", ["consul role", "consul policy"])
