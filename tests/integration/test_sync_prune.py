@@ -112,6 +112,9 @@ def test_an_office_that_was_taken_out_goes_after_its_grace_period_and_alone(lab:
     done = lab.sync()
     assert (done.is_clean, done.stopped) == (True, ())
     assert [(one.key, one.until) for one in done.waiting] == [("acme/salto", lab.now + GRACE)]
+    told = lab.run_riti("plan")
+    assert f"acme/salto is left as it is until {lab.now + GRACE:%Y-%m-%d %H:%M:%S} UTC" in told.stdout
+    assert told.returncode == 0
     lab.now += GRACE - timedelta(seconds=1)
     assert lab.sync().stopped == ()
     assert lab.list_running() == before
@@ -136,7 +139,7 @@ def test_after_a_week_nothing_of_it_is_left_and_all_of_others(lab: Lab) -> None:
 
 
 def test_an_office_that_comes_back_is_whole_again(lab: Lab) -> None:
-    lab.fleet.write_box("acme", "salto", "301")
+    lab.fleet.write_box("acme", "salto", "302")
     lab.merge("Salto opens again")
     assert lab.sync().is_clean
     assert len(lab.find_traces("acme/salto")) == 9
@@ -179,7 +182,7 @@ def test_a_merge_that_takes_out_a_company_is_held_until_it_is_approved(lab: Lab)
 @pytest.mark.parametrize("lost", ["fleet/fleet.yaml", "rendered", "rendered/acme-sur", "fleet"])
 def test_an_emptied_repository_changes_nothing(lab: Lab, lost: str, tmp_path: Path) -> None:
     before, held = lab.list_running(), lab.holdings.dump()
-    clone = tmp_path / "clone"
+    clone, branch = tmp_path / "clone", lost.replace("/", "-")
 
     def git(*arguments: str) -> str:
         done = subprocess.run(
@@ -191,7 +194,7 @@ def test_an_emptied_repository_changes_nothing(lab: Lab, lost: str, tmp_path: Pa
         subprocess.run(["git", "clone", "--quiet", lab.fleet.forge, clone], check=True, capture_output=True)
         git("rm", "-r", "--quiet", lost)
         git("commit", "--quiet", "-m", "oh")
-        git("push", "--quiet", "origin", "HEAD:refs/heads/emptied")
+        git("push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
     with pytest.raises(GitopsError):
-        lab.sync("emptied")
+        lab.sync(branch)
     assert (lab.list_running(), lab.holdings.dump()) == (before, held)

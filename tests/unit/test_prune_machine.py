@@ -227,5 +227,5 @@ class Removing(RuleBasedStateMachine):
 
 TestRemoving = Removing.TestCase
 TestRemoving.settings = settings(
-    max_examples=300, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=150, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -83,6 +83,12 @@ def test_text_and_bytes_give_the_same_manifest() -> None:
     assert again == GOOD
 
 
+def test_removals_are_sorted_and_where_there_are_none_nothing_is_said() -> None:
+    text = build_manifest("_fleet", "lab", UUID, "0.1.0", "a" * 40, {}, ("zorro/uno", "acme", "zorro/uno"))
+    assert read_manifest(text, "rendered/_fleet/manifest.json").removals == ["acme", "zorro/uno"]
+    assert "removals" not in GOOD
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -96,6 +102,8 @@ def test_text_and_bytes_give_the_same_manifest() -> None:
         (GOOD.replace("pbx/job.nomad.hcl", "/etc/passwd"), "`boxes.salto.files"),
         (GOOD.replace('"salto"', '"Salto"'), "`boxes.Salto"),
         (GOOD.replace("a" * 40, "a" * 39), "`inputs`"),
+        (GOOD.replace('"riti"', '"removals": ["../acme"], "riti"'), "`removals.0`"),
+        (GOOD.replace('"riti"', '"removals": "acme", "riti"'), "`removals`"),
         (GOOD.replace(UUID, "no-uuid"), "`fleet_id`"),
         (GOOD.replace('"inputs"', f'"inputs": "{"b" * 40}", "inputs"'), "says `inputs` twice"),
         (GOOD.replace('"acme"', '"zorro"'), "belongs at rendered/zorro/manifest.json"),
