@@ -107,8 +107,12 @@ def _list_rows(shown: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "extension", "  ".join(filter(None, cells))
     yield from (("route", f"{route['number']} leads to {route['to']}") for route in shown["routes"])
     yield from (("group", f"{group['number']} {group['name']}") for group in shown["groups"])
+    if shown["canary"]:
+        yield "canary", "yes"
     for word, value in shown["settings"].items():
-        if value is not None:
+        if word == "maintenance":
+            yield from ((word, f"{one['days']} {one['from']}-{one['to']}") for one in value)
+        elif value is not None:
             yield word, ", ".join(value) if isinstance(value, list) else str(value)
 
 
@@ -126,7 +130,7 @@ def describe_box(fleet: Fleet, key: str) -> dict[str, Any]:
     return {
         "box": key,
         **found.said.model_dump(mode="json", exclude=set(Settings.model_fields)),
-        "settings": found.settings.model_dump(mode="json"),
+        "settings": found.settings.model_dump(mode="json", by_alias=True),
         "address": str(found.box_address),
         "pbx_addresses": [str(address) for address in found.pbx_addresses],
         "routes": [route.model_dump(mode="json") for route in routes],

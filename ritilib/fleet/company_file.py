@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from ritilib.fleet.inherited import Settings
-from ritilib.fleet.kinds import DAY, Frozen, Holiday, PersonName, ShortNumber, Slug, TimeZone
+from ritilib.fleet.kinds import Frozen, Holiday, PersonName, ShortNumber, Slug, TimeZone
+from ritilib.fleet.stretch import Stretch
 
 
 class Route(Frozen):
@@ -25,17 +26,6 @@ class Route(Frozen):
     """Name of the hours, of those in `hours`, outside which `closed` rings."""
     closed: ShortNumber | None = None
     """Number of who rings outside the hours, in quotes."""
-
-
-class Open(Frozen):
-    """One stretch of a week in which a company is open, in its own time; `to` is the first minute after it."""
-
-    days: Annotated[str, StringConstraints(pattern=f"^{DAY}(-{DAY})?$")]
-    """A day or two with a dash, such as mon-fri."""
-    from_: Annotated[str, Field(alias="from"), StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-    """The first minute of the stretch, in quotes, such as "09:00"."""
-    to: Annotated[str, StringConstraints(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
-    """The first minute after the stretch, in quotes, such as "18:00"."""
 
 
 class Group(Frozen):
@@ -62,7 +52,7 @@ class CompanyFile(Settings):
     """The company's name as people write it."""
     timezone: TimeZone | None = None
     """Time zone of its hours, such as America/Montevideo; where it is absent, the fleet's."""
-    hours: Mapping[Slug, tuple[Open, ...]] = {}
+    hours: Mapping[Slug, tuple[Stretch, ...]] = {}
     """Name of hours, such as `office`, and the stretches of a week in which they are open."""
     holidays: tuple[Holiday, ...] = ()
     """Days on which it is closed, whatever the hours say, in quotes: "12-25" every year, "2027-03-26" once."""

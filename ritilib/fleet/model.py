@@ -8,6 +8,7 @@ from ritilib.fleet.box_file import BoxFile
 from ritilib.fleet.company_file import CompanyFile
 from ritilib.fleet.fleet_file import FleetFile
 from ritilib.fleet.kinds import Codec, Frozen, Outside, Slug
+from ritilib.fleet.stretch import Stretch
 
 
 class BoxSettings(Frozen):
@@ -20,6 +21,7 @@ class BoxSettings(Frozen):
     outside: Outside
     premium: bool
     longest_min: int
+    maintenance: tuple[Stretch, ...]  # in the time zone of Fleet.find_timezone
 
 
 class Box(Frozen):
@@ -56,3 +58,7 @@ class Fleet(Frozen):
     @property
     def name(self) -> str:
         return self.said.name
+
+    def find_timezone(self, company: Company) -> str | None:
+        """The time zone of the company's hours and maintenance; None where nobody says one."""
+        return company.said.timezone or self.said.timezone

@@ -23,7 +23,7 @@ from ritilib.errors import Problem
 from ritilib.fleet.kinds import SLUG_PATTERN
 from ritilib.reconcile.plan import is_ours, refuse_foreign
 from ritilib.reconcile.state import LiveJob, Observed, Record
-from ritilib.render.names import UnitNames
+from ritilib.render.names import UnitNames, name_job
 
 LEAST_LIMIT, FLEET_SHARE = 1, 10  # DESIGN, rule 6: the larger of 1 and 10 % (a tenth) of the fleet
 PURGE_AFTER = timedelta(days=7)  # a week: who misses a stopped office says so on the next working day
@@ -126,7 +126,7 @@ def decide_removals(census: Census, observed: Observed) -> Removals:
         waits = tuple(
             Waiting(key, None, f"nothing is deleted now: {doubts[0]}")
             for key in candidates
-            if not _is_finished(observed.records.get(key), observed.jobs.get(_name_job(census, key)))
+            if not _is_finished(observed.records.get(key), observed.jobs.get(name_job(census.fleet, key)))
         )
         return Removals(tuple(resets), (), waits, (), (), (), conflicts)
     marks: list[Note] = []
@@ -135,7 +135,7 @@ def decide_removals(census: Census, observed: Observed) -> Removals:
     pending: list[_Absent] = []
     recent: list[datetime] = []
     for key in candidates:
-        record, job = observed.records.get(key), observed.jobs.get(_name_job(census, key))
+        record, job = observed.records.get(key), observed.jobs.get(name_job(census.fleet, key))
         since = _read_time(record.absent_since) if record else None
         stopped = _read_time(record.stopped_at) if record else None
         is_restless = record is not None and _is_restless(record, job, now)
@@ -215,20 +215,20 @@ def _list_resets(census: Census, observed: Observed) -> Iterator[tuple[str, Reco
             if record.absent_since and not record.stopped_at:
                 yield key, replace(record, absent_since="")
         elif observed.rewound and _KEY.fullmatch(key):
-            yield key, _begin(record, observed.jobs.get(_name_job(census, key)), observed.now)
+            yield key, _begin(record, observed.jobs.get(name_job(census.fleet, key)), observed.now)
 
 
 def _find_absent(census: Census, observed: Observed) -> tuple[list[str], tuple[Problem, ...]]:
     """The keys of units of ours that no manifest names, and what looks like one and is not."""
     conflicts: list[Problem] = []
     found = observed.records.keys() - census.keys
-    known = {_name_job(census, key) for key in found | census.keys}
+    known = {name_job(census.fleet, key) for key in found | census.keys}
     for job_id in sorted(observed.jobs.keys() - known):
         job = observed.jobs[job_id]
         if job.stopped or job.meta.get("riti.fleet") != census.fleet_id or _CHILD.search(job_id):
             continue
         key = job.meta.get("riti.box", "")
-        if _KEY.fullmatch(key) and job_id == _name_job(census, key):
+        if _KEY.fullmatch(key) and job_id == name_job(census.fleet, key):
             found.add(key)
         else:
             conflicts.append(_refuse_mark(job_id, key))
@@ -237,7 +237,7 @@ def _find_absent(census: Census, observed: Observed) -> tuple[list[str], tuple[P
         if not _KEY.fullmatch(key):
             conflicts.append(_refuse_entry(key))
         elif key.split("/")[0] not in census.stale:
-            held = observed.jobs.get(_name_job(census, key))
+            held = observed.jobs.get(name_job(census.fleet, key))
             if held and not is_ours(held, census.fleet_id, key):
                 conflicts.append(refuse_foreign(UnitNames(census.fleet, *key.split("/"))))
             else:
@@ -280,19 +280,9 @@ def _read_time(text: str) -> datetime | None:
     return time if time.tzinfo else None
 
 
-def _name_job(census: Census, key: str) -> str:
-    company, _, box = key.partition("/")
-    return UnitNames(census.fleet, company, box).job_id
-
-
 def _say_held(keys: list[str], limit: int, size: int, census: Census) -> Problem:
-    living = {key.split("/")[0] for key in census.keys} | census.stale
-    removals: list[str] = []
-    for key in keys:
-        company = key.split("/")[0]
-        removal = key if company in living or company == "lighthouse" else company
-        if removal not in removals:
-            removals.append(removal)
+    living = {key.split("/")[0] for key in census.keys} | census.stale | {"lighthouse"}
+    removals = dict.fromkeys(key if key.split("/")[0] in living else key.split("/")[0] for key in keys)
     what = (
         f"{len(keys)} units of {size} are in no manifest any more, and at most {limit} may go at a time: all are held: "
         f"{', '.join(keys)}"

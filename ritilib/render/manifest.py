@@ -6,13 +6,16 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from ritilib.errors import GitopsError, Problem
+from ritilib.fleet.fleet_file import Rollout
 from ritilib.fleet.kinds import Removal, Slug
+from ritilib.render.upkeep import Windows
 
 FORMAT = 1
 FLEET_FOLDER = "_fleet"  # beside the companies in rendered/; no slug starts with an underscore
@@ -21,6 +24,7 @@ _SCOPED = re.compile(r"^fleet/(?:companies/(?P<company>[^/]+)\.yaml|boxes/(?P<bo
 _CLAIMS = "fleet/claims/"
 _BOXES = "fleet/boxes/"
 _LIGHTHOUSE = "lighthouse"
+_ROLLOUT = Rollout()  # where nobody says another
 _OWNER = re.compile(rb"\s*([a-z][a-z0-9-]*)/")
 
 CompanyFolder = Annotated[str, StringConstraints(pattern=r"^(_fleet|[a-z][a-z0-9]*(-[a-z0-9]+)*)$")]
@@ -37,9 +41,11 @@ class _Frozen(BaseModel):
 
 
 class ManifestBox(_Frozen):
-    """One box (or lighthouse): path inside its folder → SHA-256 of the file, in hexadecimal."""
+    """One box (or lighthouse): path inside its folder → SHA-256 of the file, in hexadecimal; and how it is replaced."""
 
     files: Annotated[dict[FilePath, Sha256], Field(min_length=1)]
+    canary: bool = False
+    windows: Windows | None = None
 
 
 class Manifest(_Frozen):
@@ -53,6 +59,16 @@ class Manifest(_Frozen):
     inputs: TreeId
     boxes: dict[Slug, ManifestBox]
     removals: list[Removal] = []  # of "_fleet" alone: what may go although it is over the limit
+    rollout: Rollout = _ROLLOUT
+
+    @model_validator(mode="after")
+    def _refuse_what_is_not_its_own(self) -> Manifest:
+        """Waves are the fleet's; canaries and windows are offices'."""
+        if self.company != FLEET_FOLDER and "rollout" in self.model_fields_set:
+            raise ValueError(f"`rollout` belongs into the manifest of {FLEET_FOLDER}")
+        if self.company == FLEET_FOLDER and any(box.canary or box.windows for box in self.boxes.values()):
+            raise ValueError("`canary` and `windows` are no lighthouse's")
+        return self
 
 
 def name_manifest(company: str) -> str:
@@ -67,17 +83,21 @@ def build_manifest(
     riti: str,
     inputs: str,
     boxes: Mapping[str, Mapping[str, bytes | str]],
+    upkeep: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    rollout: Rollout = _ROLLOUT,
     removals: Iterable[str] = (),
 ) -> str:
     """The manifest's text: sorted JSON, two spaces deep, a line feed at the end.
 
     company is a slug or "_fleet"; riti is the version that rendered; inputs is the Git tree id of what it was
     rendered from (compute_tree_id of select_inputs); boxes maps a box to its files (path inside the box's
-    folder → content). removals are fleet.yaml's; where there are none, the manifest says nothing of them.
+    folder → content). upkeep maps a box to what list_upkeep says of it, rollout and removals are fleet.yaml's; what is
+    as everywhere is not written, so a fleet that says nothing of it has the manifests that it had.
     """
     listed = {
         box: {
-            "files": {path: hashlib.sha256(_encode(content)).hexdigest() for path, content in files.items()}
+            "files": {path: hashlib.sha256(_encode(content)).hexdigest() for path, content in files.items()},
+            **upkeep.get(box, {}),
         }
         for box, files in boxes.items()
     }
@@ -90,6 +110,8 @@ def build_manifest(
         "inputs": inputs,
         "boxes": listed,
     }
+    if rollout != _ROLLOUT:
+        said["rollout"] = rollout.model_dump()
     if removed := sorted(set(removals)):
         said["removals"] = removed
     return json.dumps(said, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -111,7 +111,7 @@ def build_directory(fleet: Fleet, company: Company) -> Directory:
             for route in company.said.routes
             if route.hours and route.closed
         },
-        schedules=_list_schedules(company, company.said.timezone or fleet.said.timezone or ""),
+        schedules=_list_schedules(company, fleet.find_timezone(company) or ""),
         forwards={
             extension.number: extension.forward
             for box in company.boxes

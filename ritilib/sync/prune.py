@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from ritilib.errors import Conflict, Problem, RitiError
+from ritilib.errors import Conflict, Problem, RitiError, Unreachable
 from ritilib.gitops.desired import Desired
 from ritilib.reconcile.plan import is_ours, refuse_foreign
 from ritilib.reconcile.prune import Census, Note, Purge, Removals, Stop, decide_removals
@@ -60,6 +60,8 @@ def write_notes(
             records[note.key] = note.record
         except RitiError as error:
             problems += [replace(one, what=f"{note.key}: {one.what}") for one in error.problems]
+            if isinstance(error, Unreachable):
+                break  # the others would fail alike
     observed = replace(seen.observed, records=records)
     return replace(seen, observed=observed, record_indexes=indexes), problems
 

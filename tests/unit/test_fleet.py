@@ -59,8 +59,8 @@ def test_every_problem_of_every_file_comes_at_once_with_its_line() -> None:
     joined = "\n".join(found)
     assert (
         "fleet/companies/acme.yaml:5: unknown key `colour`; "
-        "take it out, or spell it as one of: calls, codecs, groups, holidays, hours, link, name, place, "
-        "routes, timezone" in joined
+        "take it out, or spell it as one of: calls, codecs, groups, holidays, hours, link, maintenance, "
+        "name, place, routes, timezone" in joined
     )
     assert "fleet/boxes/acme/montevideo.yaml:1: unknown key `nmae`" in joined
     assert "fleet/boxes/acme/montevideo.yaml:1: `name` is missing; add it" in joined
@@ -164,6 +164,16 @@ def test_the_nearest_to_the_box_holds() -> None:
     assert (montevideo.codecs, salto.codecs) == (("alaw", "ulaw"), ("gsm", "ulaw"))
     assert (montevideo.outside, montevideo.premium, montevideo.longest_min) == ("national", False, 5)
     assert (salto.outside, salto.premium, salto.longest_min, salto.kbit_s) == ("national", True, 5, 256)
+
+
+def test_the_nearest_maintenance_holds_and_none_is_said_by_an_empty_list() -> None:
+    sundays = 'maintenance: [{days: sun, from: "02:00", to: "04:00"}]\n'
+    files = make_files(
+        fleet=FLEET + "timezone: America/Montevideo\n" + sundays, salto=SALTO + "maintenance: []\n"
+    )
+    montevideo, salto = (box.settings.maintenance for box in load_fleet(files).fleet.companies[0].boxes)
+    assert [(one.days, one.from_, one.to) for one in montevideo] == [("sun", "02:00", "04:00")]
+    assert salto == ()
 
 
 def test_offices_need_a_codec_in_common() -> None:

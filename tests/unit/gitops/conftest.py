@@ -86,7 +86,7 @@ class Clone:
             said = files["fleet/fleet.yaml"].decode().partition("\nremovals: [")[2].partition("]")[0]
             removals = said.split(", ") if said and company == "_fleet" else ()
             tree_id = compute_tree_id(inputs)
-            manifest = build_manifest(company, "lab", fleet_id, "0.1.0", tree_id, boxes, removals)
+            manifest = build_manifest(company, "lab", fleet_id, "0.1.0", tree_id, boxes, removals=removals)
             self.write(f"rendered/{company}/manifest.json", manifest)
 
     def commit(self, message: str = "a change") -> str:
