@@ -175,6 +175,14 @@ class Consul:
 
         return self._put("role", name, held, body, same)
 
+    def delete_policy(self, name: str, description: str) -> bool:
+        """Delete an ACL policy that bears this very description; False where there is none, Conflict else."""
+        return self._delete("policy", name, description)
+
+    def delete_role(self, name: str, description: str) -> bool:
+        """Delete an ACL role that bears this very description; False where there is none, Conflict else."""
+        return self._delete("role", name, description)
+
     def put_auth_method(self, name: str, config: dict[str, Any], description: str) -> bool:
         """Make or update a JWT auth method; True where written.
 
@@ -274,6 +282,15 @@ class Consul:
         # The library encodes a policy's rules twice, so these go by its connection.
         path = f"acl/{kind}/{held['ID']}" if held else f"acl/{kind}"
         self._send("PUT", path, f"write {kind} {name}", {**body, **({"ID": held["ID"]} if held else {})})
+        return True
+
+    def _delete(self, kind: str, name: str, description: str) -> bool:
+        held = self._read(f"acl/{kind}/name/{name}", f"read {kind} {name}")
+        if not held:
+            return False
+        if held.get("Description", "") != description:
+            raise self._foreign(kind, name)
+        self._send("DELETE", f"acl/{kind}/{held['ID']}", f"delete {kind} {name}")
         return True
 
     def _read(self, path: str, asked: str) -> Any:

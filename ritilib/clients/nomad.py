@@ -100,6 +100,21 @@ class Nomad:
             raise self._conflict(f"stop job {job_id}")
         return self.register({**job, "Stop": True}, modify_index)
 
+    def purge_job(self, job_id: str, modify_index: int) -> bool:
+        """Remove a stopped job whose JobModifyIndex is still this one; False where it is already gone.
+
+        Conflict where it has changed or runs. Nomad's deregister ignores an index, so this looks just before: a
+        registration that comes in between, within one request, is lost.
+        """
+        asked = f"purge job {job_id}"
+        job = self.read_job(job_id)
+        if job is None:
+            return False
+        if job["JobModifyIndex"] != modify_index or not job["Stop"]:
+            raise self._conflict(asked)
+        self._ask(asked, "job", _quote(job_id), method="delete", params={"purge": "true"})
+        return True
+
     def wait_deployed(self, job_id: str, modify_index: int, timeout_s: float) -> Deployment:
         """Follow the deployment that a registration with this JobModifyIndex started, by blocking queries.
 

@@ -14,6 +14,7 @@ from ritilib.fleet.kinds import (
     Frozen,
     ImageName,
     Network,
+    Removal,
     SignerKey,
     Slug,
     TimeZone,
@@ -83,6 +84,10 @@ class FleetFile(Settings):
     """Where PBXes may run, and how many; none: anywhere."""
     emergency: tuple[EmergencyNumber, ...] = ()
     """Emergency numbers, in quotes, besides those that the country is known to have."""
+    removals: tuple[Removal, ...] = ()
+    """Companies or offices that these files no longer hold, such as acme or acme/salto: they may go however many go."""
+    removal_grace_min: Annotated[int, Field(ge=1, le=10080, strict=True)] = 10
+    """Minutes for which what these files no longer hold runs on, so that a mistake can be taken back."""
     rollout: Rollout = Rollout()
     """In which waves PBXes are replaced."""
     signers: tuple[SignerKey, ...] = ()

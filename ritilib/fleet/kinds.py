@@ -28,6 +28,8 @@ DAY = "(mon|tue|wed|thu|fri|sat|sun)"
 TimeZone = Annotated[str, AfterValidator(check_timezone)]
 Key = Annotated[str, StringConstraints(pattern=r"^[0-9*#]$")]  # of a telephone
 Holiday = Annotated[str, StringConstraints(pattern=r"^([0-9]{4}-)?(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")]
+REMOVAL_PATTERN = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*(/[a-z][a-z0-9]*(-[a-z0-9]+)*)?$"
+Removal = Annotated[str, StringConstraints(pattern=REMOVAL_PATTERN)]
 Codec = Literal["alaw", "ulaw", "g722", "gsm"]  # what both images can speak
 Language = Literal["en", "es", "fr", "it", "ru"]  # what the box image can speak
 LANGUAGES: tuple[Language, ...] = get_args(Language)

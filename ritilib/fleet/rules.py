@@ -16,6 +16,7 @@ from ritilib.fleet.fleet_file import FleetFile
 from ritilib.fleet.hours import judge_hours, judge_maintenance, judge_stretches
 from ritilib.fleet.leads import judge_leads
 from ritilib.fleet.placement import judge_places
+from ritilib.fleet.removals import judge_removals
 from ritilib.fleet.settings import inherit_settings
 from ritilib.fleet.source import Source, Step
 from ritilib.fleet.words import judge_words
@@ -95,6 +96,7 @@ def judge(draft: Draft) -> list[Problem]:
     problems += judge_stretches(draft.source, ("maintenance",), draft.fleet.maintenance or ())
     problems += judge_places(draft.source, draft.fleet, draft.companies, draft.boxes)
     problems += _judge_adapters(draft)
+    problems += judge_removals(draft.source, draft.fleet, draft.companies.keys(), draft.boxes.keys())
     return problems
 
 

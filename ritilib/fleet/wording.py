@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ritilib.fleet.kinds import DAY, SIGNER_PATTERN, SLUG_PATTERN
+from ritilib.fleet.kinds import DAY, REMOVAL_PATTERN, SIGNER_PATTERN, SLUG_PATTERN
 
 # Form asked for → one that has it. A pattern is exact; an example is what people read.
 EXAMPLES: Mapping[str, str] = {
     SLUG_PATTERN: "demo",
+    REMOVAL_PATTERN: "acme/salto",
     r"^[0-9]{2,6}$": '"201"',
     r"^\+[1-9][0-9]{6,14}$": '"+59847331201"',
     r"^[0-9a-f]{8,16}$": "10000000a1b2c3d4",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from ritilib.errors import GitopsError, Problem
 from ritilib.fleet.fleet_file import Rollout
-from ritilib.fleet.kinds import Slug
+from ritilib.fleet.kinds import Removal, Slug
 from ritilib.render.upkeep import Windows
 
 FORMAT = 1
@@ -58,6 +58,7 @@ class Manifest(_Frozen):
     riti: Annotated[str, StringConstraints(min_length=1)]
     inputs: TreeId
     boxes: dict[Slug, ManifestBox]
+    removals: list[Removal] = []  # of "_fleet" alone: what may go although it is over the limit
     rollout: Rollout = _ROLLOUT
 
     @model_validator(mode="after")
@@ -84,13 +85,14 @@ def build_manifest(
     boxes: Mapping[str, Mapping[str, bytes | str]],
     upkeep: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     rollout: Rollout = _ROLLOUT,
+    removals: Iterable[str] = (),
 ) -> str:
     """The manifest's text: sorted JSON, two spaces deep, a line feed at the end.
 
     company is a slug or "_fleet"; riti is the version that rendered; inputs is the Git tree id of what it was
     rendered from (compute_tree_id of select_inputs); boxes maps a box to its files (path inside the box's
-    folder → content). upkeep maps a box to what list_upkeep says of it; what is as everywhere is not written, so a
-    fleet that says nothing of it has the manifests that it had.
+    folder → content). upkeep maps a box to what list_upkeep says of it, rollout and removals are fleet.yaml's; what is
+    as everywhere is not written, so a fleet that says nothing of it has the manifests that it had.
     """
     listed = {
         box: {
@@ -99,7 +101,7 @@ def build_manifest(
         }
         for box, files in boxes.items()
     }
-    said = {
+    said: dict[str, Any] = {
         "format": FORMAT,
         "company": company,
         "fleet": fleet,
@@ -110,6 +112,8 @@ def build_manifest(
     }
     if rollout != _ROLLOUT:
         said["rollout"] = rollout.model_dump()
+    if removed := sorted(set(removals)):
+        said["removals"] = removed
     return json.dumps(said, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 

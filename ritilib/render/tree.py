@@ -42,8 +42,9 @@ def list_inputs(loaded: Loaded, files: Mapping[str, bytes]) -> dict[str, dict[st
 def render_folder(fleet: Fleet, folder: str, inputs: Mapping[str, bytes], riti: str) -> dict[str, str]:
     """path in the repository → text, for everything under rendered/<folder>/; inputs are those of list_inputs."""
     rollout, upkeep = Rollout(), {}
+    removals: tuple[str, ...] = ()
     if folder == FLEET_FOLDER:
-        rollout = fleet.said.rollout
+        rollout, removals = fleet.said.rollout, fleet.said.removals
         units = {
             f"lighthouse-{lighthouse.name}": render_lighthouse(fleet, lighthouse, address)
             for lighthouse, address in zip(fleet.said.lighthouses, fleet.lighthouse_addresses, strict=True)
@@ -73,5 +74,6 @@ def render_folder(fleet: Fleet, folder: str, inputs: Mapping[str, bytes], riti: 
         units,
         upkeep,
         rollout,
+        removals,
     )
     return placed

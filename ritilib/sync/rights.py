@@ -21,6 +21,7 @@ from ritilib.clients.vault import KV_MOUNT, TRANSIT_MOUNT
 from ritilib.sync.apply import JWT_MOUNT
 
 READ, WRITE, CALL = ["read"], ["create", "read", "update"], ["update"]
+REMOVE = [*WRITE, "delete"]
 
 NOMAD_CANDIDATE = """\
 namespace "default" {
@@ -82,10 +83,13 @@ class Rights:
             {
                 f"{KV_MOUNT}/data/{self.fleet}/*": WRITE,
                 f"{KV_MOUNT}/metadata/{self.fleet}/*": ["list", "read"],
+                f"{KV_MOUNT}/delete/{self.fleet}/pbx/*": CALL,  # hides versions, and destroys none
+                f"{KV_MOUNT}/delete/{self.fleet}/box/*": CALL,
+                f"{KV_MOUNT}/delete/{self.fleet}/lighthouse/*": CALL,
                 f"{TRANSIT_MOUNT}/hmac/{self.fleet}": CALL,
                 f"{TRANSIT_MOUNT}/hmac/{self.fleet}/*": CALL,
-                f"sys/policies/acl/pbx-{self.fleet}--*": WRITE,
-                f"auth/{JWT_MOUNT}/role/pbx-{self.fleet}--*": WRITE,
+                f"sys/policies/acl/pbx-{self.fleet}--*": REMOVE,
+                f"auth/{JWT_MOUNT}/role/pbx-{self.fleet}--*": REMOVE,
             }
         )
 

@@ -165,6 +165,24 @@ def test_what_bears_another_mark_is_left_alone(consul: ConsulClient, fleet: str)
         consul.put_role(name, (name,), f"riti {fleet} c/b")
 
 
+def test_policies_and_roles_are_deleted_once_and_only_with_their_whole_mark(
+    consul: ConsulClient, fleet: str
+) -> None:
+    name, owner = f"pbx-{fleet}--c--b", f"riti {fleet} c/b"
+    consul.put_policy(name, RULES, owner)
+    consul.put_role(name, (name,), owner)
+    for other in (f"riti {fleet} c/b-2", f"riti {fleet}-2 c/b", f"riti {fleet}", ""):
+        with pytest.raises(Conflict):
+            consul.delete_role(name, other)
+        with pytest.raises(Conflict):
+            consul.delete_policy(name, other)
+    for wanted in (True, False):
+        assert consul.delete_role(name, owner) is wanted
+        assert consul.delete_policy(name, owner) is wanted
+    assert consul.put_policy(name, RULES, owner) is True
+    assert consul.put_role(name, (name,), owner) is True
+
+
 def test_a_token_is_known_by_its_policies(consul: ConsulClient, fleet: str) -> None:
     name = f"riti-{fleet}"
     consul.put_policy(name, RULES, f"riti {fleet}")

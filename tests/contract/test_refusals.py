@@ -61,6 +61,12 @@ job "{job_id}" {{
         lambda nomad, consul, vault: vault.write_document("a", {"a": SECRET}, 0),
         lambda nomad, consul, vault: vault.compute_hmac("a", SECRET),
         lambda nomad, consul, vault: vault.put_policy("a", ""),
+        lambda nomad, consul, vault: nomad.purge_job("a", 1),
+        lambda nomad, consul, vault: consul.delete_policy("a", MARK),
+        lambda nomad, consul, vault: consul.delete_role("a", MARK),
+        lambda nomad, consul, vault: vault.delete_document("a"),
+        lambda nomad, consul, vault: vault.delete_policy("a"),
+        lambda nomad, consul, vault: vault.delete_role("jwt", "a"),
     ],
 )
 def test_silence_is_not_an_empty_answer(settings: Settings, ask: Ask) -> None:

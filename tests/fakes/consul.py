@@ -115,6 +115,12 @@ class FakeConsul:
     def put_role(self, name: str, policies: tuple[str, ...], description: str) -> bool:
         return self._put("role", self.roles, name, (tuple(sorted(policies)), description))
 
+    def delete_policy(self, name: str, description: str) -> bool:
+        return self._delete("policy", self.policies, name, description)
+
+    def delete_role(self, name: str, description: str) -> bool:
+        return self._delete("role", self.roles, name, description)
+
     def put_auth_method(self, name: str, config: dict[str, Any], description: str) -> bool:
         held = self.auth_methods.get(name)
         if held and held[0] == config:
@@ -184,6 +190,16 @@ class FakeConsul:
         if words:
             self.journal.write(words)
         return self.index
+
+    def _delete(self, kind: str, place: dict[str, Any], name: str, description: str) -> bool:
+        self.journal.ask(f"consul read {kind} {name}")
+        if name not in place:
+            return False
+        if place[name][1] != description:
+            raise _conflict(f"delete {kind} {name}")
+        del place[name]
+        self.journal.write(f"consul delete {kind} {name}")
+        return True
 
     def _below(self, prefix: str) -> tuple[str, ...]:
         return tuple(sorted(key for key in self.entries if key.startswith(prefix)))

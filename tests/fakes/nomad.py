@@ -115,6 +115,17 @@ class FakeNomad:
             raise Conflict.because(f"the fake did not stop {job_id}: it is gone", "read again")
         return self.register({**job, "Stop": True}, modify_index)
 
+    def purge_job(self, job_id: str, modify_index: int) -> bool:
+        job = self.read_job(job_id)
+        if job is None:
+            return False
+        if job["JobModifyIndex"] != modify_index or not job["Stop"]:
+            raise Conflict.because(f"the fake did not purge {job_id}: it has changed", "read again")
+        self.index += 1
+        del self.jobs[job_id]
+        self.journal.write(f"nomad purge {job_id}")
+        return True
+
     def wait_deployed(self, job_id: str, modify_index: int, timeout_s: float) -> Deployment:
         self.journal.ask(f"nomad follow {job_id}")
         held = self.jobs.get(job_id)

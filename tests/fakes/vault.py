@@ -56,7 +56,16 @@ class FakeVault:
         self.journal.write(f"vault write {path}")
         return len(versions)
 
-    def delete_document(self, path: str) -> None:
+    def delete_document(self, path: str) -> bool:
+        self.journal.ask(f"vault read the versions of {path}")
+        versions = self.documents.get(path, Versions()).data
+        if all(version is None for version in versions):
+            return False
+        versions[:] = [None] * len(versions)
+        self.journal.write(f"vault delete {path}")
+        return True
+
+    def delete_latest(self, path: str) -> None:
         """Delete the latest version, as a person would."""
         self.documents[path].data[-1] = None
 
@@ -85,6 +94,20 @@ class FakeVault:
 
     def put_token_role(self, name: str, fields: dict[str, Any]) -> bool:
         return self.put_role("token", name, fields)
+
+    def delete_policy(self, name: str) -> bool:
+        self.journal.ask(f"vault read policy {name}")
+        if self.policies.pop(name, None) is None:
+            return False
+        self.journal.write(f"vault delete policy {name}")
+        return True
+
+    def delete_role(self, mount: str, name: str) -> bool:
+        self.journal.ask(f"vault read role {name}")
+        if self.roles.pop((mount, name), None) is None:
+            return False
+        self.journal.write(f"vault delete role {name}")
+        return True
 
     def enable_kv(self, mount: str) -> bool:
         return self._enable(mount, "kv")

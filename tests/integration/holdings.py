@@ -75,12 +75,14 @@ class Holdings:
         }
 
     def read_documents(self) -> dict[str, dict[str, Any]]:
-        """path below the fleet's → version and data of every document."""
+        """path below the fleet's → version and data of every document that can be read: a deleted one cannot."""
         found = {}
         for path in self._walk(f"riti/metadata/{self.fleet}/"):
             name = path.removeprefix(f"riti/metadata/{self.fleet}/")
-            answer = self._vault("GET", f"riti/data/{self.fleet}/{name}")["data"]
-            found[name] = {"version": answer["metadata"]["version"], "data": answer["data"]}
+            answer = self._vault("GET", f"riti/data/{self.fleet}/{name}")
+            if answer:
+                data = answer["data"]
+                found[name] = {"version": data["metadata"]["version"], "data": data["data"]}
         return found
 
     def remove(self, log: Path) -> None:
