@@ -18,7 +18,7 @@ from ritilib.gitops.objects import read_files
 from ritilib.gitops.repository import check_repository, find_commit
 from ritilib.gitops.worktree import read_fleet_files
 from ritilib.routing.directory import Directory, build_directory
-from ritilib.routing.ladder import parse_failure
+from ritilib.routing.ladder import RUNGS, parse_failure
 from ritilib.routing.proof import Gap, Proof, prove_company
 from ritilib.routing.trace import trace_call
 
@@ -87,7 +87,7 @@ def prove(repo: Path, as_json: bool, base: str | None, every: bool) -> None:
         _print_difference(gaps, [gap for proof in before for gap in proof.gaps], as_json)
         return
     calls, lost = sum(proof.calls for proof in proofs), sum(proof.lost for proof in proofs)
-    rungs = {rung: sum(proof.rungs.get(rung, 0) for proof in proofs) for rung in ("cloud", "direct", "line")}
+    rungs = {rung: sum(proof.rungs.get(rung, 0) for proof in proofs) for rung in RUNGS}
     if as_json:
         print_json({"calls": calls, "lost": lost, "rungs": rungs, "gaps": gaps})
         return

@@ -20,6 +20,7 @@ class BoxSettings(Frozen):
     outside: Outside
     premium: bool
     longest_min: int
+    at_once: int | None  # calls that its link carries; None: as many as come
 
 
 class Box(Frozen):

@@ -12,6 +12,7 @@ WORDS = {
     "rings": "rings {extension} at {box}",
     "emergency": "reaches the emergency service",
     "public": "is dialled on the office's own line",
+    "lent": "is dialled on the line of {box}",
     "tone": "ends in a tone (cause {cause})",
     "dark": "cannot be placed: the box of the caller is dead",
 }
@@ -61,17 +62,22 @@ def trace_call(
         for one in route.attempts
     )
     outcome = route.outcome
-    words = (
-        "rings the group {extension}" if outcome.kind == "rings" and not outcome.box else WORDS[outcome.kind]
-    )
-    end = words.format(
+    end = _choose_words(outcome).format(
         extension=outcome.extension, box=f"{directory.company}/{outcome.box}", cause=outcome.cause
     )
     return Trace(hops, outcome, end)
 
 
+def _choose_words(outcome: Outcome) -> str:
+    if outcome.kind == "rings" and not outcome.box:
+        return "rings the group {extension}"
+    return WORDS["lent" if outcome.kind == "public" and outcome.box else outcome.kind]
+
+
 def _find_source(directory: Directory, places: Places, key: str, digits: str, attempt: Attempt) -> str:
     entry = directory.find(digits)
+    if attempt.rung == "lent":
+        return places.find_lending(f"{directory.company}/{attempt.lender}")
     if attempt.rung == "line":
         outside = entry is None and digits not in directory.emergencies
         return (
