@@ -70,7 +70,7 @@ def trace(repo: Path, as_json: bool, caller: str, dialled: str, down: tuple[str,
 )
 @click.option("--all", "every", is_flag=True, help=f"Print every gap, not the first {SHOWN}.")
 def prove(repo: Path, as_json: bool, base: str | None, every: bool) -> None:
-    """Check every pair of telephones, and every emergency call, under every single failure.
+    """Check every pair of telephones, emergency calls and calls outside, under every single failure.
 
     It claims this and no more: for one call on an otherwise idle fleet and a working public network, the route exists
     in the rendered tables. With --base: exit 3 where a change breaks or mends something.
@@ -95,7 +95,8 @@ def prove(repo: Path, as_json: bool, base: str | None, every: bool) -> None:
     print_rows(("office", "without", "calls to", "calls", "why they do not get through"), _rows(shown))
     if len(gaps) > len(shown):
         click.echo(f"… and {len(gaps) - len(shown)} gaps more (--all)")
-    by_rung = ", ".join(f"{count:,} by {rung}" for rung, count in rungs.items())
+    words = {"lent": "a lent line"}
+    by_rung = ", ".join(f"{count:,} by {words.get(rung, rung)}" for rung, count in rungs.items())
     click.echo(f"{calls:,} calls under every single failure: {by_rung}; {lost:,} do not get through")
     report(f"proved in {time.monotonic() - start:.1f} s")
 

@@ -50,7 +50,7 @@ class OwnLine(Frozen):
     rings: ShortNumber | None = None
     """Number of who answers it, in quotes; where it is absent, the extension with the line's number as `public`."""
     lent_to: Offices | None = None
-    """Offices of the company (their files' names) that may call out by it where they have none that is free, or `all`."""
+    """Offices (names of their files) that may call out by it where they have no line that is free; or `all`."""
 
 
 class Adapter(Frozen):

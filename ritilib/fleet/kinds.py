@@ -47,7 +47,8 @@ def _list_word(said: Any) -> Any:
 
 
 Offices = Annotated[
-    _Slugs, BeforeValidator(_list_word, json_schema_input_type=Literal["all"] | _Slugs)  # one union, one error
+    _Slugs,
+    BeforeValidator(_list_word, json_schema_input_type=Literal["all"] | _Slugs),  # one union, one error
 ]
 
 

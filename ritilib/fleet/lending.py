@@ -31,7 +31,7 @@ def judge_lending(boxes: Mapping[str, tuple[Source, BoxFile]], complete: bool = 
 
 
 def list_borrowers(slug: str, box: BoxFile, offices: Mapping[str, object]) -> tuple[str, ...]:
-    """The other offices (slugs, sorted) that may call out by the line of the box `slug`; offices are all the company's."""
+    """The offices (slugs, sorted) that may call out by the line of the box `slug`; offices: the company's."""
     lent_to = (box.line.lent_to or ()) if box.line else ()
     named = offices if EVERY_OFFICE in lent_to else lent_to
     return tuple(sorted(name for name in named if name != slug))

@@ -100,6 +100,11 @@ class Directory:
         return self._by_dialled.get(dialled)
 
     @cached_property
+    def is_limited(self) -> bool:
+        """Whether an office's link carries only so many calls at once."""
+        return any(office.settings.at_once for office in self.offices.values())
+
+    @cached_property
     def _by_dialled(self) -> Mapping[str, Entry]:
         return {entry.dialled: entry for entry in self.entries}
 
@@ -169,9 +174,7 @@ def _step_back(time: str) -> str:
     return f"{(hours * 60 + minutes - 1) // 60:02}:{(minutes - 1) % 60:02}"
 
 
-def _make_office(
-    box: Box, country: Country, lenders: tuple[str, ...], borrowers: tuple[str, ...]
-) -> Office:
+def _make_office(box: Box, country: Country, lenders: tuple[str, ...], borrowers: tuple[str, ...]) -> Office:
     return Office(
         slug=box.slug,
         extensions=tuple(extension.number for extension in box.said.extensions),

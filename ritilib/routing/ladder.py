@@ -4,7 +4,7 @@ same order, by the same tables, as the rendered dial plans.
     cloud   box → own PBX → the callee's PBX → the callee's box
     direct  box → the callee's box, over the overlay; inside one office just the box
     line    the office's own line → the public network → the line of the callee's office
-    lent    for a number that is nobody's in the company: by the cloud, then directly, to another office's box → its line
+    lent    a number that is nobody's in the company: by the cloud, then directly, to another office's box → its line
     tone    a clear tone
 
 It says that a route exists for one call on an otherwise idle fleet, and nothing of capacity.
@@ -87,8 +87,8 @@ class Outcome:
     """What the caller gets.
 
     rings: the telephone of `extension` at `box`; where box is "", those of that group that can be reached. emergency:
-    the service answers. public: the number is dialled on the own line, or on that of `box`. tone: nothing of it; cause says what the
-    telephone is told. dark: the caller's own box does not work.
+    the service answers. public: the number is dialled on the own line, or on that of `box`. tone: nothing of it; cause
+    says what the telephone is told. dark: the caller's own box does not work.
     """
 
     kind: Literal["rings", "emergency", "public", "tone", "dark"]

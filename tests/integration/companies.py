@@ -39,19 +39,26 @@ def render_company(
     subnet: str,
     offices: Mapping[str, tuple[str, ...]] = OFFICES,
     lines: Collection[str] = LINES,
+    lent: Mapping[str, str] | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Rendered:
-    """offices: box → its extensions; 101 has the public number +598 2600 0101, and a line has its first one's."""
+    """offices: box → its extensions; 101 has the public number +598 2600 0101, and a line has its first one's.
+
+    lent: box → to whom its line is lent, as YAML; settings: box or company → further lines of its file.
+    """
     files = {"fleet/fleet.yaml": _FLEET.format(subnet=subnet)}
     for box, numbers in offices.items():
         company, name = box.split("/")
         text = f"name: {name}\n"
         if box in lines:
-            text += f'line: {{number: "+59826000{numbers[0]}"}}\n'
+            lending = f", lent_to: {lent[box]}" if lent and box in lent else ""
+            text += f'line: {{number: "+59826000{numbers[0]}"{lending}}}\n'
+        text += (settings or {}).get(box, "")
         text += "extensions:\n" + "".join(
             f'  - {{number: "{one}", name: Phone {one}, phone: sip, public: "+59826000{one}"}}\n'
             for one in numbers
         )
-        files[f"fleet/companies/{company}.yaml"] = f"name: {company}\n"
+        files[f"fleet/companies/{company}.yaml"] = f"name: {company}\n" + (settings or {}).get(company, "")
         files[f"fleet/boxes/{box}.yaml"] = text
     content = {path: text.encode() for path, text in files.items()}
     loaded = load_fleet(content)
