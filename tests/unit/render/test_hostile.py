@@ -197,7 +197,7 @@ def test_slugs_that_are_words_of_a_language_stay_names(
         }
         pairs = json.loads(rendered["secrets.json"])["pairs"]
         number = str(1000 + boxes.index(box))
-        secrets = {"iax": {name: f"of-{name}" for name in pairs}, "phones": {number: "pw"}}
+        secrets = {"iax": {name: f"of-{name}" for name in pairs}, "phones": {number: "pw"}, "line": "pw"}
         files = compose_box(rendered, secrets)
         peers = set(boxes) - {box}
         check_sections(read_conf("iax.conf", files["iax.conf"]), list_expected(peers))
