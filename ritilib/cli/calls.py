@@ -34,7 +34,12 @@ SHOWN = 20
     "--down", multiple=True, metavar="X", help="A part that does not work: link:acme/salto, cloud, …"
 )
 @click.option("--closed", is_flag=True, help="As it goes outside the company's hours.")
-def trace(repo: Path, as_json: bool, caller: str, dialled: str, down: tuple[str, ...], closed: bool) -> None:
+@click.option(
+    "--press", metavar="KEYS", default="", help="What is pressed where menus answer, a key for each."
+)
+def trace(
+    repo: Path, as_json: bool, caller: str, dialled: str, down: tuple[str, ...], closed: bool, press: str
+) -> None:
     """Print how one call goes, rung by rung, with the line of the fleet's files that each comes from.
 
     FROM is a telephone such as acme/montevideo:101, TO what is dialled. Exit 1 where the call does not get through.
@@ -43,12 +48,13 @@ def trace(repo: Path, as_json: bool, caller: str, dialled: str, down: tuple[str,
     Parts: link:COMPANY/BOX  box:COMPANY/BOX  pbx:COMPANY/BOX  line:COMPANY/BOX
            mesh:COMPANY/BOX:BOX  cloud  vault  consul  nomad
     Example: riti trace acme/montevideo:101 201 --down link:acme/montevideo
+    Example: riti trace acme/montevideo:101 700 --press 1
     """
     files = read_fleet_files(repo)
     fleet = load_fleet(files).fleet
     directory, slug = find_caller(fleet, caller)
     failures = frozenset(parse_failure(one, directory) for one in down)
-    told = trace_call(directory, Places(files), slug, dialled, failures, closed)
+    told = trace_call(directory, Places(files), slug, dialled, failures, closed, press)
     if as_json:
         print_json(told)
     else:

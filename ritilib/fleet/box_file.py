@@ -75,3 +75,5 @@ class BoxFile(Settings):
     """The office's own telephone line, on the adapter."""
     extensions: Annotated[tuple[Extension, ...], Field(min_length=1)]
     """The office's telephones."""
+    canary: bool = False
+    """Whether this box is among the first of every rollout."""

@@ -42,6 +42,17 @@ class Place(Frozen):
     """How many boxes' PBXes they carry together."""
 
 
+class Rollout(Frozen):
+    """In which waves PBXes are replaced: some canaries, a share of the others, the rest; a failed wave is the last."""
+
+    canaries: Annotated[int, Field(ge=1, le=100, strict=True)] = 1
+    """How many boxes are first: those whose files say `canary: true`, and others while those are fewer."""
+    share_percent: Annotated[int, Field(ge=1, le=100, strict=True)] = 20
+    """How many of the others are next, in percent; the rest comes after them."""
+    pause_min: Annotated[int, Field(ge=1, le=1440, strict=True)] = 10
+    """How long each wave is watched before the next one begins, in minutes."""
+
+
 class FleetFile(Settings):
     """fleet/fleet.yaml."""
 
@@ -63,3 +74,5 @@ class FleetFile(Settings):
     """Where PBXes may run, and how many; none: anywhere."""
     emergency: tuple[EmergencyNumber, ...] = ()
     """Emergency numbers, in quotes, besides those that the country is known to have."""
+    rollout: Rollout = Rollout()
+    """In which waves PBXes are replaced."""

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ritilib.fleet.kinds import Codec, Frozen, Outside, Slug
+from ritilib.fleet.stretch import Stretch
 
 
 class Link(Frozen):
@@ -42,3 +43,5 @@ class Settings(Frozen):
     """The office's way into the Internet."""
     calls: Calls = Calls()
     """What telephones may do outside their company, and how many calls the link carries."""
+    maintenance: tuple[Stretch, ...] | None = None
+    """When a PBX that must be replaced, and is never without a call, may be; none: only without a call."""

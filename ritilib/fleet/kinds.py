@@ -26,6 +26,7 @@ ImageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9./:_@-]*$
 EmergencyNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{2,6}$")]
 DAY = "(mon|tue|wed|thu|fri|sat|sun)"
 TimeZone = Annotated[str, AfterValidator(check_timezone)]
+Key = Annotated[str, StringConstraints(pattern=r"^[0-9*#]$")]  # of a telephone
 Holiday = Annotated[str, StringConstraints(pattern=r"^([0-9]{4}-)?(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")]
 Codec = Literal["alaw", "ulaw", "g722", "gsm"]  # what both images can speak
 Language = Literal["en", "es", "fr", "it", "ru"]  # what the box image can speak

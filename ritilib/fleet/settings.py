@@ -21,6 +21,7 @@ DEFAULTS = BoxSettings(
     premium=False,
     longest_min=180,
     at_once=None,
+    maintenance=(),
 )
 
 
@@ -37,5 +38,6 @@ def inherit_settings(fleet: FleetFile, company: CompanyFile, box: BoxFile) -> Bo
 
 def _list_said(level: Settings) -> dict[str, Any]:
     """key → value of what this level says; what it leaves to the level above is left out."""
-    every = {"codecs": level.codecs, "place": level.place, **dict(level.link), **dict(level.calls)}
+    every = {"codecs": level.codecs, "place": level.place, "maintenance": level.maintenance}
+    every |= {**dict(level.link), **dict(level.calls)}
     return {key: value for key, value in every.items() if value is not None}

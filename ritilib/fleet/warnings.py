@@ -11,6 +11,7 @@ from ritilib.errors import Problem
 from ritilib.fleet.rules import Draft
 from ritilib.fleet.settings import inherit_settings
 from ritilib.fleet.source import Source, Step
+from ritilib.fleet.words import find_unused
 
 # What the routers of small offices give out as they come out of their boxes.
 _OFFICE_NETWORK = IPv4Network("192.168.0.0/16")
@@ -51,11 +52,12 @@ def _judge_lighthouses(draft: Draft) -> Iterator[Problem]:
 
 def _judge_companies(draft: Draft) -> Iterator[Problem]:
     inhabited = {key.split("/")[0] for key in draft.boxes}
-    for company, (source, _) in draft.companies.items():
+    for company, (source, said) in draft.companies.items():
         if company not in inhabited:
             what = f"company {company} has no box"
             mend = f"add fleet/boxes/{company}/<box>.yaml (`riti box add`), or remove the company's file"
             yield source.warning((), what, mend, "company-without-box")
+        yield from find_unused(company, said, draft.words.get(company, {}))
 
 
 def _judge_lending(draft: Draft) -> Iterator[Problem]:

@@ -13,10 +13,11 @@ def write_leads(directory: Directory, slug: str, home: str) -> str:
     """A line of a dial plan for every string that the company's telephones may dial.
 
     slug is the office whose plan it is, home the context of its own telephones ("phones", "to-box"); those of others
-    are led to the context office-<office>, groups to group-<number>, what looks at the clock to timed-<number>.
+    are led to the context office-<office>, groups to group-<number>, menus to menu-<number>, what looks at the clock to
+    timed-<number>.
     """
     contexts = {name: f"office-{name}" for name in directory.offices} | {slug: home}
-    whole = {"group": "group", "hours": "timed"}
+    whole = {"group": "group", "hours": "timed", "menu": "menu"}
     lines = (
         f"exten => {entry.dialled},1,Goto({contexts[entry.box]},{entry.extension},1)"
         if entry.kind == "extension"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Mapping
 from ipaddress import IPv4Address
 from typing import Any
 
 from ritilib.fleet.fleet_file import Lighthouse
 from ritilib.fleet.model import Box, Company, Fleet
-from ritilib.render.asterisk_conf import SCRATCH_FOLDERS, write_box_files, write_pbx_files
+from ritilib.render.asterisk_conf import SCRATCH_FOLDERS, SPOKEN_FOLDER, write_box_files, write_pbx_files
 from ritilib.render.language import config_environment, job_environment
 from ritilib.render.links import derive_cloud_link, derive_direct_link, derive_mesh_link
 from ritilib.render.lists import write_leads, write_peer
@@ -80,6 +81,7 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -
             directory=directory,
             leads=write_leads(directory, box.slug, "to-box"),
             channels=_name_channels(directory, box, "IAX2/box/{}", "IAX2/pbx-{}/{}"),
+            words_folder=SPOKEN_FOLDER,
             cloud=cloud,
             mesh=mesh,
             no_route=NO_ROUTE,
@@ -138,6 +140,7 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
                 ring.number: [f"PJSIP/phone-{number}" for slug, number in ring.members if slug == box.slug]
                 for ring in directory.rings.values()
             },
+            words_folder=SPOKEN_FOLDER,
             colleagues=_list_colleagues(directory),
             country=directory.country,
             shortest=SHORTEST,
@@ -167,6 +170,18 @@ def _render_adapter(box: Box, directory: Directory) -> dict[str, str]:
         emergencies=directory.emergencies,
     )
     return {f"box/adapter/cfg{adapter.mac}.xml": text}
+
+
+def render_words(company: Company) -> dict[str, str]:
+    """path below each rendered/<company>/<box>/ → text: what the company's menus say, for the watchers to unpack.
+
+    A line for each recording, its name and its content in base64: to read JSON the watcher would need 120 KB of code
+    more. {} for a company without menus.
+    """
+    if not company.words:
+        return {}
+    text = "".join(f"{name} {b64encode(company.words[name]).decode()}\n" for name in sorted(company.words))
+    return {"pbx/live/words.txt": text, "box/etc/words.txt": text}
 
 
 def render_lighthouse(fleet: Fleet, lighthouse: Lighthouse, address: IPv4Address) -> dict[str, str]:

@@ -79,6 +79,17 @@ class Timed:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """A menu: the name of its words, key → the number it leads to, seconds to wait for a key, and who rings else."""
+
+    number: str
+    words: str
+    choices: Mapping[str, str]
+    seconds: int
+    otherwise: str
+
+
+@dataclass(frozen=True)
 class Directory:
     """One company: its offices by slug, and every string that its telephones may dial.
 
@@ -92,6 +103,7 @@ class Directory:
     rings: Mapping[str, Ring]
     timed: Mapping[str, Timed]
     schedules: Mapping[str, Schedule]
+    menus: Mapping[str, Choice]
     forwards: Mapping[str, Forward]
     emergencies: tuple[str, ...]
 
@@ -132,7 +144,11 @@ def build_directory(fleet: Fleet, company: Company) -> Directory:
             for route in company.said.routes
             if route.hours and route.closed
         },
-        schedules=_list_schedules(company, company.said.timezone or fleet.said.timezone or ""),
+        schedules=_list_schedules(company, fleet.find_timezone(company) or ""),
+        menus={
+            menu.number: Choice(menu.number, menu.words, menu.choices, menu.seconds, menu.else_)
+            for menu in company.said.menus
+        },
         forwards={
             extension.number: extension.forward
             for box in company.boxes

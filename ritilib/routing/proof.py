@@ -12,6 +12,7 @@ The space is reduced, and nothing is lost by it:
 - A call to a group looks at its members' offices besides. (Its own telephone in a group rings in either case.)
 - A call to a number outside looks at the offices that lend theirs a line besides. To the ladder one such number is
   like another, so one stands for all.
+- A menu is heard from the caller's own PBX or box; what is chosen is a call like another.
 - The telephones of an office stand behind the same box, so they are counted, not asked one by one.
 
 A property test asks small companies call by call and compares.
@@ -38,7 +39,7 @@ EVERYWHERE: tuple[FailureKind, ...] = ("none", "cloud", "vault", "consul", "noma
 class Gap:
     """Calls of one kind that do not get through under one failure, for one reason.
 
-    office: "acme/salto". to: OUT, IN, OUTSIDE, "its own telephones", "emergency" or "group 600".
+    office: "acme/salto". to: OUT, IN, OUTSIDE, "its own telephones", "emergency", "group 600" or "menu 700".
     """
 
     office: str
@@ -79,7 +80,7 @@ def prove_company(directory: Directory) -> Proof:
     gaps: dict[tuple[str, str, str, str], int] = {}
     for case in list_cases(directory):
         calls += case.calls
-        if case.route.outcome.kind in ("rings", "emergency", "public"):
+        if case.route.outcome.kind in ("rings", "menu", "emergency", "public"):
             rung = case.route.attempts[-1].rung
             rungs[rung] = rungs.get(rung, 0) + case.calls
         else:
@@ -121,6 +122,7 @@ def _list_within(directory: Directory, office: Office, everything: int, outside:
     extensions = len(office.extensions)
     own = [*map(Failure, EVERYWHERE), *_list_own(office)]
     numbers = [(number, extensions, "emergency", own) for number in directory.emergencies]
+    numbers += [(number, extensions, f"menu {number}", own) for number in directory.menus]
     if extensions > 1:
         pairs = extensions * (extensions - 1)
         numbers.append((office.extensions[0], pairs, "its own telephones", own))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ritilib.errors import RitiError
 from ritilib.fleet.places import Places
 from ritilib.routing.directory import Directory
-from ritilib.routing.ladder import Attempt, Failure, Outcome, find_route
+from ritilib.routing.ladder import Attempt, Failure, Outcome, Route, find_route
 
 WORDS = {
     "rings": "rings {extension} at {box}",
+    "menu": "is answered by the menu {extension}",
     "emergency": "reaches the emergency service",
     "public": "is dialled on the office's own line",
     "lent": "is dialled on the line of {box}",
@@ -39,7 +42,7 @@ class Trace:
 
     @property
     def gets_through(self) -> bool:
-        return self.outcome.kind in ("rings", "emergency", "public")
+        return self.outcome.kind in ("rings", "menu", "emergency", "public")
 
 
 def trace_call(
@@ -49,23 +52,39 @@ def trace_call(
     dialled: str,
     down: frozenset[Failure],
     closed: bool = False,
+    pressed: str = "",
 ) -> Trace:
     """What becomes of a call from a telephone at the box `caller` (a slug) that dials digits, or + and digits.
 
-    closed: outside the company's hours.
+    closed: outside the company's hours. pressed: keys, one for each menu that answers in turn; RitiError where there is
+    none to press it for. A key that the menu does not have leads to who rings else, and the hops of the choice follow.
     """
     digits = directory.country.abroad + dialled[1:] if dialled.startswith("+") else dialled
     route = find_route(directory, caller, digits, down, closed)
     key = f"{directory.company}/{caller}"
-    hops = tuple(
-        Hop(one.rung, one.path, one.reached, one.why, _find_source(directory, places, key, digits, one))
-        for one in route.attempts
-    )
-    outcome = route.outcome
-    end = _choose_words(outcome).format(
-        extension=outcome.extension, box=f"{directory.company}/{outcome.box}", cause=outcome.cause
-    )
-    return Trace(hops, outcome, end)
+    hops = list(_list_hops(directory, places, key, digits, route))
+    ends = [_word_end(directory, route.outcome)]
+    for one in pressed:
+        if route.outcome.kind != "menu":
+            mend = "leave it out, or look at whom the keys before it lead to"
+            raise RitiError.because(f"there is no menu to press {one} for: the call {ends[-1]}", mend)
+        menu = directory.menus[route.outcome.extension]
+        digits = menu.choices.get(one, menu.otherwise)
+        route = find_route(directory, caller, digits, down, closed)
+        hops += _list_hops(directory, places, key, digits, route)
+        ends.append(f"{one} {_word_end(directory, route.outcome)}")
+    return Trace(tuple(hops), route.outcome, "; ".join(ends))
+
+
+def _list_hops(directory: Directory, places: Places, key: str, digits: str, route: Route) -> Iterator[Hop]:
+    for one in route.attempts:
+        source = _find_source(directory, places, key, digits, one)
+        yield Hop(one.rung, one.path, one.reached, one.why, source)
+
+
+def _word_end(directory: Directory, outcome: Outcome) -> str:
+    place = f"{directory.company}/{outcome.box}"
+    return _choose_words(outcome).format(extension=outcome.extension, box=place, cause=outcome.cause)
 
 
 def _choose_words(outcome: Outcome) -> str:

@@ -30,12 +30,12 @@ MADE = render_company(
         MONTEVIDEO: "link: {kbit_s: 250}\n",
         SALTO: "calls: {at_once: 1}\n",
         RIVERA: "calls: {at_once: 1}\n",
-        "acme": """\
+    },
+    more="""\
 groups:
   - {number: "600", name: Together, rings: ["101", "102", "103"]}
   - {number: "601", name: Others, rings: ["102", "103"]}
 """,
-    },
 )
 NO_WAY = Outcome("refused", status="503 Service Unavailable")
 

@@ -61,8 +61,8 @@ def test_every_problem_of_every_file_comes_at_once_with_its_line() -> None:
     joined = "\n".join(found)
     assert (
         "fleet/companies/acme.yaml:5: unknown key `colour`; "
-        "take it out, or spell it as one of: calls, codecs, groups, holidays, hours, link, name, place, "
-        "routes, timezone" in joined
+        "take it out, or spell it as one of: calls, codecs, groups, holidays, hours, link, maintenance, "
+        "name, place, routes, timezone" in joined
     )
     assert "fleet/boxes/acme/montevideo.yaml:1: unknown key `nmae`" in joined
     assert "fleet/boxes/acme/montevideo.yaml:1: `name` is missing; add it" in joined
@@ -194,6 +194,16 @@ def test_a_link_carries_what_is_said_or_else_what_fits() -> None:
 def test_how_many_calls_fit_into_a_link(kbit_s: int, codec: Codec, at_once: int) -> None:
     """100.8 kbit/s for 160 bytes of voice in 20 ms, 50 for gsm's 33."""
     assert derive_at_once(kbit_s, codec) == at_once
+
+
+def test_the_nearest_maintenance_holds_and_none_is_said_by_an_empty_list() -> None:
+    sundays = 'maintenance: [{days: sun, from: "02:00", to: "04:00"}]\n'
+    files = make_files(
+        fleet=FLEET + "timezone: America/Montevideo\n" + sundays, salto=SALTO + "maintenance: []\n"
+    )
+    montevideo, salto = (box.settings.maintenance for box in load_fleet(files).fleet.companies[0].boxes)
+    assert [(one.days, one.from_, one.to) for one in montevideo] == [("sun", "02:00", "04:00")]
+    assert salto == ()
 
 
 def test_offices_need_a_codec_in_common() -> None:

@@ -146,9 +146,13 @@ def test_the_reduced_proof_counts_what_asking_call_by_call_counts(
 ) -> None:
     rings = [f'"{place}01"' for place in sorted(ringing) if place < len(offices)]
     group = f'groups: [{{number: "99", name: All, rings: [{", ".join(rings)}]}}]\n' if rings else ""
+    menu = (
+        'menus: [{number: "98", name: Ask, words: w, choices: {"1": "001"}, else: "001"}]\n' if rings else ""
+    )
     files = {
         "fleet/fleet.yaml": FLEET.encode(),
-        "fleet/companies/acme.yaml": f"name: Acme\n{group}".encode(),
+        "fleet/companies/acme.yaml": f"name: Acme\n{group}{menu}".encode(),
+        "fleet/words/acme/w.gsm": b"\xd0" + bytes(32),
     }
     for place, (extensions, has_line, may_dial, borrowers) in enumerate(offices):
         listed = "".join(
@@ -164,7 +168,8 @@ def test_the_reduced_proof_counts_what_asking_call_by_call_counts(
     directory = build_directory(fleet, fleet.companies[0])
     ends = [(slug, number) for slug, office in directory.offices.items() for number in office.extensions]
     calls = [(caller[0], callee[1]) for caller, callee in permutations(ends, 2)]
-    calls += [(slug, number) for slug, _ in ends for number in (*directory.emergencies, *directory.rings)]
+    whole = (*directory.emergencies, *directory.rings, *directory.menus)
+    calls += [(slug, number) for slug, _ in ends for number in whole]
     calls += [(slug, "21231234") for slug, _ in ends if directory.offices[slug].settings.outside != "none"]
     every = [
         find_route(directory, caller, dialled, frozenset({failure}))

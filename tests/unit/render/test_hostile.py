@@ -27,6 +27,7 @@ from tests.hostile import (
     image_names,
     is_admitted,
     make_fleet_files,
+    make_menu,
     slugs,
 )
 
@@ -130,7 +131,9 @@ def test_a_name_is_taken_where_a_reviewer_sees_what_it_is(word: str) -> None:
 def test_names_of_things_hold_nothing_that_a_language_could_read(field: str, word: str) -> None:
     if is_admitted(field, word):
         assert word.isascii()
-        assert not set(word) - set("abcdefghijklmnopqrstuvwxyz0123456789+-./:_@")
+        assert not set(word) - set(
+            "abcdefghijklmnopqrstuvwxyz0123456789+-./:_@" + ("*#" if field == "key" else "")
+        )
 
 
 @tries(200)
@@ -244,3 +247,15 @@ def test_the_words_are_hostile() -> None:
     refused = [word for word in FRAGMENTS if not is_admitted("name", word)]
     assert {"${EXTEN}", "{{ key }}", "[general]", ";", '"', "\\", "EOT", "<101>", "\u540d"} <= set(admitted)
     assert {"\n", "\0", "\x85", "\u2028", "\u202e", "\ud800"} <= set(refused)
+
+
+@tries(100)
+@given(admitted_names, slugs.filter(lambda slug: is_admitted("slug", slug)))
+def test_a_menus_name_stands_nowhere_and_its_words_are_a_files_name(name: str, words: str) -> None:
+    tree = render(make_fleet_files({"office": ["Name"]}, menus=[make_menu(name, words)]))
+    harmless = render(make_fleet_files({"office": ["Name"]}, menus=[make_menu("Menu", "harmless")]))
+    for folder in ("pbx/live", "box/etc"):
+        place = f"rendered/acme/office/{folder}"
+        plan, other = (one[f"{place}/extensions.conf"] for one in (tree, harmless))
+        assert plan == other.replace("words/harmless,", f"words/{words},")
+        assert tree[f"{place}/words.txt"] == harmless[f"{place}/words.txt"].replace("harmless ", f"{words} ")
