@@ -122,12 +122,13 @@ def make_fleet_files(
     names: tuple[str, str] = ("Acme", "Office"),
     fleet: Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
+    lent: bool = False,
     menus: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, bytes]:
     """The files of a fleet with one company: box → the names of its extensions (1000, 1001… in order of boxes).
 
     names are the company's and every box's; fleet and settings add to or replace keys of fleet.yaml and of each
-    box's file. What menus say is a moment of noise each.
+    box's file; lent: every office has a line, and lends it to every other. What menus say is a moment of noise each.
     """
     said = {
         "id": FLEET_ID,
@@ -143,7 +144,9 @@ def make_fleet_files(
     first = 1000
     for box, phones in boxes.items():
         path = f"fleet/boxes/{company}/{box}.yaml"
-        files[path] = {"name": names[1], "extensions": list_phones(phones, first), **(settings or {})}
+        line = {"number": f"+5982400{first}", "rings": str(first), "lent_to": "all"}
+        more = {**(settings or {}), **({"line": line} if lent else {})}
+        files[path] = {"name": names[1], "extensions": list_phones(phones, first), **more}
         first += len(phones)
     made = {path: write_yaml(value).encode() for path, value in files.items()}
     return made | {f"fleet/words/{company}/{menu['words']}.gsm": NOISE for menu in menus}

@@ -102,6 +102,8 @@ def _list_rows(shown: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "adapter", shown["adapter"]["mac"]
     if shown["line"]:
         yield "line", shown["line"]["number"]
+        if shown["line"]["lent_to"]:
+            yield "lent_to", ", ".join(shown["line"]["lent_to"])
     for extension in shown["extensions"]:
         cells = (extension["number"], extension["name"], extension["phone"], extension["public"] or "")
         yield "extension", "  ".join(filter(None, cells))

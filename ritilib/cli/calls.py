@@ -18,7 +18,7 @@ from ritilib.gitops.objects import read_files
 from ritilib.gitops.repository import check_repository, find_commit
 from ritilib.gitops.worktree import read_fleet_files
 from ritilib.routing.directory import Directory, build_directory
-from ritilib.routing.ladder import parse_failure
+from ritilib.routing.ladder import RUNGS, parse_failure
 from ritilib.routing.proof import Gap, Proof, prove_company
 from ritilib.routing.trace import trace_call
 
@@ -76,7 +76,7 @@ def trace(
 )
 @click.option("--all", "every", is_flag=True, help=f"Print every gap, not the first {SHOWN}.")
 def prove(repo: Path, as_json: bool, base: str | None, every: bool) -> None:
-    """Check every pair of telephones, and every emergency call, under every single failure.
+    """Check every pair of telephones, emergency calls and calls outside, under every single failure.
 
     It claims this and no more: for one call on an otherwise idle fleet and a working public network, the route exists
     in the rendered tables. With --base: exit 3 where a change breaks or mends something.
@@ -93,7 +93,7 @@ def prove(repo: Path, as_json: bool, base: str | None, every: bool) -> None:
         _print_difference(gaps, [gap for proof in before for gap in proof.gaps], as_json)
         return
     calls, lost = sum(proof.calls for proof in proofs), sum(proof.lost for proof in proofs)
-    rungs = {rung: sum(proof.rungs.get(rung, 0) for proof in proofs) for rung in ("cloud", "direct", "line")}
+    rungs = {rung: sum(proof.rungs.get(rung, 0) for proof in proofs) for rung in RUNGS}
     if as_json:
         print_json({"calls": calls, "lost": lost, "rungs": rungs, "gaps": gaps})
         return
@@ -101,7 +101,8 @@ def prove(repo: Path, as_json: bool, base: str | None, every: bool) -> None:
     print_rows(("office", "without", "calls to", "calls", "why they do not get through"), _rows(shown))
     if len(gaps) > len(shown):
         click.echo(f"… and {len(gaps) - len(shown)} gaps more (--all)")
-    by_rung = ", ".join(f"{count:,} by {rung}" for rung, count in rungs.items())
+    words = {"lent": "a lent line"}
+    by_rung = ", ".join(f"{count:,} by {words.get(rung, rung)}" for rung, count in rungs.items())
     click.echo(f"{calls:,} calls under every single failure: {by_rung}; {lost:,} do not get through")
     report(f"proved in {time.monotonic() - start:.1f} s")
 

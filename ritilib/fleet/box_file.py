@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ritilib.fleet.inherited import Settings
-from ritilib.fleet.kinds import Address, Frozen, Mac, PersonName, PublicNumber, Serial, ShortNumber
+from ritilib.fleet.kinds import Address, Frozen, Mac, Offices, PersonName, PublicNumber, Serial, ShortNumber
 
 
 class Forward(Frozen):
@@ -49,6 +49,8 @@ class OwnLine(Frozen):
     """The line's number in the public network, in quotes."""
     rings: ShortNumber | None = None
     """Number of who answers it, in quotes; where it is absent, the extension with the line's number as `public`."""
+    lent_to: Offices | None = None
+    """Offices (names of their files) that may call out by it where they have no line that is free; or `all`."""
 
 
 class Adapter(Frozen):

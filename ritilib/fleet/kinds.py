@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from ritilib.fleet.timezones import check_timezone
@@ -40,6 +40,19 @@ Mac = Annotated[
     AfterValidator(lambda mac: mac.replace(":", "").replace("-", "")),
 ]
 Serial = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8,16}$")]  # as a Pi prints it in /proc/cpuinfo
+_Slugs = Annotated[tuple[Slug, ...], Field(min_length=1)]
+EVERY_OFFICE = "all"
+
+
+def _list_word(said: Any) -> Any:
+    """`all` may stand without its list."""
+    return [said] if said == EVERY_OFFICE else said
+
+
+Offices = Annotated[
+    _Slugs,
+    BeforeValidator(_list_word, json_schema_input_type=Literal["all"] | _Slugs),  # one union, one error
+]
 
 # What stands in a public key's file: kind, key, and a comment that nobody reads
 SIGNER_PATTERN = (

@@ -22,6 +22,7 @@ class BoxSettings(Frozen):
     outside: Outside
     premium: bool
     longest_min: int
+    at_once: int | None  # calls that its link carries; None: as many as come
     maintenance: tuple[Stretch, ...]  # in the time zone of Fleet.find_timezone
 
 

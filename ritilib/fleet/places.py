@@ -23,6 +23,10 @@ class Places:
         """The box's own line."""
         return self._locate(f"fleet/boxes/{key}.yaml", ("line",))
 
+    def find_lending(self, key: str) -> str:
+        """Where the box says to whom it lends its line."""
+        return self._locate(f"fleet/boxes/{key}.yaml", ("line", "lent_to"))
+
     def find_number(self, company: str, number: str) -> str:
         """The company's route, group or menu of that number; "" where there is none."""
         path = f"fleet/companies/{company}.yaml"

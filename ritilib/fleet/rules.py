@@ -15,6 +15,7 @@ from ritilib.fleet.emergency import list_emergencies
 from ritilib.fleet.fleet_file import FleetFile
 from ritilib.fleet.hours import judge_hours, judge_maintenance, judge_stretches
 from ritilib.fleet.leads import judge_leads
+from ritilib.fleet.lending import judge_lending
 from ritilib.fleet.placement import judge_places
 from ritilib.fleet.removals import judge_removals
 from ritilib.fleet.settings import inherit_settings
@@ -77,6 +78,8 @@ def judge(draft: Draft) -> list[Problem]:
         problems += _find_doubles(uses, f"in company {company}", "number-twice")
         leading, boxes = draft.companies.get(company), list(_boxes_of(draft, company))
         problems += judge_leads(company, leading, boxes, company not in draft.incomplete)
+        slugs = {key.split("/")[1]: draft.boxes[key] for key in draft.keys_of(company)}
+        problems += judge_lending(slugs, company not in draft.incomplete)
         problems += _judge_emergencies(uses, draft.fleet)
     numbers, serials, macs = list_unique(draft)
     problems += _find_doubles(numbers, "in the fleet", "public-twice")

@@ -41,13 +41,16 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -
         fleet, f"pbx of {box.key}", "/secrets", company.slug, advertise=_advertised(), port=OVERLAY_PORT
     )
     cloud, mesh = derive_cloud_link(box.settings), derive_mesh_link()
-    sections = [write_peer("box", "cloud", str(box.box_address), "from-box", box.settings.codecs, cloud)]
+    office = directory.offices[box.slug]
+    borrowers = set(office.borrowers)
+    asked = ("from-box", *(f"borrow-{lender}" for lender in office.lenders))
+    sections = [write_peer("box", "cloud", str(box.box_address), asked, box.settings.codecs, cloud)]
     sections += [
         write_peer(
             f"pbx-{peer.slug}",
             f"pbx-{box.slug}",
             str(peer.pbx_addresses[0]),
-            "from-mesh",
+            ("from-mesh", "lend") if peer.slug in borrowers else ("from-mesh",),
             _find_common(box, peer),
             mesh,
         )
@@ -72,7 +75,8 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -
         "pbx/live/extensions.conf": _config(
             "pbx/extensions.conf.j2",
             box=box,
-            office=directory.offices[box.slug],
+            office=office,
+            at_once=None,
             peers=peers,
             directory=directory,
             leads=write_leads(directory, box.slug, "to-box"),
@@ -101,17 +105,19 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
         "line": box.said.line is not None,
         "adapter": box.said.adapter is not None,
     }
-    offices = directory.offices
+    offices, office = directory.offices, directory.offices[box.slug]
     directs = {peer.slug: derive_direct_link(box.settings, peer.settings, len(peers)) for peer in peers}
     cloud = derive_cloud_link(box.settings)
     here = str(box.pbx_addresses[0])
-    sections = [write_peer("cloud", "box", here, "from-cloud", box.settings.codecs, cloud)]
+    borrowers = set(office.borrowers)
+    asked = ("from-cloud", "lend") if borrowers else ("from-cloud",)
+    sections = [write_peer("cloud", "box", here, asked, box.settings.codecs, cloud)]
     sections += [
         write_peer(
             f"box-{peer.slug}",
             f"box-{box.slug}",
             str(peer.box_address),
-            "from-peer",
+            ("from-peer", "lend") if peer.slug in borrowers else ("from-peer",),
             _find_common(box, peer),
             directs[peer.slug],
         )
@@ -122,12 +128,18 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
         "box/etc/extensions.conf": _config(
             "box/extensions.conf.j2",
             box=box,
-            office=offices[box.slug],
+            office=office,
+            at_once=office.settings.at_once,
+            lenders=[(lender, directs[lender]) for lender in office.lenders],
             peers=[(offices[peer.slug], directs[peer.slug]) for peer in peers],
             cloud=cloud,
             directory=directory,
             leads=write_leads(directory, box.slug, "phones"),
             channels=_name_channels(directory, box, "PJSIP/phone-{}", "IAX2/box-{}/{}"),
+            nearby={
+                ring.number: [f"PJSIP/phone-{number}" for slug, number in ring.members if slug == box.slug]
+                for ring in directory.rings.values()
+            },
             words_folder=SPOKEN_FOLDER,
             colleagues=_list_colleagues(directory),
             country=directory.country,

@@ -4,6 +4,7 @@ same order, by the same tables, as the rendered dial plans.
     cloud   box → own PBX → the callee's PBX → the callee's box
     direct  box → the callee's box, over the overlay; inside one office just the box
     line    the office's own line → the public network → the line of the callee's office
+    lent    a number that is nobody's in the company: by the cloud, then directly, to another office's box → its line
     tone    a clear tone
 
 It says that a route exists for one call on an otherwise idle fleet, and nothing of capacity.
@@ -25,7 +26,8 @@ CAUSE_NOT_ALLOWED = 21
 CAUSE_CONGESTION = 34
 
 FailureKind = Literal["none", "link", "box", "pbx", "mesh", "line", "cloud", "vault", "consul", "nomad"]
-Rung = Literal["cloud", "direct", "line"]
+Rung = Literal["cloud", "direct", "line", "lent"]
+RUNGS: tuple[Rung, ...] = get_args(Rung)
 
 
 @dataclass(frozen=True, order=True)
@@ -65,11 +67,15 @@ def parse_failure(text: str, directory: Directory) -> Failure:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One rung that was tried: the nodes passed ("box:acme/salto"), and why it went no further ("" where it did)."""
+    """One rung that was tried: the nodes passed ("box:acme/salto"), and why it went no further ("" where it did).
+
+    lender is the office (a slug) whose line it is about, where the rung is lent.
+    """
 
     rung: Rung
     path: tuple[str, ...]
     why: str = ""
+    lender: str = ""
 
     @property
     def reached(self) -> bool:
@@ -82,8 +88,8 @@ class Outcome:
 
     rings: the telephone of `extension` at `box`; where box is "", those of that group that can be reached. emergency:
     the service answers. menu: the words of the menu `extension` are heard, and a choice goes on as a call of its own.
-    public: the number is dialled on the own line. tone: nothing of it; cause says what the telephone is told. dark: the
-    caller's own box does not work.
+    public: the number is dialled on the own line, or on that of `box`. tone: nothing of it; cause says what the
+    telephone is told. dark: the caller's own box does not work.
     """
 
     kind: Literal["rings", "menu", "emergency", "public", "tone", "dark"]
@@ -226,6 +232,8 @@ def _try_cloud(work: Fleetwork, caller: str, callee: str | None) -> Attempt:
     path = [*own.path]
     if callee is None:
         return Attempt("cloud", tuple(path), "no number of the company: cause 3")
+    if callee == caller and work.directory.offices[caller].settings.at_once == 1:
+        return Attempt("cloud", tuple(path), "the link carries one call, and this one would be two: cause 27")
     if callee != caller:
         if not (work.has_mesh(caller, callee) and work.has_pbx(callee)):
             return Attempt("cloud", tuple(path), "the PBX of the other office does not answer: cause 3")
@@ -279,16 +287,40 @@ def _call_emergency(work: Fleetwork, office: Office) -> Route:
 
 
 def _call_outside(work: Fleetwork, office: Office, dialled: str) -> Route:
+    """The office's own line, then those that are lent to it."""
     attempts = [_try_cloud(work, office.slug, None)]
     here = work.node("box", office.slug)
-    if office.line is None:
+    if office.line is None and not office.lenders:
         attempts.append(Attempt("line", (here,), "the office has no line"))
         return Route(tuple(attempts), Outcome("tone", cause=CAUSE_UNKNOWN_NUMBER))
     if not may_dial_outside(dialled, office.settings, work.directory.country):
         attempts.append(Attempt("line", (here,), "the office's `calls` do not allow it"))
         return Route(tuple(attempts), Outcome("tone", cause=CAUSE_NOT_ALLOWED))
-    if not work.has_line(office):
+    if work.has_line(office):
+        attempts.append(Attempt("line", (here, work.node("line", office.slug), "public")))
+        return Route(tuple(attempts), Outcome("public"))
+    if office.line:
         attempts.append(Attempt("line", (here,), "the office's line does not answer"))
-        return Route(tuple(attempts), Outcome("tone", cause=CAUSE_CONGESTION))
-    attempts.append(Attempt("line", (here, work.node("line", office.slug), "public")))
-    return Route(tuple(attempts), Outcome("public"))
+    for lender in office.lenders:
+        attempts += _borrow(work, office, work.directory.offices[lender])
+        if attempts[-1].reached:
+            return Route(tuple(attempts), Outcome("public", lender))
+    return Route(tuple(attempts), Outcome("tone", cause=CAUSE_CONGESTION))
+
+
+def _borrow(work: Fleetwork, office: Office, lender: Office) -> list[Attempt]:
+    """By the cloud to the lender's line; where a PBX is what fails, directly."""
+    attempts = [_take_lent(work, lender, _try_cloud(work, office.slug, lender.slug))]
+    if work.node("box", lender.slug) not in attempts[0].path and work.is_linked(lender.slug):
+        attempts.append(_take_lent(work, lender, _try_direct(work, office.slug, lender.slug)))
+    return attempts
+
+
+def _take_lent(work: Fleetwork, lender: Office, inside: Attempt) -> Attempt:
+    """The way inside the overlay, and the lender's line after it."""
+    whole = replace(inside, rung="lent", lender=lender.slug)
+    if not inside.reached:
+        return whole
+    if not work.has_line(lender):
+        return replace(whole, why="the other office's line does not answer: cause 47")
+    return replace(whole, path=(*inside.path, work.node("line", lender.slug), "public"))

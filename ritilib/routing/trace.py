@@ -15,6 +15,7 @@ WORDS = {
     "menu": "is answered by the menu {extension}",
     "emergency": "reaches the emergency service",
     "public": "is dialled on the office's own line",
+    "lent": "is dialled on the line of {box}",
     "tone": "ends in a tone (cause {cause})",
     "dark": "cannot be placed: the box of the caller is dead",
 }
@@ -82,14 +83,20 @@ def _list_hops(directory: Directory, places: Places, key: str, digits: str, rout
 
 
 def _word_end(directory: Directory, outcome: Outcome) -> str:
-    is_group = outcome.kind == "rings" and not outcome.box
-    words = "rings the group {extension}" if is_group else WORDS[outcome.kind]
     place = f"{directory.company}/{outcome.box}"
-    return words.format(extension=outcome.extension, box=place, cause=outcome.cause)
+    return _choose_words(outcome).format(extension=outcome.extension, box=place, cause=outcome.cause)
+
+
+def _choose_words(outcome: Outcome) -> str:
+    if outcome.kind == "rings" and not outcome.box:
+        return "rings the group {extension}"
+    return WORDS["lent" if outcome.kind == "public" and outcome.box else outcome.kind]
 
 
 def _find_source(directory: Directory, places: Places, key: str, digits: str, attempt: Attempt) -> str:
     entry = directory.find(digits)
+    if attempt.rung == "lent":
+        return places.find_lending(f"{directory.company}/{attempt.lender}")
     if attempt.rung == "line":
         outside = entry is None and digits not in directory.emergencies
         return (

@@ -42,10 +42,13 @@ def render_company(
     more: str = "",
     rings: Mapping[str, str] | None = None,
     words: Mapping[str, bytes] | None = None,
+    lent: Mapping[str, str] | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Rendered:
     """offices: box → its extensions; 101 has the public number +598 2600 0101, and a line has its first one's.
 
     more is what else stands in the company's file, rings the number that a box's line rings, words recordings by name.
+    lent: box → to whom its line is lent, as YAML; settings: box → what else stands in its file.
     """
     files = {"fleet/fleet.yaml": _FLEET.format(subnet=subnet)}
     for box, numbers in offices.items():
@@ -53,7 +56,9 @@ def render_company(
         text = f"name: {name}\n"
         if box in lines:
             led = f', rings: "{rings[box]}"' if rings and box in rings else ""
+            led += f", lent_to: {lent[box]}" if lent and box in lent else ""
             text += f'line: {{number: "+59826000{numbers[0]}"{led}}}\n'
+        text += (settings or {}).get(box, "")
         text += "extensions:\n" + "".join(
             f'  - {{number: "{one}", name: Phone {one}, phone: sip, public: "+59826000{one}"}}\n'
             for one in numbers

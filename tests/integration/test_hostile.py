@@ -262,12 +262,13 @@ def test_peers_with_the_names_of_sections_are_peers(
     docker: Docker, clients: Settings, tmp_path: Path, kind: str
 ) -> None:
     boxes = ["x", "x-secret", "x-secret-secret", "general", "box", "cloud", "secret", "a" * 24]
-    tree = render(make_fleet_files({box: ["Name"] for box in boxes}))
+    tree = render(make_fleet_files({box: ["Name"] for box in boxes}, lent=True))
     unit = make_box(tree, "acme/x") if kind == "box" else make_pbx(tree, "acme/x", Nomad(clients))
     peers = {"cloud" if kind == "box" else "box", *(f"{kind}-{box}" for box in boxes[1:])}
     with boot(docker, tmp_path, unit) as container:
         assert find_complaints(docker, container) == []
         assert f"\n{len(boxes)} iax2 peers [" in ask(docker, container, "iax2 show peers")
+        assert read_dial_plan(docker, container) == count_steps(unit.files["extensions.conf"])
         for peer in peers:
             said = ask(docker, container, f"iax2 show peer {peer}")
             assert f"* Name       : {peer}\n" in said and "Secret       : <Set>" in said

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ritilib.errors import FleetError
+from ritilib.fleet.capacity import derive_at_once
+from ritilib.fleet.kinds import Codec
 from ritilib.fleet.load import load_fleet
 from tests.unit.fleets import ACME, FLEET, MONTEVIDEO, SALTO, make_files
 
@@ -164,6 +166,34 @@ def test_the_nearest_to_the_box_holds() -> None:
     assert (montevideo.codecs, salto.codecs) == (("alaw", "ulaw"), ("gsm", "ulaw"))
     assert (montevideo.outside, montevideo.premium, montevideo.longest_min) == ("national", False, 5)
     assert (salto.outside, salto.premium, salto.longest_min, salto.kbit_s) == ("national", True, 5, 256)
+
+
+def test_a_link_carries_what_is_said_or_else_what_fits() -> None:
+    files = make_files(
+        fleet=FLEET + "link: {kbit_s: 512}\n",
+        acme=ACME + "codecs: [alaw, gsm]\n",
+        salto=SALTO + "calls: {at_once: 9}\n",
+        rivera='name: Rivera\ncodecs: [gsm, alaw]\nlink: {kbit_s: 64}\nextensions: [{number: "301", name: A}]\n',
+    )
+    montevideo, rivera, salto = (box.settings for box in load_fleet(files).fleet.companies[0].boxes)
+    assert (montevideo.at_once, rivera.at_once, salto.at_once) == (5, 1, 9)
+    assert load_fleet(make_files()).fleet.companies[0].boxes[0].settings.at_once is None
+
+
+@pytest.mark.parametrize(
+    ("kbit_s", "codec", "at_once"),
+    [
+        (64, "alaw", 1),
+        (201, "alaw", 1),
+        (202, "ulaw", 2),
+        (99, "gsm", 1),
+        (100, "gsm", 2),
+        (10000, "g722", 99),
+    ],
+)
+def test_how_many_calls_fit_into_a_link(kbit_s: int, codec: Codec, at_once: int) -> None:
+    """100.8 kbit/s for 160 bytes of voice in 20 ms, 50 for gsm's 33."""
+    assert derive_at_once(kbit_s, codec) == at_once
 
 
 def test_the_nearest_maintenance_holds_and_none_is_said_by_an_empty_list() -> None:

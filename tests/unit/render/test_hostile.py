@@ -190,7 +190,7 @@ def test_slugs_that_are_words_of_a_language_stay_names(
         "overlay": str(overlay),
         "lighthouses": [{"name": boxes[0], "address": "192.0.2.1"}],
     }
-    tree = render(make_fleet_files({box: ["Name"] for box in boxes}, company=company, fleet=said))
+    tree = render(make_fleet_files({box: ["Name"] for box in boxes}, company=company, fleet=said, lent=True))
     for box in boxes:
         folder = f"rendered/{company}/{box}"
         rendered = {
@@ -200,15 +200,16 @@ def test_slugs_that_are_words_of_a_language_stay_names(
         }
         pairs = json.loads(rendered["secrets.json"])["pairs"]
         number = str(1000 + boxes.index(box))
-        secrets = {"iax": {name: f"of-{name}" for name in pairs}, "phones": {number: "pw"}}
+        secrets = {"iax": {name: f"of-{name}" for name in pairs}, "phones": {number: "pw"}, "line": "pw"}
         files = compose_box(rendered, secrets)
         peers = set(boxes) - {box}
         check_sections(read_conf("iax.conf", files["iax.conf"]), list_expected(peers))
-        for plan in (files["extensions.conf"], tree[f"{folder}/pbx/live/extensions.conf"]):
+        on_pbx = tree[f"{folder}/pbx/live/extensions.conf"]
+        for plan, words in ((files["extensions.conf"], {"office"}), (on_pbx, {"office", "borrow"})):
             contexts = [section.name for section in read_conf("x", plan).sections]
             assert len(set(contexts)) == len(contexts)
-            assert {name for name in contexts if name.startswith("office-")} == {
-                f"office-{peer}" for peer in peers
+            assert {name for name in contexts if name.startswith(("office-", "borrow-"))} == {
+                f"{word}-{peer}" for word in words for peer in peers
             }
         pairs = json.loads(tree[f"{folder}/pbx/secrets.json"])["pairs"]
         templates = "".join(f"[{name}-secret](!)\nsecret=of-{name}\n" for name in sorted(pairs))
