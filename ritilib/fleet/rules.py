@@ -15,6 +15,7 @@ from ritilib.fleet.emergency import list_emergencies
 from ritilib.fleet.fleet_file import FleetFile
 from ritilib.fleet.hours import judge_hours
 from ritilib.fleet.leads import judge_leads
+from ritilib.fleet.mailboxes import judge_mailboxes
 from ritilib.fleet.placement import judge_places
 from ritilib.fleet.settings import inherit_settings
 from ritilib.fleet.source import Source, Step
@@ -74,6 +75,7 @@ def judge(draft: Draft) -> list[Problem]:
         leading, boxes = draft.companies.get(company), list(_boxes_of(draft, company))
         problems += judge_leads(company, leading, boxes, company not in draft.incomplete)
         problems += _judge_emergencies(uses, draft.fleet)
+        problems += judge_mailboxes(boxes)
     numbers, serials, macs = list_unique(draft)
     problems += _find_doubles(numbers, "in the fleet", "public-twice")
     problems += _find_doubles(serials, "in the fleet", "serial-twice")

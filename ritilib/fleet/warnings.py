@@ -8,6 +8,7 @@ from ipaddress import IPv4Network
 import phonenumbers
 
 from ritilib.errors import Problem
+from ritilib.fleet.mailboxes import warn_of_mailboxes
 from ritilib.fleet.rules import Draft
 from ritilib.fleet.source import Source, Step
 
@@ -21,6 +22,9 @@ def find_warnings(draft: Draft) -> Iterator[Problem]:
     yield from _judge_overlay(draft)
     yield from _judge_lighthouses(draft)
     yield from _judge_companies(draft)
+    for company, (_, said) in draft.companies.items():
+        boxes = (draft.boxes[key] for key in draft.keys_of(company))
+        yield from warn_of_mailboxes(boxes, said.timezone or draft.fleet.timezone)
     for source, box in draft.boxes.values():
         for index, extension in enumerate(box.extensions):
             if extension.public:

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from ritilib.fleet.fleet_file import Lighthouse
+from ritilib.fleet.kinds import Language
 from ritilib.fleet.model import Box, Company, Fleet
 from ritilib.render.asterisk_conf import SCRATCH_FOLDERS, write_box_files, write_pbx_files
 from ritilib.render.language import config_environment, job_environment
@@ -27,6 +28,17 @@ NO_ROUTE_CAUSES = (0, 3, 20, 27, 34, 38, 41, 42, 44, 58, 102, 127)
 SECRETS_GENERATION = 1
 
 
+# How Asterisk's say.c is to tell when a message was left, in each language: today, yesterday, a weekday or a date; then the
+# hour.
+SPOKEN_TIME: Mapping[Language, str] = {
+    "en": "'vm-received' q 'digits/at' IMp",
+    "es": "'vm-received' q 'digits/at' IMp",
+    "fr": "'vm-received' q 'digits/at' HM",
+    "it": "'vm-received' q 'digits/at' 'digits/hours' k 'digits/e' M 'digits/minutes'",
+    "ru": "'vm-received' AdB 'digits/at' HM",
+}
+# What a telephone dials to hear its mailbox; Asterisk's own users know it as such (its sample extensions.conf).
+OWN_MAILBOX = "*97"
 NO_ROUTE = " | ".join(f"${{CAUSE}} = {cause}" for cause in NO_ROUTE_CAUSES)
 # What a call ends with that no answer came to: Asterisk gives it up after twice `qualify`, and says congestion.
 SILENT = "${CAUSE} = 0 | ${CAUSE} = 34"
@@ -75,7 +87,7 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -
             peers=peers,
             directory=directory,
             leads=write_leads(directory, box.slug, "to-box"),
-            channels=_name_channels(directory, box, "IAX2/box/{}", "IAX2/pbx-{}/{}"),
+            channels=_name_channels(directory, box, "IAX2/box/{rung}", "IAX2/pbx-{slug}/{rung}"),
             cloud=cloud,
             mesh=mesh,
             no_route=NO_ROUTE,
@@ -125,19 +137,29 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
             cloud=cloud,
             directory=directory,
             leads=write_leads(directory, box.slug, "phones"),
-            channels=_name_channels(directory, box, "PJSIP/phone-{}", "IAX2/box-{}/{}"),
+            channels=_name_channels(directory, box, "PJSIP/phone-{number}", "IAX2/box-{slug}/{rung}"),
             colleagues=_list_colleagues(directory),
             country=directory.country,
             shortest=SHORTEST,
             no_route=NO_ROUTE,
             silent=SILENT,
+            own_mailbox=OWN_MAILBOX,
         ),
         "box/etc/iax.conf": _config("box/iax.conf.j2", box=box, peers="\n".join(sections)),
-        "box/etc/pjsip.conf": _config("box/pjsip.conf.j2", box=box),
+        "box/etc/pjsip.conf": _config("box/pjsip.conf.j2", box=box, own_mailbox=OWN_MAILBOX),
+        **_render_mailboxes(box, company.said.timezone or fleet.said.timezone),
         **_render_adapter(box, directory),
         "box/overlay.yml": _overlay(fleet, f"box of {box.key}", "/overlay", company.slug, port=0),
         "box/secrets.json": write_json(secrets),
     }
+
+
+def _render_mailboxes(box: Box, timezone: str | None) -> dict[str, str]:
+    """Where the office has a mailbox: voicemail.conf, in place of the empty one that every box has."""
+    if not any(extension.mailbox for extension in box.said.extensions):
+        return {}
+    text = _config("box/voicemail.conf.j2", box=box, timezone=timezone, spoken_time=SPOKEN_TIME)
+    return {"box/etc/voicemail.conf": text}
 
 
 def _render_adapter(box: Box, directory: Directory) -> dict[str, str]:
@@ -205,13 +227,19 @@ def _identity(fleet: Fleet, name: str, address: IPv4Address, group: str) -> dict
 
 
 def _name_channels(directory: Directory, box: Box, here: str, there: str) -> dict[str, list[str]]:
-    """group → what is dialled for each of its members: telephones of this office, and of others."""
+    """group → what is dialled for each of its members: telephones of this office, and of others.
+
+    In `here` and `there` stand {slug} for the member's office, {number} for its extension, and {rung} for that by which
+    it rings and no mailbox answers.
+    """
     return {
-        number: [
-            here.format(extension) if slug == box.slug else there.format(slug, extension)
-            for slug, extension in ring.members
+        group: [
+            (here if slug == box.slug else there).format(
+                slug=slug, number=number, rung=directory.name_rung(number)
+            )
+            for slug, number in ring.members
         ]
-        for number, ring in directory.rings.items()
+        for group, ring in directory.rings.items()
     }
 
 

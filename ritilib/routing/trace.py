@@ -67,6 +67,8 @@ def trace_call(
     end = words.format(
         extension=outcome.extension, box=f"{directory.company}/{outcome.box}", cause=outcome.cause
     )
+    if outcome.kind == "rings" and outcome.box and outcome.extension in directory.mailboxes:
+        end += "; its mailbox answers when nobody does"
     return Trace(hops, outcome, end)
 
 
