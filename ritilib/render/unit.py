@@ -8,12 +8,12 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from ritilib.fleet.fleet_file import Lighthouse
-from ritilib.fleet.kinds import Language
 from ritilib.fleet.model import Box, Company, Fleet
 from ritilib.render.asterisk_conf import SCRATCH_FOLDERS, write_box_files, write_pbx_files
 from ritilib.render.language import config_environment, job_environment
 from ritilib.render.links import derive_cloud_link, derive_direct_link, derive_mesh_link
 from ritilib.render.lists import write_leads, write_peer
+from ritilib.render.mailboxes import OWN_MAILBOX, render_mailboxes
 from ritilib.render.names import UnitNames
 from ritilib.routing.directory import Directory
 from ritilib.routing.outside import SHORTEST
@@ -28,17 +28,6 @@ NO_ROUTE_CAUSES = (0, 3, 20, 27, 34, 38, 41, 42, 44, 58, 102, 127)
 SECRETS_GENERATION = 1
 
 
-# How Asterisk's say.c is to tell when a message was left, in each language: today, yesterday, a weekday or a date; then the
-# hour.
-SPOKEN_TIME: Mapping[Language, str] = {
-    "en": "'vm-received' q 'digits/at' IMp",
-    "es": "'vm-received' q 'digits/at' IMp",
-    "fr": "'vm-received' q 'digits/at' HM",
-    "it": "'vm-received' q 'digits/at' 'digits/hours' k 'digits/e' M 'digits/minutes'",
-    "ru": "'vm-received' AdB 'digits/at' HM",
-}
-# What a telephone dials to hear its mailbox; Asterisk's own users know it as such (its sample extensions.conf).
-OWN_MAILBOX = "*97"
 NO_ROUTE = " | ".join(f"${{CAUSE}} = {cause}" for cause in NO_ROUTE_CAUSES)
 # What a call ends with that no answer came to: Asterisk gives it up after twice `qualify`, and says congestion.
 SILENT = "${CAUSE} = 0 | ${CAUSE} = 34"
@@ -147,19 +136,11 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
         ),
         "box/etc/iax.conf": _config("box/iax.conf.j2", box=box, peers="\n".join(sections)),
         "box/etc/pjsip.conf": _config("box/pjsip.conf.j2", box=box, own_mailbox=OWN_MAILBOX),
-        **_render_mailboxes(box, company.said.timezone or fleet.said.timezone),
+        **render_mailboxes(box, company.said.timezone or fleet.said.timezone),
         **_render_adapter(box, directory),
         "box/overlay.yml": _overlay(fleet, f"box of {box.key}", "/overlay", company.slug, port=0),
         "box/secrets.json": write_json(secrets),
     }
-
-
-def _render_mailboxes(box: Box, timezone: str | None) -> dict[str, str]:
-    """Where the office has a mailbox: voicemail.conf, in place of the empty one that every box has."""
-    if not any(extension.mailbox for extension in box.said.extensions):
-        return {}
-    text = _config("box/voicemail.conf.j2", box=box, timezone=timezone, spoken_time=SPOKEN_TIME)
-    return {"box/etc/voicemail.conf": text}
 
 
 def _render_adapter(box: Box, directory: Directory) -> dict[str, str]:
