@@ -10,8 +10,8 @@ from ritilib.render.language import config_environment
 
 # What a telephone dials to hear its mailbox, as at many telephone systems that are made of Asterisk.
 OWN_MAILBOX = "*97"
-# When a message was left, as app_voicemail says it by itself in each language (22.10.1): q is today, yesterday, a weekday
-# or a date. In Russian it has no words for the year that q says, so there it is a weekday, a day and a month.
+# How Asterisk's say.c tells when a message was left: q is today, yesterday, a weekday or a date. The image has each word
+# that these ask for (22.10.1, messages of today to last year); in Russian it lacks those of the year that q says.
 SPOKEN_TIME: Mapping[Language, str] = {
     "en": "'vm-received' q 'digits/at' IMp",
     "es": "'vm-received' q 'digits/at' IMp",
