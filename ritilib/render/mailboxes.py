@@ -10,7 +10,7 @@ from ritilib.render.language import config_environment
 
 # What a telephone dials to hear its mailbox, as at many telephone systems that are made of Asterisk.
 OWN_MAILBOX = "*97"
-# How Asterisk's say.c tells when a message was left: q is today, yesterday, a weekday or a date. The image has each word
+# How Asterisk's say.c tells when a message was left: q is today, yesterday, a weekday or a date. The image has all words
 # that these ask for (22.10.1, messages of today to last year); in Russian it lacks those of the year that q says.
 SPOKEN_TIME: Mapping[Language, str] = {
     "en": "'vm-received' q 'digits/at' IMp",
