@@ -10,8 +10,8 @@ from ritilib.render.language import config_environment
 
 # What a telephone dials to hear its mailbox, as at many telephone systems that are made of Asterisk.
 OWN_MAILBOX = "*97"
-# How Asterisk's say.c tells when a message was left: q is today, yesterday, a weekday or a date. The image has each word
-# that these ask for (22.10.1, messages of today to last year), but none for the year in Russian, so there q is not used.
+# How Asterisk's say.c tells when a message was left: q is today, yesterday, a weekday or a date. The image has every
+# word that these ask for (22.10.1, messages of today to last year), but none of a year in Russian: no q there.
 SPOKEN_TIME: Mapping[Language, str] = {
     "en": "'vm-received' q 'digits/at' IMp",
     "es": "'vm-received' q 'digits/at' IMp",
