@@ -87,11 +87,7 @@ class Node:
             folder = self._find_folder(place)
             write_box_folder(folder, files, {}, BOX_USER)
             volumes[str(folder)] = {"bind": place, "mode": "ro"}
-        for place in KEPT_FOLDERS if self.kept else ():
-            folder = self.kept / self._slug / place.rpartition("/")[2]
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.chown(folder, BOX_USER, BOX_USER)
-            volumes[str(folder)] = {"bind": place, "mode": "rw"}
+        volumes |= self._make_kept(self.kept) if self.kept else {}
         # IAX2 needs its address when it starts; PJSIP, on all addresses, can wait for the second
         network, address = (
             (overlay, self.plan.address) if self.plan.address else (office, self.office_address)
@@ -139,6 +135,16 @@ class Node:
         """Keep what it has said so far in folder."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / f"{self._slug}.log").write_text(self.docker.read_log(self.container))
+
+    def _make_kept(self, folder: Path) -> dict[str, dict[str, str]]:
+        """What is kept over the container's end, as Docker mounts it; made below folder where it is not there."""
+        mounts = {}
+        for place in KEPT_FOLDERS:
+            kept = folder / self._slug / place.rpartition("/")[2]
+            kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.chown(kept, BOX_USER, BOX_USER)
+            mounts[str(kept)] = {"bind": place, "mode": "rw"}
+        return mounts
 
     def _find_folder(self, place: str) -> Path:
         return find_secrets_folder(self.label, self._slug) / place.strip("/").replace("/", "-")
