@@ -39,8 +39,12 @@ def render_company(
     subnet: str,
     offices: Mapping[str, tuple[str, ...]] = OFFICES,
     lines: Collection[str] = LINES,
+    changed: Mapping[str, str] | None = None,
 ) -> Rendered:
-    """offices: box → its extensions; 101 has the public number +598 2600 0101, and a line has its first one's."""
+    """offices: box → its extensions; 101 has the public number +598 2600 0101, and a line has its first one's.
+
+    changed: path of a file of the fleet → the text that takes its place.
+    """
     files = {"fleet/fleet.yaml": _FLEET.format(subnet=subnet)}
     for box, numbers in offices.items():
         company, name = box.split("/")
@@ -53,7 +57,7 @@ def render_company(
         )
         files[f"fleet/companies/{company}.yaml"] = f"name: {company}\n"
         files[f"fleet/boxes/{box}.yaml"] = text
-    content = {path: text.encode() for path, text in files.items()}
+    content = {path: text.encode() for path, text in (files | dict(changed or {})).items()}
     loaded = load_fleet(content)
     [company_of_all] = loaded.fleet.companies
     return Rendered(
