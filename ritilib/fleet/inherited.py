@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ritilib.fleet.kinds import Codec, Frozen, Outside, Slug
+from ritilib.fleet.kinds import Codec, Frozen, Language, Outside, Slug
 from ritilib.fleet.stretch import Stretch
 
 
@@ -39,6 +39,8 @@ class Settings(Frozen):
     """What calls are spoken in, the best first; two offices of a company need one in common."""
     place: Slug | None = None
     """Where the PBX runs, one of fleet.yaml's `places`; where it is absent, wherever Nomad finds room."""
+    language: Language | None = None
+    """What mailboxes speak: `en`, `es`, `fr`, `it` or `ru`."""
     link: Link = Link()
     """The office's way into the Internet."""
     calls: Calls = Calls()

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 from ritilib.fleet.box_file import BoxFile
 from ritilib.fleet.company_file import CompanyFile
 from ritilib.fleet.fleet_file import FleetFile
-from ritilib.fleet.kinds import Codec, Frozen, Outside, Slug
+from ritilib.fleet.kinds import Codec, Frozen, Language, Outside, Slug
 from ritilib.fleet.stretch import Stretch
 
 
@@ -16,6 +16,7 @@ class BoxSettings(Frozen):
     """What holds for one box, with every default filled in."""
 
     codecs: tuple[Codec, ...]
+    language: Language
     place: Slug | None  # None: wherever Nomad finds room
     round_trip_ms: int | None  # None: nobody has said it
     kbit_s: int | None  # None: wide enough not to matter

@@ -16,6 +16,7 @@ from ritilib.fleet.fleet_file import FleetFile
 from ritilib.fleet.hours import judge_hours, judge_maintenance, judge_stretches
 from ritilib.fleet.leads import judge_leads
 from ritilib.fleet.lending import judge_lending
+from ritilib.fleet.mailboxes import judge_mailboxes
 from ritilib.fleet.placement import judge_places
 from ritilib.fleet.removals import judge_removals
 from ritilib.fleet.settings import inherit_settings
@@ -81,6 +82,7 @@ def judge(draft: Draft) -> list[Problem]:
         slugs = {key.split("/")[1]: draft.boxes[key] for key in draft.keys_of(company)}
         problems += judge_lending(slugs, company not in draft.incomplete)
         problems += _judge_emergencies(uses, draft.fleet)
+        problems += judge_mailboxes(boxes)
     numbers, serials, macs = list_unique(draft)
     problems += _find_doubles(numbers, "in the fleet", "public-twice")
     problems += _find_doubles(serials, "in the fleet", "serial-twice")

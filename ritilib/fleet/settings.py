@@ -14,6 +14,7 @@ from ritilib.fleet.model import BoxSettings
 # A call of three hours is one that somebody forgot to end (and an FXO line may never tell that the other has).
 DEFAULTS = BoxSettings(
     codecs=("alaw",),
+    language="en",
     place=None,
     round_trip_ms=None,
     kbit_s=None,
@@ -38,6 +39,11 @@ def inherit_settings(fleet: FleetFile, company: CompanyFile, box: BoxFile) -> Bo
 
 def _list_said(level: Settings) -> dict[str, Any]:
     """key → value of what this level says; what it leaves to the level above is left out."""
-    every = {"codecs": level.codecs, "place": level.place, "maintenance": level.maintenance}
-    every |= {**dict(level.link), **dict(level.calls)}
+    own = {
+        "codecs": level.codecs,
+        "language": level.language,
+        "maintenance": level.maintenance,
+        "place": level.place,
+    }
+    every = own | dict(level.link) | dict(level.calls)
     return {key: value for key, value in every.items() if value is not None}

@@ -8,6 +8,7 @@ from ipaddress import IPv4Network
 import phonenumbers
 
 from ritilib.errors import Problem
+from ritilib.fleet.mailboxes import warn_of_mailboxes
 from ritilib.fleet.rules import Draft
 from ritilib.fleet.settings import inherit_settings
 from ritilib.fleet.source import Source, Step
@@ -24,6 +25,9 @@ def find_warnings(draft: Draft) -> Iterator[Problem]:
     yield from _judge_lighthouses(draft)
     yield from _judge_companies(draft)
     yield from _judge_lending(draft)
+    for company, (_, said) in draft.companies.items():
+        boxes = (draft.boxes[key] for key in draft.keys_of(company))
+        yield from warn_of_mailboxes(boxes, said.timezone or draft.fleet.timezone)
     for source, box in draft.boxes.values():
         for index, extension in enumerate(box.extensions):
             if extension.public:

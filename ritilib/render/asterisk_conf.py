@@ -9,6 +9,8 @@ CONFIG_FOLDER = "/local/asterisk"
 SCRATCH_FOLDERS = ("/var/lib/asterisk", "/var/log/asterisk", "/var/run/asterisk", "/var/spool/asterisk")
 # the words of menus, where the watcher unpacks them and dial plans play them
 SPOKEN_FOLDER = "/var/spool/asterisk/words"
+# Inside them, what a box keeps over its container's end, on its data partition: the messages of mailboxes.
+KEPT_FOLDERS = ("/var/spool/asterisk/voicemail",)
 MANAGER_SECRET = "/var/run/asterisk/manager.secret"
 
 _ASTERISK = f"""\

@@ -14,6 +14,7 @@ from ritilib.render.asterisk_conf import SCRATCH_FOLDERS, SPOKEN_FOLDER, write_b
 from ritilib.render.language import config_environment, job_environment
 from ritilib.render.links import derive_cloud_link, derive_direct_link, derive_mesh_link
 from ritilib.render.lists import write_leads, write_peer
+from ritilib.render.mailboxes import OWN_MAILBOX, render_mailboxes
 from ritilib.render.names import UnitNames
 from ritilib.routing.directory import Directory
 from ritilib.routing.outside import SHORTEST
@@ -80,7 +81,7 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -
             peers=peers,
             directory=directory,
             leads=write_leads(directory, box.slug, "to-box"),
-            channels=_name_channels(directory, box, "IAX2/box/{}", "IAX2/pbx-{}/{}"),
+            channels=_name_channels(directory, box, "IAX2/box/{rung}", "IAX2/pbx-{slug}/{rung}"),
             words_folder=SPOKEN_FOLDER,
             cloud=cloud,
             mesh=mesh,
@@ -135,7 +136,7 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
             cloud=cloud,
             directory=directory,
             leads=write_leads(directory, box.slug, "phones"),
-            channels=_name_channels(directory, box, "PJSIP/phone-{}", "IAX2/box-{}/{}"),
+            channels=_name_channels(directory, box, "PJSIP/phone-{number}", "IAX2/box-{slug}/{rung}"),
             nearby={
                 ring.number: [f"PJSIP/phone-{number}" for slug, number in ring.members if slug == box.slug]
                 for ring in directory.rings.values()
@@ -146,9 +147,11 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
             shortest=SHORTEST,
             no_route=NO_ROUTE,
             silent=SILENT,
+            own_mailbox=OWN_MAILBOX,
         ),
         "box/etc/iax.conf": _config("box/iax.conf.j2", box=box, peers="\n".join(sections)),
-        "box/etc/pjsip.conf": _config("box/pjsip.conf.j2", box=box),
+        "box/etc/pjsip.conf": _config("box/pjsip.conf.j2", box=box, own_mailbox=OWN_MAILBOX),
+        **render_mailboxes(box, company.said.timezone or fleet.said.timezone),
         **_render_adapter(box, directory),
         "box/overlay.yml": _overlay(fleet, f"box of {box.key}", "/overlay", company.slug, port=0),
         "box/secrets.json": write_json(secrets),
@@ -232,13 +235,19 @@ def _identity(fleet: Fleet, name: str, address: IPv4Address, group: str) -> dict
 
 
 def _name_channels(directory: Directory, box: Box, here: str, there: str) -> dict[str, list[str]]:
-    """group → what is dialled for each of its members: telephones of this office, and of others."""
+    """group → what is dialled for each of its members: telephones of this office, and of others.
+
+    In `here` and `there` stand {slug} for the member's office, {number} for its extension, and {rung} for that by which
+    it rings and no mailbox answers.
+    """
     return {
-        number: [
-            here.format(extension) if slug == box.slug else there.format(slug, extension)
-            for slug, extension in ring.members
+        group: [
+            (here if slug == box.slug else there).format(
+                slug=slug, number=number, rung=directory.name_rung(number)
+            )
+            for slug, number in ring.members
         ]
-        for number, ring in directory.rings.items()
+        for group, ring in directory.rings.items()
     }
 
 

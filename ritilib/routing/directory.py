@@ -106,6 +106,11 @@ class Directory:
     menus: Mapping[str, Choice]
     forwards: Mapping[str, Forward]
     emergencies: tuple[str, ...]
+    mailboxes: frozenset[str]  # extensions that have one
+
+    def name_rung(self, number: str) -> str:
+        """By what a group reaches an extension: that its telephone rings, and its mailbox does not answer for it."""
+        return f"ring-{number}" if number in self.mailboxes else number
 
     def find(self, dialled: str) -> Entry | None:
         """Who rings for a string of digits; None where it is nobody of the company."""
@@ -156,6 +161,12 @@ def build_directory(fleet: Fleet, company: Company) -> Directory:
             if extension.forward.busy or extension.forward.unanswered
         },
         emergencies=list_emergencies(fleet.said.country, fleet.said.emergency),
+        mailboxes=frozenset(
+            extension.number
+            for box in company.boxes
+            for extension in box.said.extensions
+            if extension.mailbox
+        ),
     )
 
 

@@ -84,7 +84,10 @@ def _list_hops(directory: Directory, places: Places, key: str, digits: str, rout
 
 def _word_end(directory: Directory, outcome: Outcome) -> str:
     place = f"{directory.company}/{outcome.box}"
-    return _choose_words(outcome).format(extension=outcome.extension, box=place, cause=outcome.cause)
+    end = _choose_words(outcome).format(extension=outcome.extension, box=place, cause=outcome.cause)
+    if outcome.kind == "rings" and outcome.box and outcome.extension in directory.mailboxes:
+        end += "; its mailbox answers when nobody does"
+    return end
 
 
 def _choose_words(outcome: Outcome) -> str:

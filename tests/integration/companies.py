@@ -44,11 +44,13 @@ def render_company(
     words: Mapping[str, bytes] | None = None,
     lent: Mapping[str, str] | None = None,
     settings: Mapping[str, str] | None = None,
+    changed: Mapping[str, str] | None = None,
 ) -> Rendered:
     """offices: box → its extensions; 101 has the public number +598 2600 0101, and a line has its first one's.
 
     more is what else stands in the company's file, rings the number that a box's line rings, words recordings by name.
-    lent: box → to whom its line is lent, as YAML; settings: box → what else stands in its file.
+    lent: box → to whom its line is lent, as YAML; settings: box → what else stands in its file; changed: path of a file
+    of the fleet → the text that takes its place.
     """
     files = {"fleet/fleet.yaml": _FLEET.format(subnet=subnet)}
     for box, numbers in offices.items():
@@ -65,7 +67,7 @@ def render_company(
         )
         files[f"fleet/companies/{company}.yaml"] = f"name: {company}\n{more}"
         files[f"fleet/boxes/{box}.yaml"] = text
-    content = {path: text.encode() for path, text in files.items()}
+    content = {path: text.encode() for path, text in (files | dict(changed or {})).items()}
     content |= {f"fleet/words/acme/{name}.gsm": recording for name, recording in (words or {}).items()}
     loaded = load_fleet(content)
     [company_of_all] = loaded.fleet.companies

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from ritilib.devstack.asterisk_check.conf import Conf, Section, Setting, read_conf
 from ritilib.devstack.asterisk_check.dialplan import check_dial_plan
 from ritilib.devstack.asterisk_check.knowledge import Kind, Knowledge
+from ritilib.devstack.asterisk_check.mailboxes import check_mailboxes
 from ritilib.errors import Problem
 
 _MEND = "see the names in Asterisk's documentation (core-en_US.xml) and its samples in etc/asterisk"
@@ -47,6 +48,8 @@ def check_files(
             problems += check_dial_plan(name, conf, known, modules)
         elif name == "pjsip.conf":
             problems += _check_typed(name, conf, known.kinds[name], modules)
+        elif name == "voicemail.conf":
+            problems += check_mailboxes(name, conf, known.samples[name])
         elif name in known.samples:
             problems += _check_sampled(name, conf, known.samples[name])
         elif name in known.kinds:

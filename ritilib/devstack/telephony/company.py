@@ -184,6 +184,7 @@ def _start(fleet: RunningFleet, images: Images) -> None:
         node = fleet.nodes[plan.name] = Node(plan, docker, fleet.label)
         node.volumes = watcher  # the box image has none, and the PBX image's may be another checkout's
         node.office_address = next(hosts) if plan.kind == "box" else ""
+        node.kept = fleet.folder / "kept" if plan.kind == "box" else None
     if fleet.outside.lines:
         fleet.nodes[PUBLIC] = _plan_public(fleet, next(hosts))
     fleet.report(f"starting {len(fleet.nodes)} Asterisks")
@@ -233,7 +234,10 @@ def _start_phone(fleet: RunningFleet, place: int) -> Phone:
     folder = fleet.folder / "phones" / name
     folder.parent.mkdir(mode=0o700, exist_ok=True)
     server = fleet.nodes[f"box:{plan.box}"].office_address
-    return start_phone(folder, name, server, fleet.gateway, plan.user, plan.password, choose_tone_hz(place))
+    tone_hz = choose_tone_hz(place)
+    return start_phone(
+        folder, name, server, fleet.gateway, plan.user, plan.password, tone_hz, mailbox=plan.mailbox
+    )
 
 
 def _start_callee(fleet: RunningFleet, place: int) -> Callee:
