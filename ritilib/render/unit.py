@@ -14,6 +14,7 @@ from ritilib.render.language import config_environment, job_environment
 from ritilib.render.links import derive_cloud_link, derive_direct_link, derive_mesh_link
 from ritilib.render.lists import write_leads, write_peer
 from ritilib.render.names import UnitNames
+from ritilib.render.records import write_record_files
 from ritilib.routing.directory import Directory
 from ritilib.routing.outside import SHORTEST
 
@@ -66,7 +67,7 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -
             **_job_names(names),
             overlay=overlay,
             scratch_folders=SCRATCH_FOLDERS,
-            static_files=write_pbx_files(str(box.pbx_addresses[0])),
+            static_files=write_pbx_files(str(box.pbx_addresses[0])) | write_record_files("pbx", box.key),
         ),
         "pbx/live/extensions.conf": _config(
             "pbx/extensions.conf.j2",
@@ -103,6 +104,7 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
     directs = {peer.slug: derive_direct_link(box.settings, peer.settings, len(peers)) for peer in peers}
     cloud = derive_cloud_link(box.settings)
     here = str(box.pbx_addresses[0])
+    etc = write_box_files() | write_record_files("box", box.key)
     sections = [write_peer("cloud", "box", here, "from-cloud", box.settings.codecs, cloud)]
     sections += [
         write_peer(
@@ -116,7 +118,7 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
         for peer in peers
     ]
     return {
-        **{f"box/etc/{name}": text for name, text in write_box_files().items()},
+        **{f"box/etc/{name}": text for name, text in etc.items()},
         "box/etc/extensions.conf": _config(
             "box/extensions.conf.j2",
             box=box,
