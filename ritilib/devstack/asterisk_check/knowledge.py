@@ -10,7 +10,18 @@ from xml.etree import ElementTree
 
 BUILTIN = "builtin"  # the documentation's word for what stands in the program itself
 # Files whose options the documentation's XML does not list: Debian's samples of them do, commented-out ones included.
-SAMPLES = ("asterisk", "ccss", "iax", "iaxprov", "indications", "logger", "manager", "modules", "rtp")
+SAMPLES = (
+    "asterisk",
+    "ccss",
+    "cdr_custom",
+    "iax",
+    "iaxprov",
+    "indications",
+    "logger",
+    "manager",
+    "modules",
+    "rtp",
+)
 _OPTION = re.compile(r"^\s*;?\s*([A-Za-z][A-Za-z0-9_-]*)\s*=", re.MULTILINE)
 # What their samples describe in words, or not at all (manager.conf: main/manager.c of Asterisk 22).
 _DESCRIBED = {
