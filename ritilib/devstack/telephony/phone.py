@@ -181,6 +181,11 @@ class Phone:
         self._command("callfind", chosen.id, then="accept")
         return chosen
 
+    def press(self, keys: str, call: Call | None = None) -> None:
+        """Press keys (0-9 * #), one after the other, in a call that is up, the one in hand by default."""
+        chosen = self.wait_for("established", COMMAND_S, call)
+        self._command("callfind", chosen.id, then="sndcode", then_params=keys)
+
     def hang_up(self, call: Call | None = None) -> Call:
         """End one call, the one in hand by default, and wait for its end; other calls go on."""
         chosen = call or self._in_hand
@@ -192,10 +197,6 @@ class Phone:
         if chosen.is_live:
             self._command("callfind", chosen.id, then="hangup")
         return self.wait_for("closed", COMMAND_S, chosen)
-
-    def press(self, key: str) -> None:
-        """Press one key (0-9, *, #) in the call that was dialled or answered last."""
-        self._command("sndcode", key)
 
     def wait_messages(self, count: int, timeout_s: float) -> None:
         """Return when its mailbox has told it of so many new messages. It was started with mailbox=True; what it was
@@ -240,14 +241,14 @@ class Phone:
         self._reader.join(END_S)
         self._control.close()
 
-    def _command(self, command: str, params: str = "", then: str = "") -> str:
+    def _command(self, command: str, params: str = "", then: str = "", then_params: str = "") -> str:
         """Have commands carried out, in one packet, so that no event comes between; the first's answer."""
         with self._changed:
             self._asked += 1
             token = str(self._asked)
         message = write_netstring({"command": command, "params": params, "token": token})
         if then:
-            message += write_netstring({"command": then, "params": "", "token": f"{token}+"})
+            message += write_netstring({"command": then, "params": then_params, "token": f"{token}+"})
         try:
             self._control.sendall(message)
         except OSError as error:
