@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from ritilib.fleet.inherited import Settings
-from ritilib.fleet.kinds import Address, Frozen, Mac, PersonName, PublicNumber, Serial, ShortNumber
+from ritilib.fleet.kinds import Address, Frozen, Mac, Offices, PersonName, PublicNumber, Serial, ShortNumber
 
 
 class Forward(Frozen):
@@ -67,6 +67,8 @@ class OwnLine(Frozen):
     """The line's number in the public network, in quotes."""
     rings: ShortNumber | None = None
     """Number of who answers it, in quotes; where it is absent, the extension with the line's number as `public`."""
+    lent_to: Offices | None = None
+    """Offices (names of their files) that may call out by it where they have no line that is free; or `all`."""
 
 
 class Adapter(Frozen):
@@ -91,3 +93,5 @@ class BoxFile(Settings):
     """The office's own telephone line, on the adapter."""
     extensions: Annotated[tuple[Extension, ...], Field(min_length=1)]
     """The office's telephones."""
+    canary: bool = False
+    """Whether this box is among the first of every rollout."""

@@ -8,7 +8,17 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 
 from ritilib.fleet.inherited import Settings
-from ritilib.fleet.kinds import Address, EmergencyNumber, Frozen, ImageName, Network, Slug, TimeZone
+from ritilib.fleet.kinds import (
+    Address,
+    EmergencyNumber,
+    Frozen,
+    ImageName,
+    Network,
+    Removal,
+    SignerKey,
+    Slug,
+    TimeZone,
+)
 
 
 class Images(Frozen):
@@ -42,6 +52,17 @@ class Place(Frozen):
     """How many boxes' PBXes they carry together."""
 
 
+class Rollout(Frozen):
+    """In which waves PBXes are replaced: some canaries, a share of the others, the rest; a failed wave is the last."""
+
+    canaries: Annotated[int, Field(ge=1, le=100, strict=True)] = 1
+    """How many boxes are first: those whose files say `canary: true`, and others while those are fewer."""
+    share_percent: Annotated[int, Field(ge=1, le=100, strict=True)] = 20
+    """How many of the others are next, in percent; the rest comes after them."""
+    pause_min: Annotated[int, Field(ge=1, le=1440, strict=True)] = 10
+    """How long each wave is watched before the next one begins, in minutes."""
+
+
 class FleetFile(Settings):
     """fleet/fleet.yaml."""
 
@@ -63,3 +84,11 @@ class FleetFile(Settings):
     """Where PBXes may run, and how many; none: anywhere."""
     emergency: tuple[EmergencyNumber, ...] = ()
     """Emergency numbers, in quotes, besides those that the country is known to have."""
+    removals: tuple[Removal, ...] = ()
+    """Companies or offices that these files no longer hold, such as acme or acme/salto: they may go however many go."""
+    removal_grace_min: Annotated[int, Field(ge=1, le=10080, strict=True)] = 10
+    """Minutes for which what these files no longer hold runs on, so that a mistake can be taken back."""
+    rollout: Rollout = Rollout()
+    """In which waves PBXes are replaced."""
+    signers: tuple[SignerKey, ...] = ()
+    """SSH public keys; the controller then applies only what one of them signed. None: whatever is merged."""

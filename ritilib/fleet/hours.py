@@ -1,30 +1,28 @@
-"""The hours of a company: each route that has some knows which, who rings outside them, and in which time zone."""
+"""Hours of a company and maintenance of its boxes: none backwards, none without a time zone, each route its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ritilib.errors import Problem
+from ritilib.fleet.box_file import BoxFile
 from ritilib.fleet.company_file import CompanyFile
+from ritilib.fleet.fleet_file import FleetFile
 from ritilib.fleet.source import Source, Step
+from ritilib.fleet.stretch import Stretch
+
+_ZONE = "add `timezone: Area/City` to the company's file, or to fleet.yaml for all"
 
 
 def judge_hours(source: Source, said: CompanyFile, timezone: str | None) -> Iterator[Problem]:
     """Every place where a company's file has hours that cannot be kept; timezone is the one in force."""
     for name, stretches in said.hours.items():
-        for index, stretch in enumerate(stretches):
-            if stretch.from_ >= stretch.to:
-                steps: tuple[Step, ...] = ("hours", name, index)
-                what = f"{stretch.days} ends at {stretch.to}, and begins at {stretch.from_}"
-                mend = "a night is two stretches: one until 24:00, one from 00:00"
-                yield source.problem(steps, what, mend, "hours-backwards")
+        yield from judge_stretches(source, ("hours", name), stretches)
     if said.hours and timezone is None:
-        mend = "add `timezone: Area/City` here, or to fleet.yaml for all"
-        yield source.problem(
-            ("hours",), "hours of a company without a `timezone`", mend, "hours-without-zone"
-        )
+        what = "hours of a company without a `timezone`"
+        yield source.problem(("hours",), what, _ZONE, "hours-without-zone")
     for index, route in enumerate(said.routes):
-        steps = ("routes", index)
+        steps: tuple[Step, ...] = ("routes", index)
         if (route.hours is None) != (route.closed is None):
             what = f"route {route.number} has `{'closed' if route.closed else 'hours'}` alone"
             yield source.problem(
@@ -35,3 +33,30 @@ def judge_hours(source: Source, said: CompanyFile, timezone: str | None) -> Iter
             what = f"route {route.number} has the hours `{route.hours}`, which {said.name} has not"
             mend = f"name one of its `hours` ({known}), or add these"
             yield source.problem((*steps, "hours"), what, mend, "unknown-hours")
+
+
+def judge_maintenance(
+    fleet: FleetFile, company: tuple[Source, CompanyFile], boxes: Iterable[tuple[Source, BoxFile]]
+) -> Iterator[Problem]:
+    """The same for the maintenance of a company and its boxes; fleet.yaml's own stretches are judged by themselves."""
+    source, said = company
+    unzoned = (said.timezone or fleet.timezone) is None
+    what = "`maintenance` without a `timezone`"
+    if unzoned and said.maintenance is None and fleet.maintenance:
+        inherited = f"{said.name} inherits fleet.yaml's `maintenance`, and has no `timezone`"
+        yield source.problem(("name",), inherited, _ZONE, "maintenance-without-zone")
+    for where, one in (company, *boxes):
+        yield from judge_stretches(where, ("maintenance",), one.maintenance or ())
+        if unzoned and one.maintenance:
+            yield where.problem(("maintenance",), what, _ZONE, "maintenance-without-zone")
+
+
+def judge_stretches(
+    source: Source, steps: tuple[Step, ...], stretches: Iterable[Stretch]
+) -> Iterator[Problem]:
+    """A problem for each stretch, of the list at steps, that ends before it begins."""
+    for index, stretch in enumerate(stretches):
+        if stretch.from_ >= stretch.to:
+            what = f"{stretch.days} ends at {stretch.to}, and begins at {stretch.from_}"
+            mend = "a night is two stretches: one until 24:00, one from 00:00"
+            yield source.problem((*steps, index), what, mend, "hours-backwards")

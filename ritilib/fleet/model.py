@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import IPv4Address
 
 from ritilib.fleet.box_file import BoxFile
 from ritilib.fleet.company_file import CompanyFile
 from ritilib.fleet.fleet_file import FleetFile
 from ritilib.fleet.kinds import Codec, Frozen, Language, Outside, Slug
+from ritilib.fleet.stretch import Stretch
 
 
 class BoxSettings(Frozen):
@@ -21,6 +23,8 @@ class BoxSettings(Frozen):
     outside: Outside
     premium: bool
     longest_min: int
+    at_once: int | None  # calls that its link carries; None: as many as come
+    maintenance: tuple[Stretch, ...]  # in the time zone of Fleet.find_timezone
 
 
 class Box(Frozen):
@@ -40,11 +44,12 @@ class Box(Frozen):
 
 
 class Company(Frozen):
-    """A company and its boxes, sorted by name."""
+    """A company and its boxes, sorted by name; words are the recordings that its menus say, by name."""
 
     slug: str
     said: CompanyFile
     boxes: tuple[Box, ...]
+    words: Mapping[str, bytes] = {}
 
 
 class Fleet(Frozen):
@@ -57,3 +62,7 @@ class Fleet(Frozen):
     @property
     def name(self) -> str:
         return self.said.name
+
+    def find_timezone(self, company: Company) -> str | None:
+        """The time zone of the company's hours and maintenance; None where nobody says one."""
+        return company.said.timezone or self.said.timezone

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ritilib.fleet.claims import CLAIMS_FOLDER
+from ritilib.fleet.fleet_file import Rollout
 from ritilib.fleet.load import Loaded
 from ritilib.fleet.model import Fleet
-from ritilib.render.manifest import FLEET_FOLDER, build_manifest, compute_tree_id, group_inputs
-from ritilib.render.unit import render_box, render_lighthouse, render_pbx
+from ritilib.render.manifest import (
+    FLEET_FOLDER,
+    build_manifest,
+    compute_tree_id,
+    group_inputs,
+    name_manifest,
+)
+from ritilib.render.unit import render_box, render_lighthouse, render_pbx, render_words
+from ritilib.render.upkeep import list_upkeep
 from ritilib.routing.directory import build_directory
 
 
@@ -33,35 +41,39 @@ def list_inputs(loaded: Loaded, files: Mapping[str, bytes]) -> dict[str, dict[st
 
 def render_folder(fleet: Fleet, folder: str, inputs: Mapping[str, bytes], riti: str) -> dict[str, str]:
     """path in the repository → text, for everything under rendered/<folder>/; inputs are those of list_inputs."""
+    rollout, upkeep = Rollout(), {}
+    removals: tuple[str, ...] = ()
     if folder == FLEET_FOLDER:
+        rollout, removals = fleet.said.rollout, fleet.said.removals
         units = {
             f"lighthouse-{lighthouse.name}": render_lighthouse(fleet, lighthouse, address)
             for lighthouse, address in zip(fleet.said.lighthouses, fleet.lighthouse_addresses, strict=True)
         }
     else:
         company = next(one for one in fleet.companies if one.slug == folder)
+        upkeep = list_upkeep(fleet, company)
         directory = build_directory(fleet, company)
+        words = render_words(company)
         units = {
-            box.slug: render_pbx(fleet, company, box, directory) | render_box(fleet, company, box, directory)
+            box.slug: render_pbx(fleet, company, box, directory)
+            | render_box(fleet, company, box, directory)
+            | words
             for box in company.boxes
         }
-    return _place(folder, units, fleet.name, str(fleet.said.id), riti, inputs)
-
-
-def _place(
-    folder: str,
-    units: Mapping[str, Mapping[str, str]],
-    fleet: str,
-    fleet_id: str,
-    riti: str,
-    inputs: Mapping[str, bytes],
-) -> dict[str, str]:
-    """The units' files below rendered/<folder>/, and the manifest that lists them."""
     placed = {
         f"rendered/{folder}/{unit}/{path}": text
         for unit, files in units.items()
         for path, text in files.items()
     }
-    tree_id = compute_tree_id(inputs)
-    placed[f"rendered/{folder}/manifest.json"] = build_manifest(folder, fleet, fleet_id, riti, tree_id, units)
+    placed[name_manifest(folder)] = build_manifest(
+        folder,
+        fleet.name,
+        str(fleet.said.id),
+        riti,
+        compute_tree_id(inputs),
+        units,
+        upkeep,
+        rollout,
+        removals,
+    )
     return placed

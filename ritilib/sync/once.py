@@ -7,15 +7,21 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 
-from ritilib.clients.nebula import Authority
+from ritilib.clients.consul import Consul
+from ritilib.clients.nebula import Authority, OverlayTool
+from ritilib.clients.nomad import Nomad
 from ritilib.clients.protocols import ConsulClient, NomadClient, VaultClient
-from ritilib.errors import GitopsError, Problem, RitiError, Unreachable
+from ritilib.clients.settings import Settings
+from ritilib.clients.vault import Vault
+from ritilib.errors import GitopsError, LeadershipLost, Problem, RitiError, Unreachable
 from ritilib.gitops.desired import Desired
 from ritilib.reconcile.plan import Plan, make_plan
+from ritilib.reconcile.prune import Removals, Waiting, decide_removals
 from ritilib.reconcile.state import NEEDED_FILES, FleetRecord, Wish, hash_text
 from ritilib.render.names import UnitNames
 from ritilib.sync.apply import Outcome, Servers, apply_change
 from ritilib.sync.observe import Places, Seen, observe
+from ritilib.sync.prune import Newest, Pruned, prune, take_census, write_notes
 from ritilib.sync.secrets import read_authority
 
 DEPLOYMENT_TIMEOUT_S = 240.0
@@ -23,18 +29,30 @@ DEPLOYMENT_TIMEOUT_S = 240.0
 
 @dataclass(frozen=True)
 class Synced:
-    """What a cycle did: units written, units that wait, and every problem that a person should see."""
+    """What a cycle did: units written, units that wait, and every problem that a person should see.
+
+    waiting: units that no manifest names, and until when each is left as it is. inventory_index is the floor of the
+    next cycle of this process.
+    """
 
     commit: str
     changed: tuple[str, ...]
     held: tuple[Problem, ...]
     problems: tuple[Problem, ...]
-    orphans: tuple[str, ...]
     unchanged: int
+    stopped: tuple[str, ...]
+    purged: tuple[str, ...]
+    waiting: tuple[Waiting, ...]
+    inventory_index: int
 
     @property
     def is_clean(self) -> bool:
         return not (self.held or self.problems)
+
+
+def read_clock() -> datetime:
+    """The time of this machine."""
+    return datetime.now(UTC)
 
 
 def list_wishes(desired: Desired) -> tuple[Wish, ...]:
@@ -53,14 +71,20 @@ def list_wishes(desired: Desired) -> tuple[Wish, ...]:
     return tuple(Wish(UnitNames(desired.fleet, *unit.key.split("/")), unit.files) for unit in desired.units)
 
 
-def plan_once(desired: Desired, nomad: NomadClient, consul: ConsulClient) -> tuple[Plan, Seen]:
-    """What a sync would do now. Raises GitopsError where another repository owns this fleet's name."""
-    seen = observe(desired.fleet, nomad, consul, datetime.now(UTC))
+def plan_once(
+    desired: Desired, nomad: NomadClient, consul: ConsulClient, now: datetime | None = None, floor: int = 0
+) -> tuple[Plan, Removals, Seen]:
+    """What a sync would do now (None: the time of this machine); floor as observe has it.
+
+    Raises GitopsError where another repository owns this fleet's name.
+    """
+    seen = observe(desired.fleet, nomad, consul, now or datetime.now(UTC), floor)
     owner = seen.observed.fleet
     if owner and (owner.fleet_id, owner.root_commit) != (desired.fleet_id, desired.root_commit):
         what = f"fleet `{desired.fleet}` on these servers belongs to another repository (root {owner.root_commit[:12]})"
         raise GitopsError.because(what, "sync from that repository, or give this fleet another name")
-    return make_plan(list_wishes(desired), desired.fleet_id, seen.observed), seen
+    plan = make_plan(list_wishes(desired), desired.fleet_id, seen.observed)
+    return plan, decide_removals(take_census(desired), seen.observed), seen
 
 
 def sync_once(
@@ -69,21 +93,33 @@ def sync_once(
     may_replace: Collection[str],
     report: Callable[[str], None],
     wait: bool = True,
+    newest: Newest | None = None,
+    clock: Callable[[], datetime] = read_clock,
+    floor: int = 0,
 ) -> Synced:
     """Make Nomad, Consul and Vault equal to one merged commit.
 
     may_replace names the units ("acme/montevideo") whose running task may be replaced. wait: stay until Nomad has
     judged the deployments that this started. A unit that fails leaves the others alone and is in the result's
-    problems, as is a server that goes away meanwhile. Raises what reading raises: then nothing was written.
+    problems, as is a server that goes away meanwhile. What no manifest names is stopped last, and only where nothing
+    went wrong before; without newest nothing is stopped or purged at all, since the newest commit could not be looked
+    at again. clock tells the time; floor is the inventory_index of this process's cycle before (0: there was none).
+    Raises what reading raises: then nothing was written; and LeadershipLost, where another controller may write by now:
+    what was begun stands in the inventory.
     """
-    plan, seen = plan_once(desired, servers.nomad, servers.consul)
+    plan, removals, seen = plan_once(desired, servers.nomad, servers.consul, clock(), floor)
     _refuse_unknown(may_replace, desired)
     held = [problem for _, problem in desired.held]
-    problems = list(plan.conflicts)
+    seen, unwritten = write_notes(removals.resets, seen, desired.fleet, servers)
+    problems = [*plan.conflicts, *unwritten]
     owner, fleet_index = seen.observed.fleet, seen.fleet_index
     if owner is None:
         owner = FleetRecord(desired.fleet_id, desired.root_commit)
         fleet_index = servers.consul.write(Places(desired.fleet).fleet_record, owner.to_bytes(), 0)
+    elif seen.observed.rewound and owner.live_index:
+        # the recorded index is of a state that is no more; forgotten, it suspends no second cycle
+        owner = replace(owner, live_index=0)
+        fleet_index = servers.consul.write(Places(desired.fleet).fleet_record, owner.to_bytes(), fleet_index)
     if any(change.secrets or change.policies for change in plan.changes):
         # Vault is needed now, and at the latest when certificates are due, which is well within the token's period.
         servers.vault.renew_token()
@@ -101,6 +137,8 @@ def sync_once(
                 seen.observed.now,
                 change.key in may_replace,
             )
+        except LeadershipLost:
+            raise
         except RitiError as error:
             problems += [replace(one, what=f"{change.key}: {one.what}") for one in error.problems]
             if isinstance(error, Unreachable):
@@ -114,8 +152,30 @@ def sync_once(
         _note_index(desired, seen, outcomes, owner, fleet_index, servers.consul)
     if wait:
         problems += _watch(outcomes, desired.fleet, servers.nomad, report)
-    changed = tuple(outcome.key for outcome in outcomes if not outcome.held)
-    return Synced(desired.commit, changed, tuple(held), tuple(problems), plan.orphans, plan.unchanged)
+    pruned, waiting = Pruned(), list(removals.waits)
+    if newest and not problems and not any(outcome.held for outcome in outcomes):
+        pruned = prune(removals, desired, seen, newest, servers, clock, report)
+    else:
+        why = (
+            "this sync did not bring all else to its wish"
+            if newest
+            else "the newest commit cannot be looked at"
+        )
+        going = [one.key for one in removals.stops] + [one.key for one in removals.purges]
+        unmarked = {note.key for note in removals.marks}
+        waiting = [replace(one, until=None, why=why) if one.key in unmarked else one for one in waiting]
+        waiting += [Waiting(key, None, why) for key in going]
+    return Synced(
+        desired.commit,
+        changed=tuple(outcome.key for outcome in outcomes if not outcome.held),
+        held=(*held, *removals.held),
+        problems=(*problems, *removals.conflicts, *pruned.problems),
+        unchanged=plan.unchanged,
+        stopped=pruned.stopped,
+        purged=pruned.purged,
+        waiting=tuple(sorted(waiting, key=lambda one: one.key)),
+        inventory_index=seen.inventory_index,
+    )
 
 
 def _refuse_unknown(may_replace: Collection[str], desired: Desired) -> None:
@@ -176,3 +236,9 @@ def _watch(
 def connect_authority(vault: VaultClient, fleet: str) -> Callable[[], Authority]:
     """The overlay's CA, read once and only when a certificate has to be signed."""
     return cache(lambda: read_authority(vault, fleet))
+
+
+def connect_servers(settings: Settings, fleet: str, overlay: OverlayTool) -> Servers:
+    """What a sync writes to: the servers with a leader's tokens, and what signs overlay certificates."""
+    vault = Vault(settings)
+    return Servers(Nomad(settings), Consul(settings), vault, overlay, connect_authority(vault, fleet))

@@ -145,6 +145,7 @@ def test_add_show_remove(
         "pbx_addresses": ["100.80.0.6", "100.80.0.7"],
         "adapter": None,
         "line": None,
+        "canary": False,
         "routes": [],
         "groups": [],
     }
@@ -154,6 +155,19 @@ def test_add_show_remove(
     assert run(monkeypatch, "box", "remove", "acme/rivera", "--repo", str(repo)) == 0
     assert capsys.readouterr().out == "fleet/boxes/acme/rivera.yaml removed; next: riti render\n"
     assert list_files(repo) == before
+
+
+def test_show_says_how_its_pbx_is_replaced(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    upkeep = 'canary: true\nmaintenance: [{days: sun, from: "02:00", to: "04:00"}]\n'
+    write(repo, make_files(acme=ACME + "timezone: America/Montevideo\n", salto=SALTO + upkeep))
+    assert run(monkeypatch, "box", "show", "acme/salto", "--repo", str(repo)) == 0
+    said = capsys.readouterr().out
+    assert "canary\tyes\n" in said and "maintenance\tsun 02:00-04:00\n" in said
+    assert run(monkeypatch, "box", "show", "acme/salto", "--json", "--repo", str(repo)) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["settings"]["maintenance"] == [{"days": "sun", "from": "02:00", "to": "04:00"}]
 
 
 def test_a_change_says_the_warnings_that_it_brings(

@@ -51,7 +51,7 @@ def test_the_commands_print_what_the_page_says(page: str, tmp_path: Path) -> Non
     done = subprocess.run(
         ["bash", "-c", script],
         cwd=tmp_path,
-        env={"HOME": str(tmp_path), "LANG": "C.UTF-8", "PATH": path} | author,
+        env={"HOME": str(tmp_path), "LANG": "C.UTF-8", "PATH": path, "PYTHONPATH": str(DOCS.parent)} | author,
         capture_output=True,
         text=True,
         check=False,

@@ -251,16 +251,6 @@ def test_a_job_that_is_not_ours_is_left_as_it_is(world: World) -> None:
     assert "acme/montevideo" in done.changed
 
 
-def test_a_unit_that_no_manifest_names_is_reported_and_left_running(world: World) -> None:
-    desired = make_desired()
-    world.sync(desired)
-    less = Desired("demo", FLEET_ID, "root", "c2", desired.units[:1] + desired.units[2:], ())
-    done = world.sync(less)
-    assert done.orphans == ("demo--acme--salto",)
-    job = world.nomad.read_job("demo--acme--salto")
-    assert job is not None and not job.get("Stop")
-
-
 @pytest.mark.parametrize("moment", ["acme/montevideo/1", "acme/salto/1"])
 def test_a_value_changed_by_hand_while_a_sync_writes_is_put_right_by_the_next(
     world: World, moment: str

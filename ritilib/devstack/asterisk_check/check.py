@@ -29,11 +29,13 @@ def check_files(
 ) -> list[Problem]:
     """Sorted problems of the files of one configuration folder (name → text, secrets put in, includes too).
 
+    Those that are called .conf are Asterisk's; others, such as the watcher's words.txt, are not judged.
+
     modules are those of the image ("app_dial"), made_later the paths of included files that a program writes
     there. Judged are the names of sections, options, applications, functions and contexts, and whether one of the
     modules brings them.
     """
-    confs = {name: read_conf(name, text) for name, text in files.items()}
+    confs = {name: read_conf(name, text) for name, text in files.items() if name.endswith(".conf")}
     contexts = {section.name for section in confs.get("extensions.conf", Conf((), (), ())).sections}
     problems: list[Problem] = []
     for name, conf in confs.items():

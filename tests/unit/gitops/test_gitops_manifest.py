@@ -12,13 +12,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ritilib.errors import GitopsError
+from ritilib.fleet.fleet_file import Rollout
 from ritilib.render.manifest import (
+    FLEET_FOLDER,
     build_manifest,
     compute_tree_id,
     group_inputs,
+    name_manifest,
     read_manifest,
     select_inputs,
 )
+from ritilib.render.upkeep import Windows
 
 UUID = "6a1c2f0e-6a0b-4c36-9d3f-1f2e3d4c5b6a"
 PATH = "rendered/acme/manifest.json"
@@ -83,6 +87,58 @@ def test_text_and_bytes_give_the_same_manifest() -> None:
     assert again == GOOD
 
 
+WINDOWS = {"timezone": "America/Montevideo", "stretches": [{"days": "sun", "from": "02:00", "to": "04:00"}]}
+UPKEEP = build_manifest(
+    "acme",
+    "lab",
+    UUID,
+    "0.1.0",
+    "a" * 40,
+    {"salto": {"a": ""}, "rivera": {"a": ""}},
+    {"salto": {"canary": True, "windows": WINDOWS}},
+)
+WAVES = build_manifest(
+    FLEET_FOLDER, "lab", UUID, "0.1.0", "a" * 40, {"lighthouse-one": {"a": ""}}, {}, Rollout(canaries=3)
+)
+FLEET_PATH = name_manifest(FLEET_FOLDER)
+
+
+def test_what_the_controller_needs_comes_back_and_only_where_it_was_said() -> None:
+    boxes = read_manifest(UPKEEP, PATH).boxes
+    assert (boxes["rivera"].canary, boxes["rivera"].windows) == (False, None)
+    assert boxes["salto"].canary
+    assert boxes["salto"].windows == Windows.model_validate(WINDOWS)
+    assert json.loads(UPKEEP)["boxes"]["rivera"].keys() == {"files"}
+    assert read_manifest(WAVES, FLEET_PATH).rollout == Rollout(canaries=3)
+    assert read_manifest(GOOD, PATH).rollout == Rollout()
+    assert "rollout" not in GOOD
+
+
+def test_removals_are_sorted_and_where_there_are_none_nothing_is_said() -> None:
+    removals = ("zorro/uno", "acme", "zorro/uno")
+    text = build_manifest(FLEET_FOLDER, "lab", UUID, "0.1.0", "a" * 40, {}, removals=removals)
+    assert read_manifest(text, FLEET_PATH).removals == ["acme", "zorro/uno"]
+    assert "removals" not in GOOD
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "said"),
+    [
+        (UPKEEP.replace("true", '"true"'), PATH, "`boxes.salto.canary`"),
+        (UPKEEP.replace("America/Montevideo", "America/Nowhere"), PATH, "`boxes.salto.windows.timezone`"),
+        (UPKEEP.replace("02:00", "2:00"), PATH, "`boxes.salto.windows.stretches.0.from`"),
+        (UPKEEP.replace('"days"', '"day"'), PATH, "`boxes.salto.windows.stretches.0.day`"),
+        (WAVES.replace('"canaries": 3', '"canaries": 0'), FLEET_PATH, "`rollout.canaries`"),
+        (WAVES.replace('"_fleet"', '"acme"'), PATH, "`rollout` belongs into the manifest of _fleet"),
+        (UPKEEP.replace('"acme"', '"_fleet"'), FLEET_PATH, "no lighthouse's"),
+    ],
+)
+def test_upkeep_of_another_form_is_refused(text: str, path: str, said: str) -> None:
+    with pytest.raises(GitopsError) as caught:
+        read_manifest(text, path)
+    assert said in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -96,6 +152,8 @@ def test_text_and_bytes_give_the_same_manifest() -> None:
         (GOOD.replace("pbx/job.nomad.hcl", "/etc/passwd"), "`boxes.salto.files"),
         (GOOD.replace('"salto"', '"Salto"'), "`boxes.Salto"),
         (GOOD.replace("a" * 40, "a" * 39), "`inputs`"),
+        (GOOD.replace('"riti"', '"removals": ["../acme"], "riti"'), "`removals.0`"),
+        (GOOD.replace('"riti"', '"removals": "acme", "riti"'), "`removals`"),
         (GOOD.replace(UUID, "no-uuid"), "`fleet_id`"),
         (GOOD.replace('"inputs"', f'"inputs": "{"b" * 40}", "inputs"'), "says `inputs` twice"),
         (GOOD.replace('"acme"', '"zorro"'), "belongs at rendered/zorro/manifest.json"),

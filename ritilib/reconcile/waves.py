@@ -1,0 +1,30 @@
+"""Waves: in which order the PBXes of a change are replaced. A pure function of values."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Set
+
+from ritilib.fleet.fleet_file import Rollout
+
+
+def make_waves(
+    boxes: Iterable[str], canaries: Set[str], rollout: Rollout, change: str
+) -> tuple[tuple[str, ...], ...]:
+    """The boxes ("acme/salto") of each wave: canaries, a share of the others, the rest (DESIGN, rule 9).
+
+    canaries are the boxes whose files say so: all of those in boxes are first, and others while these are fewer than
+    the rollout wants. Who else is early follows from the hash of box and change (the commit that is rolled out): the
+    same for the same change whoever asks, and other companies at the next. The share is rounded up; a wave without
+    boxes is left out; each is sorted.
+    """
+    order = sorted(set(boxes), key=lambda box: (box not in canaries, _shuffle(box, change)))
+    first = max(rollout.canaries, sum(box in canaries for box in order))
+    # whole numbers: a rounded fraction could make a wave one box longer than the share
+    second = first + -(-max(len(order) - first, 0) * rollout.share_percent // 100)
+    waves = (order[:first], order[first:second], order[second:])
+    return tuple(tuple(sorted(wave)) for wave in waves if wave)
+
+
+def _shuffle(box: str, change: str) -> bytes:
+    return hashlib.sha256(f"{change} {box}".encode()).digest()
