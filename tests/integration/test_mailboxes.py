@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +23,7 @@ from ritilib.devstack.telephony.placed_call import Outcome, place_call
 from ritilib.devstack.telephony.trace import COMMANDS, read_snapshot, trace_call
 from ritilib.errors import DevstackError
 from tests.integration.companies import MONTEVIDEO, SALTO, render_company
+from tests.integration.listener import Listener
 
 LABEL = "riti-test-mailbox"
 SOON_S, LATER_S, REFUSED_S = 20.0, 40.0, 2.0
@@ -149,7 +147,7 @@ def hear(owner: Callee, tone_hz: int) -> None:
         wait_until(lambda: is_heard(owner, call, tone_hz), LATER_S, "the message is heard")
 
 
-def test_a_message_is_left_announced_and_heard(fleet: RunningFleet, owner: Callee, caller: Callee) -> None:
+def test_a_message_is_left_and_heard(fleet: RunningFleet, owner: Callee, caller: Callee) -> None:
     owner.manner = "let ring"
     rung = owner.phone.rings
     with hold_call(caller, "101") as call:
@@ -157,11 +155,10 @@ def test_a_message_is_left_announced_and_heard(fleet: RunningFleet, owner: Calle
         hops, end = find_end(fleet, caller)
         assert (hops[-1], end) == (HOME, "VoiceMail(101@office,u)")
         leave(fleet, caller, call, "101")
-    owner.phone.wait_messages(1, SOON_S)
-    assert len(list_messages(fleet, "101")) == 1
+    wait_until(lambda: len(list_messages(fleet, "101")) == 1, SOON_S, "the message is there")
     hear(owner, caller.tone_hz)
-    owner.phone.wait_messages(0, SOON_S)
-    assert len(list_messages(fleet, "101", "Old")) == 1
+    wait_until(lambda: len(list_messages(fleet, "101", "Old")) == 1, SOON_S, "the message is an old one")
+    assert list_messages(fleet, "101") == []
 
 
 def test_a_short_message_is_none(fleet: RunningFleet, owner: Callee, caller: Callee) -> None:
@@ -258,56 +255,37 @@ def test_nobody_opens_anothers(fleet: RunningFleet, owner: Callee, caller: Calle
         wait_until(lambda: find_menus(home) == ["101@office,s"], SOON_S, "the owner opens it")
 
 
-def test_messages_outlive_the_box_and_are_told_to_who_registers(
+def test_a_telephone_is_told_and_messages_outlive_the_box(
     fleet: RunningFleet, owner: Callee, caller: Callee
 ) -> None:
-    """For a telephone that is not there it answers at once. 103 registers as an adapter does: it asks for no news."""
     home = fleet.nodes[HOME]
-    before = len(list_messages(fleet, "101"))
-    assert before > 0
+    [account] = [one for one in fleet.plan.phones if one.extension == "103"]
+    there = (fleet.gateway, home.office_address, account.user, account.password)
+    with Listener(*there) as telephone:
+        assert telephone.register() == "200 OK"
+        telephone.wait_told("Messages-Waiting: no")
+        with hold_call(caller, "103") as call:
+            leave(fleet, caller, call, "103")
+        told = telephone.wait_told("Messages-Waiting: yes")
+        assert "Message-Account: sip:*97@" in told and "Voice-Message: 1/0 " in told
+        assert telephone.subscribe() == "200 OK"
+        telephone.wait_told("Messages-Waiting: yes")
     home.kill()
     home.revive()
-    fleet.wait_settled()
-    with hold_call(caller, "103") as call:
-        leave(fleet, caller, call, "103")
-    wait_until(lambda: len(list_messages(fleet, "103")) == 1, SOON_S, "the message is there")
-    [account] = [one for one in fleet.plan.phones if one.extension == "103"]
-    told = register(fleet.gateway, home.office_address, account.user, account.password)
-    assert "Messages-Waiting: yes" in told and "Voice-Message: 1/0" in told
+    with Listener(*there) as telephone:
+        assert telephone.register() == "200 OK"
+        telephone.wait_told("Voice-Message: 1/0 ")
     fleet.restart_phones([MONTEVIDEO])
-    hear(owner, caller.tone_hz)
-    owner.phone.wait_messages(before - 1, SOON_S)
+    hear(fleet.phones[MONTEVIDEO, "103"], caller.tone_hz)
 
 
-def register(local: str, server: str, user: str, password: str) -> str:
-    """The first NOTIFY that a box sends to a telephone that has just registered, and subscribed to nothing."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
-        phone.settimeout(SOON_S)
-        phone.bind((local, 0))
-        phone.connect((server, 5060))
-        contact, uri = f"{local}:{phone.getsockname()[1]}", f"sip:{server}"
-        proof = ""
-        for turn in (1, 2):
-            phone.send(
-                f"REGISTER {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {contact};branch=z9hG4bK{turn}\r\n"
-                f"From: <sip:{user}@{server}>;tag=1\r\nTo: <sip:{user}@{server}>\r\nCall-ID: {contact}\r\n"
-                f"CSeq: {turn} REGISTER\r\nContact: <sip:{user}@{contact}>\r\nExpires: 60\r\n{proof}"
-                "Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n".encode()
-            )
-            answer = phone.recv(65536).decode()
-            if turn == 1:
-                said = dict(re.findall(r'(realm|nonce|opaque)="([^"]*)"', answer))
-                halves = f"{user}:{said['realm']}:{password}", f"REGISTER:{uri}"
-                first, second = (hashlib.md5(half.encode()).hexdigest() for half in halves)
-                joined = f"{first}:{said['nonce']}:00000001:1:auth:{second}"
-                proof = (
-                    f'Authorization: Digest username="{user}", realm="{said["realm"]}", nonce="{said["nonce"]}", '
-                    f'uri="{uri}", qop=auth, nc=00000001, cnonce="1", opaque="{said["opaque"]}", '
-                    f'response="{hashlib.md5(joined.encode()).hexdigest()}"\r\n'
-                )
-        while not answer.startswith("NOTIFY "):
-            answer = phone.recv(65536).decode()
-        return answer
+def test_who_is_not_there_has_the_mailbox_at_once(fleet: RunningFleet, owner: Callee, caller: Callee) -> None:
+    owner.stop()
+    try:
+        with hold_call(caller, "101"):
+            assert find_end(fleet, caller)[1] == "VoiceMail(101@office,u)"
+    finally:
+        fleet.restart_phones([MONTEVIDEO])
 
 
 def test_no_word_was_wanting(fleet: RunningFleet) -> None:

@@ -234,10 +234,7 @@ def _start_phone(fleet: RunningFleet, place: int) -> Phone:
     folder = fleet.folder / "phones" / name
     folder.parent.mkdir(mode=0o700, exist_ok=True)
     server = fleet.nodes[f"box:{plan.box}"].office_address
-    tone_hz = choose_tone_hz(place)
-    return start_phone(
-        folder, name, server, fleet.gateway, plan.user, plan.password, tone_hz, mailbox=plan.mailbox
-    )
+    return start_phone(folder, name, server, fleet.gateway, plan.user, plan.password, choose_tone_hz(place))
 
 
 def _start_callee(fleet: RunningFleet, place: int) -> Callee:
