@@ -22,6 +22,8 @@ class Listener:
         self._socket.connect((server, 5060))
         self._contact = f"{local}:{self._socket.getsockname()[1]}"
         self._sent = 0
+        self._told: list[str] = []
+        self._asked = False
 
     def __enter__(self) -> Self:
         return self
@@ -32,8 +34,14 @@ class Listener:
         self._socket.close()
 
     def register(self) -> str:
-        """As an adapter does, which asks for no news: the status of the box's answer, "200 OK"."""
-        return self._ask("REGISTER", f"sip:{self.server}", "Expires: 60\r\n")
+        """As an adapter does, which asks for no news: the status of the box's answer, "200 OK".
+
+        It returns when the box has asked, as it does now and then, whether the telephone is there.
+        """
+        answer = self._ask("REGISTER", f"sip:{self.server}", "Expires: 60\r\n")
+        while not self._asked:
+            self._receive()
+        return answer
 
     def subscribe(self) -> str:
         """As most telephones do; likewise."""
@@ -41,11 +49,15 @@ class Listener:
         return self._ask("SUBSCRIBE", f"sip:{self.user}@{self.server}", more)
 
     def wait_told(self, words: str) -> str:
-        """The next NOTIFY that has these words ("Messages-Waiting: yes"); TimeoutError where none comes."""
+        """The first NOTIFY that has these words ("Messages-Waiting: yes"); TimeoutError where none comes.
+
+        What was told before it is forgotten.
+        """
         while True:
-            said = self._receive()
-            if said.startswith("NOTIFY ") and words in said:
-                return said
+            while self._told:
+                if words in (said := self._told.pop(0)):
+                    return said
+            self._receive()
 
     def _ask(self, method: str, uri: str, more: str) -> str:
         """Send a request, and again with the proof that the box asks for."""
@@ -78,13 +90,15 @@ class Listener:
         return said
 
     def _receive(self) -> str:
-        """The next thing said; a NOTIFY is answered, or it would be said again."""
+        """The next thing said; requests are answered, or they would be said again, calls left alone."""
         said = self._socket.recv(65536).decode()
-        if said.startswith("NOTIFY "):
+        if said.startswith(("NOTIFY ", "OPTIONS ")):
             kept = re.findall(r"^((?:Via|From|To|Call-ID|CSeq): [^\r]*)", said, re.MULTILINE)
             self._socket.send(
                 ("\r\n".join(["SIP/2.0 200 OK", *kept, "Content-Length: 0"]) + "\r\n\r\n").encode()
             )
+            self._asked = self._asked or said.startswith("OPTIONS ")
+            self._told += [said] if said.startswith("NOTIFY ") else []
         return said
 
 

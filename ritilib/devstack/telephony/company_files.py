@@ -35,7 +35,6 @@ _COMMAND = re.compile(
     r'^    task "pbx" \{$.*?^ *command += ("[^\n]*")\n *args += (\[[^\n]*\])$', re.MULTILINE | re.DOTALL
 )
 _UNIT = re.compile(r"^rendered/([^/_][^/]*/[^/]+)/(pbx|box)/secrets\.json$")
-_MAILBOX = re.compile(r"^(\d+) =>", re.MULTILINE)
 _HOST = re.compile(r"^host=(\d+\.\d+\.\d+\.\d+)$", re.MULTILINE)
 
 
@@ -65,13 +64,12 @@ class NodePlan:
 
 @dataclass(frozen=True)
 class PhonePlan:
-    """One telephone of a box: its extension, the account by which it registers, whether it has a mailbox."""
+    """One telephone of a box: its extension, and the account by which it registers."""
 
     box: str
     extension: str
     user: str
     password: str
-    mailbox: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,9 +107,8 @@ def plan_fleet(tree: Mapping[str, str]) -> FleetPlan:
         if kind == "box":
             folders = {CONFIG_FOLDER: compose_box(files, document)}
             command: tuple[str, ...] = _BOX_COMMAND
-            mailboxes = set(_MAILBOX.findall(folders[CONFIG_FOLDER]["voicemail.conf"]))
             phones += [
-                PhonePlan(unit, number, f"phone-{number}", password, number in mailboxes)
+                PhonePlan(unit, number, f"phone-{number}", password)
                 for number, password in document.get("phones", {}).items()
             ]
         else:

@@ -27,8 +27,8 @@ COMMAND_S = 10.0
 END_S = 5.0
 
 # What each module is for: g711 the codec, ausine the tone, sndfile the recording (it taps what is decoded,
-# so that no player is needed), account the account, menu the calls, mwi what waits in a mailbox, ctrl_tcp
-# the control. Without a player there is no ringing tone.
+# so that no player is needed), account the account, menu the calls, ctrl_tcp the control. Without a player
+# there is no ringing tone.
 _CONFIG = """\
 poll_method epoll
 sip_listen {address}:0
@@ -51,16 +51,14 @@ module ausine.so
 module sndfile.so
 module_tmp account.so
 module_app menu.so
-module_app mwi.so
 module_app ctrl_tcp.so
 ctrl_tcp_listen {loopback}:{control_port}
 """
 _ACCOUNT = (
     '"{name}" <sip:{user}@{server}>;auth_user={user};auth_pass={password};regint=120;'
-    "answermode=manual;audio_codecs=pcma;mwi={mwi}\n"
+    "answermode=manual;audio_codecs=pcma;mwi=no\n"
 )
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_WAITING = re.compile(r"^Voice-Message: *(\d+)/", re.MULTILINE)
 # An account is one line of `;`-separated parameters, with the address in angle brackets.
 _UNSAFE = re.compile(r"[\s;,<>\"\\\x00-\x1f\x7f]")
 
@@ -103,7 +101,6 @@ class Phone:
         self._asked = 0
         self._registered: bool | None = None
         self._registration = "no answer from the server yet"
-        self._waiting: int | None = None
         self._gone = False
         self._reader = threading.Thread(target=self._read, name=f"phone {name}", daemon=True)
         self._reader.start()
@@ -198,15 +195,6 @@ class Phone:
             self._command("callfind", chosen.id, then="hangup")
         return self.wait_for("closed", COMMAND_S, chosen)
 
-    def wait_messages(self, count: int, timeout_s: float) -> None:
-        """Return when its mailbox has told it of so many new messages. It was started with mailbox=True; what it was
-        told while it started is not known."""
-        with self._changed:
-            if not self._wait(lambda: self._waiting == count, timeout_s):
-                raise self._failed(
-                    f"knows of {self._waiting} messages, not of {count}, after {timeout_s:.0f} s"
-                )
-
     @contextmanager
     def second_call(self, number: str) -> Iterator[Call]:
         """Dial a number beside the call in hand, which stays in hand; hang the second one up at the end."""
@@ -295,9 +283,6 @@ class Phone:
         elif message.get("type") in ("REGISTER_OK", "REGISTER_FAIL"):
             self._registered = message["type"] == "REGISTER_OK"
             self._registration = str(message.get("param"))
-        elif message.get("type") == "MWI_NOTIFY":
-            told = _WAITING.search(str(message.get("param")))
-            self._waiting = int(told[1]) if told else 0
         elif (call := self._calls.register(message, time.monotonic())) and call.recording is None:
             call.recording = self._find_recording(call)
 
@@ -323,11 +308,9 @@ def start_phone(
     user: str,
     password: str,
     tone_hz: int,
-    mailbox: bool = False,
 ) -> Phone:
     """Start a phone that registers as user at server (an IP address, UDP 5060) and plays tone_hz.
 
-    mailbox: it asks to be told of the messages in its mailbox.
 
     folder (made, 0700; emptied of what an earlier phone heard) keeps its configuration, log and recordings.
     local_address: the address of this host to which its sockets are bound; ports are free ones, so any
@@ -361,7 +344,6 @@ def start_phone(
             user=user,
             server=server,
             password=password,
-            mwi="yes" if mailbox else "no",
         ),
         "contacts": "",
     }
