@@ -13,7 +13,7 @@ from ritilib.render.asterisk_conf import SCRATCH_FOLDERS, write_box_files, write
 from ritilib.render.language import config_environment, job_environment
 from ritilib.render.links import derive_cloud_link, derive_direct_link, derive_mesh_link
 from ritilib.render.lists import write_leads, write_peer
-from ritilib.render.names import UnitNames
+from ritilib.render.names import OPEN_DOOR, UnitNames
 from ritilib.routing.directory import Directory
 from ritilib.routing.outside import SHORTEST
 
@@ -78,6 +78,7 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -
             channels=_name_channels(directory, box, "IAX2/box/{}", "IAX2/pbx-{}/{}"),
             cloud=cloud,
             mesh=mesh,
+            door=OPEN_DOOR,
             no_route=NO_ROUTE,
             silent=SILENT,
         ),

@@ -24,7 +24,7 @@ AUTHORITY_HOURS = 10 * 365 * 24
 
 NOMAD_POLICY = """\
 namespace "default" {
-  capabilities = ["list-jobs", "read-job", "submit-job", "parse-job"]
+  capabilities = ["list-jobs", "read-job", "submit-job", "parse-job", "read-fs"]
 }
 
 node {
