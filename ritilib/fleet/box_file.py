@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from ritilib.fleet.inherited import Settings
-from ritilib.fleet.kinds import Address, Frozen, Mac, PersonName, PublicNumber, Serial, ShortNumber
+from ritilib.fleet.kinds import Address, Frozen, Mac, Offices, PersonName, PublicNumber, Serial, ShortNumber
 
 
 class Forward(Frozen):
@@ -24,6 +25,21 @@ class Forward(Frozen):
     """How long it rings before it counts as unanswered, in seconds."""
 
 
+class Mailbox(Frozen):
+    """What answers when nobody does, keeps messages on the office's box, and is heard from its own telephone by *97."""
+
+    # a telephone without a mailbox rings for 45 s, and callers wait for 60
+    after_s: Annotated[int, Field(ge=5, le=45, strict=True)] = 20
+    """How long the telephone rings first, in seconds."""
+
+
+def _refuse_nothing(said: Any) -> Any:
+    """`mailbox:` and nothing behind it would be no mailbox, where somebody has asked for one."""
+    if said is None:
+        raise PydanticCustomError("model_type", "input should be a mapping such as {after_s: 20}")
+    return said
+
+
 class Extension(Frozen):
     """One number inside the company and the telephone that it rings."""
 
@@ -37,6 +53,8 @@ class Extension(Frozen):
     """Its number in the public network, in quotes: a plus, the country, the number; one in the whole fleet."""
     forward: Forward = Forward()
     """Who rings instead, and when."""
+    mailbox: Annotated[Mailbox | None, BeforeValidator(_refuse_nothing)] = None
+    """Answers when nobody does, and keeps messages: `{}`, or with the seconds before; instead of `unanswered`."""
 
 
 class OwnLine(Frozen):
@@ -49,6 +67,8 @@ class OwnLine(Frozen):
     """The line's number in the public network, in quotes."""
     rings: ShortNumber | None = None
     """Number of who answers it, in quotes; where it is absent, the extension with the line's number as `public`."""
+    lent_to: Offices | None = None
+    """Offices (names of their files) that may call out by it where they have no line that is free; or `all`."""
 
 
 class Adapter(Frozen):

@@ -51,7 +51,8 @@ class Desired:
     """A commit as sync needs it; units are sorted by key.
 
     held names the companies ("_fleet" for the lighthouses) whose manifests are stale, with the reason: their
-    units are not in units, and nothing of theirs may be changed, let alone deleted.
+    units are not in units, and nothing of theirs may be changed, let alone deleted. removals are the companies and
+    units that may go although they are over the limit ("_fleet" held: none), after removal_grace_min minutes.
     """
 
     fleet: str
@@ -60,6 +61,8 @@ class Desired:
     commit: str
     units: tuple[Unit, ...]
     held: tuple[tuple[str, Problem], ...]
+    removals: tuple[str, ...] = ()
+    removal_grace_min: int = 10
     rollout: Rollout = _ROLLOUT
 
 
@@ -76,7 +79,16 @@ def read_desired(repo: Path, rev: str) -> Desired:
     files = read_files(repo, commit, "fleet")
     fleet = _read_fleet_file(files, root, root_id)
     units, held = check_tree(files, read_texts(repo, commit, "rendered"), fleet)
-    return Desired(fleet.name, str(fleet.id), root, commit, units, held, fleet.rollout)
+    # as `_fleet`'s manifest says them too, or check_tree had refused it: what nobody rendered approves nothing
+    removals = () if FLEET_FOLDER in dict(held) else tuple(sorted(set(fleet.removals)))
+    return Desired(
+        fleet.name, str(fleet.id), root, commit, units, held, removals, fleet.removal_grace_min, fleet.rollout
+    )
+
+
+def read_newer(repo: Path, rev: str, desired: Desired) -> Desired:
+    """What rev says by now: desired itself while rev is still that commit. Raises as read_desired does."""
+    return desired if find_commit(repo, rev) == desired.commit else read_desired(repo, rev)
 
 
 def check_tree(
@@ -119,6 +131,7 @@ def check_tree(
             held.append((company, Problem(path, 0, 0, what, mend)))
             continue
         problems += _check_names(path, manifest, fleet)
+        problems += _check_removals(path, manifest, fleet if company == FLEET_FOLDER else None)
         problems += _check_boxes(path, manifest, _find_asked(company, inputs[company], fleet))
         units += [_make_unit(company, box, manifest.boxes[box], texts[box]) for box in sorted(manifest.boxes)]
     if problems:
@@ -190,6 +203,12 @@ def _check_names(path: str, manifest: Manifest, fleet: FleetFile) -> Iterator[Pr
         other = f"`{manifest.fleet}` ({manifest.fleet_id})"
         what = f"belongs to the fleet {other}, not to `{fleet.name}` ({fleet.id})"
         yield Problem(path, 0, 0, what, _RENDER)
+
+
+def _check_removals(path: str, manifest: Manifest, fleet: FleetFile | None) -> Iterator[Problem]:
+    """A removal approved by hand in a manifest, which no reviewer of fleet.yaml saw; fleet: None for a company's."""
+    if manifest.removals != (sorted(set(fleet.removals)) if fleet else []):
+        yield Problem(path, 0, 0, f"approves other `removals` than {_FLEET}", _RENDER)
 
 
 def _find_asked(company: str, inputs: Mapping[str, bytes], fleet: FleetFile) -> dict[str, str]:

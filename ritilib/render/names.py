@@ -11,6 +11,11 @@ CLOSED_DOOR = "[door]\nexten => s,1,Hangup(3)\n"
 CONFIG_FORMAT = 1  # the job names it; a new format lives beside the old one while an old allocation runs
 
 
+def name_job(fleet: str, key: str) -> str:
+    """The job of a unit ("acme/montevideo") in Nomad."""
+    return f"{fleet}--{key.replace('/', '--')}"
+
+
 @dataclass(frozen=True)
 class UnitNames:
     """Every name of one unit: a PBX ("acme", "montevideo") or a lighthouse ("lighthouse", "one")."""
@@ -29,7 +34,7 @@ class UnitNames:
 
     @property
     def job_id(self) -> str:
-        return f"{self.fleet}--{self.company}--{self.box}"
+        return name_job(self.fleet, self.key)
 
     @property
     def role(self) -> str:

@@ -141,11 +141,16 @@ def _write_job(job: dict[str, Any], planned: JobPlan, nomad: NomadClient) -> int
 
 
 def _write_policies(wish: Wish, fleet_id: str, servers: Servers) -> None:
-    names, description = wish.names, f"riti {fleet_id} {wish.names.key}"
+    names, description = wish.names, describe_owner(fleet_id, wish.names.key)
     servers.vault.put_policy(names.role, wish.files["pbx/vault-policy.hcl"])
     servers.vault.put_role(JWT_MOUNT, names.role, vault_role(wish))
     servers.consul.put_policy(names.role, wish.files["pbx/consul-policy.hcl"], description)
     servers.consul.put_role(names.role, (names.role,), description)
+
+
+def describe_owner(fleet_id: str, key: str) -> str:
+    """The mark that a unit's ACL objects in Consul bear."""
+    return f"riti {fleet_id} {key}"
 
 
 def vault_role(wish: Wish) -> dict[str, Any]:

@@ -7,17 +7,23 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 
-from ritilib.clients.nebula import Authority
+from ritilib.clients.consul import Consul
+from ritilib.clients.nebula import Authority, OverlayTool
+from ritilib.clients.nomad import Nomad
 from ritilib.clients.protocols import ConsulClient, NomadClient, VaultClient
-from ritilib.errors import GitopsError, Problem, RitiError, Unreachable
+from ritilib.clients.settings import Settings
+from ritilib.clients.vault import Vault
+from ritilib.errors import GitopsError, LeadershipLost, Problem, RitiError, Unreachable
 from ritilib.gitops.desired import Desired
 from ritilib.reconcile.plan import Change, Plan, make_plan
+from ritilib.reconcile.prune import Removals, Waiting, decide_removals
 from ritilib.reconcile.rollout import Turn
 from ritilib.reconcile.state import NEEDED_FILES, FleetRecord, Record, Wish, hash_text
 from ritilib.reconcile.windows import is_inside
 from ritilib.render.names import UnitNames
 from ritilib.sync.apply import Leave, Outcome, Servers, apply_change
 from ritilib.sync.observe import Places, Seen, observe
+from ritilib.sync.prune import Newest, Pruned, prune, take_census, write_notes
 from ritilib.sync.secrets import read_authority
 from ritilib.sync.settle import describe_refused, finish_going_back, settle_unit
 from ritilib.sync.turn import choose_turn
@@ -29,20 +35,29 @@ DEPLOYMENT_TIMEOUT_S = 240.0
 class Synced:
     """What a cycle did: units written, units that wait, and every problem that a person should see.
 
-    busy are those that wait for their calls to end.
+    waiting: units that no manifest names, and until when each is left as it is. inventory_index is the floor of the
+    next cycle of this process, busy its units that wait for their calls to end.
     """
 
     commit: str
     changed: tuple[str, ...]
     held: tuple[Problem, ...]
     problems: tuple[Problem, ...]
-    orphans: tuple[str, ...]
     unchanged: int
+    stopped: tuple[str, ...]
+    purged: tuple[str, ...]
+    waiting: tuple[Waiting, ...]
+    inventory_index: int
     busy: frozenset[str] = frozenset()
 
     @property
     def is_clean(self) -> bool:
         return not (self.held or self.problems)
+
+
+def read_clock() -> datetime:
+    """The time of this machine."""
+    return datetime.now(UTC)
 
 
 def list_wishes(desired: Desired) -> tuple[Wish, ...]:
@@ -64,14 +79,20 @@ def list_wishes(desired: Desired) -> tuple[Wish, ...]:
     )
 
 
-def plan_once(desired: Desired, nomad: NomadClient, consul: ConsulClient) -> tuple[Plan, Seen]:
-    """What a sync would do now. Raises GitopsError where another repository owns this fleet's name."""
-    seen = observe(desired.fleet, nomad, consul, datetime.now(UTC))
+def plan_once(
+    desired: Desired, nomad: NomadClient, consul: ConsulClient, now: datetime | None = None, floor: int = 0
+) -> tuple[Plan, Removals, Seen]:
+    """What a sync would do now (None: the time of this machine); floor as observe has it.
+
+    Raises GitopsError where another repository owns this fleet's name.
+    """
+    seen = observe(desired.fleet, nomad, consul, now or datetime.now(UTC), floor)
     owner = seen.observed.fleet
     if owner and (owner.fleet_id, owner.root_commit) != (desired.fleet_id, desired.root_commit):
         what = f"fleet `{desired.fleet}` on these servers belongs to another repository (root {owner.root_commit[:12]})"
         raise GitopsError.because(what, "sync from that repository, or give this fleet another name")
-    return make_plan(list_wishes(desired), desired.fleet_id, seen.observed), seen
+    plan = make_plan(list_wishes(desired), desired.fleet_id, seen.observed)
+    return plan, decide_removals(take_census(desired), seen.observed), seen
 
 
 def sync_once(
@@ -80,19 +101,26 @@ def sync_once(
     may_replace: Collection[str],
     report: Callable[[str], None],
     wait: bool = True,
+    newest: Newest | None = None,
+    clock: Callable[[], datetime] = read_clock,
+    floor: int = 0,
     busy: Set[str] = frozenset(),
 ) -> Synced:
     """Make Nomad, Consul and Vault equal to one merged commit.
 
     A running task is replaced in its wave and without a call, or in its window; that of the units that may_replace
-    names ("acme/montevideo") at once. wait: stay until Nomad has judged the deployments that this started. busy are
-    those that an earlier cycle found with calls. A unit that fails leaves the others alone and is in the result's
-    problems, as is a server that goes away meanwhile. Raises what reading raises: then nothing was written.
+    names ("acme/montevideo") at once. wait: stay until Nomad has judged the deployments that this started. A unit that
+    fails leaves the others alone and is in the result's problems, as is a server that goes away meanwhile. What no
+    manifest names is stopped last, and only where nothing went wrong before; without newest nothing is stopped or
+    purged at all, since the newest commit could not be looked at again. clock tells the time; floor and busy are the
+    inventory_index and busy of this process's cycle before. Raises what reading raises: then nothing was written; and
+    LeadershipLost, where another controller may write by now: what was begun stands in the inventory.
     """
-    plan, seen = plan_once(desired, servers.nomad, servers.consul)
+    plan, removals, seen = plan_once(desired, servers.nomad, servers.consul, clock(), floor)
     _refuse_unknown(may_replace, desired)
     held = [problem for _, problem in desired.held]
-    problems = [*plan.conflicts, *describe_refused(plan.refused)]
+    seen, unwritten = write_notes(removals.resets, seen, desired.fleet, servers)
+    problems = [*plan.conflicts, *describe_refused(plan.refused), *unwritten]
     now = seen.observed.now
     records, indexes = _settle_earlier(desired, plan, seen, servers, problems)
     turn = choose_turn(desired, plan, records, seen.observed.jobs, busy, now)
@@ -100,6 +128,10 @@ def sync_once(
     if owner is None:
         owner = FleetRecord(desired.fleet_id, desired.root_commit)
         fleet_index = servers.consul.write(Places(desired.fleet).fleet_record, owner.to_bytes(), 0)
+    elif seen.observed.rewound and owner.live_index:
+        # the recorded index is of a state that is no more; forgotten, it suspends no second cycle
+        owner = replace(owner, live_index=0)
+        fleet_index = servers.consul.write(Places(desired.fleet).fleet_record, owner.to_bytes(), fleet_index)
     if any(change.secrets or change.policies for change in plan.changes):
         # Vault is needed now, and at the latest when certificates are due, which is well within the token's period.
         servers.vault.renew_token()
@@ -119,6 +151,8 @@ def sync_once(
                 now,
                 _give_leave(change, turn, change.key in may_replace, now),
             )
+        except LeadershipLost:
+            raise
         except RitiError as error:
             problems += [replace(one, what=f"{change.key}: {one.what}") for one in error.problems]
             if isinstance(error, Unreachable):
@@ -131,13 +165,33 @@ def sync_once(
     values = {key: record.value for key, record in records.items()}
     values |= {outcome.key: outcome.value for outcome in outcomes}
     if wait:
-        values |= _watch(outcomes, desired, servers, report, problems)
+        values |= _watch(outcomes, desired, servers, report, clock, problems)
     if not problems and not desired.held and (plan.changes or plan.live_index_moved):
         _note_index(desired, values, owner, fleet_index, servers.consul)
-    changed = tuple(outcome.key for outcome in outcomes if not outcome.held)
-    busy_now = frozenset(outcome.key for outcome in outcomes if outcome.busy)
+    pruned, waiting = Pruned(), list(removals.waits)
+    if newest and not problems and not any(outcome.held for outcome in outcomes):
+        pruned = prune(removals, desired, seen, newest, servers, clock, report)
+    else:
+        why = (
+            "this sync did not bring all else to its wish"
+            if newest
+            else "the newest commit cannot be looked at"
+        )
+        going = [one.key for one in removals.stops] + [one.key for one in removals.purges]
+        unmarked = {note.key for note in removals.marks}
+        waiting = [replace(one, until=None, why=why) if one.key in unmarked else one for one in waiting]
+        waiting += [Waiting(key, None, why) for key in going]
     return Synced(
-        desired.commit, changed, tuple(held), tuple(problems), plan.orphans, plan.unchanged, busy_now
+        desired.commit,
+        changed=tuple(outcome.key for outcome in outcomes if not outcome.held),
+        held=(*held, *removals.held),
+        problems=(*problems, *removals.conflicts, *pruned.problems),
+        unchanged=plan.unchanged,
+        stopped=pruned.stopped,
+        purged=pruned.purged,
+        waiting=tuple(sorted(waiting, key=lambda one: one.key)),
+        inventory_index=seen.inventory_index,
+        busy=frozenset(outcome.key for outcome in outcomes if outcome.busy),
     )
 
 
@@ -214,6 +268,7 @@ def _watch(
     desired: Desired,
     servers: Servers,
     report: Callable[[str], None],
+    clock: Callable[[], datetime],
     problems: list[Problem],
 ) -> dict[str, str]:
     """Wait for the deployments that were started: unit → SHA-256 of its value, where it was judged and that changed.
@@ -229,8 +284,9 @@ def _watch(
         report(f"{outcome.key}: waiting until Nomad calls its deployment healthy")
         try:
             if outcome.record:
-                now = datetime.now(UTC)
-                settled = settle_unit(wish, outcome.record, outcome.index, servers, now, DEPLOYMENT_TIMEOUT_S)
+                settled = settle_unit(
+                    wish, outcome.record, outcome.index, servers, clock(), DEPLOYMENT_TIMEOUT_S
+                )
                 values[outcome.key] = settled.record.value
                 problems += [settled.problem] if settled.problem else []
                 continue
@@ -249,3 +305,9 @@ def _watch(
 def connect_authority(vault: VaultClient, fleet: str) -> Callable[[], Authority]:
     """The overlay's CA, read once and only when a certificate has to be signed."""
     return cache(lambda: read_authority(vault, fleet))
+
+
+def connect_servers(settings: Settings, fleet: str, overlay: OverlayTool) -> Servers:
+    """What a sync writes to: the servers with a leader's tokens, and what signs overlay certificates."""
+    vault = Vault(settings)
+    return Servers(Nomad(settings), Consul(settings), vault, overlay, connect_authority(vault, fleet))

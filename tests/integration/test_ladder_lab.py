@@ -14,12 +14,13 @@ from ritilib.devstack.telephony.failures import hold_failure
 from ritilib.devstack.telephony.placed_call import Outcome, place_call
 from ritilib.routing.ladder import Failure, Route, find_route
 from ritilib.routing.proof import list_failures
-from tests.integration.companies import STRANGER, Rendered, render_company
+from tests.integration.companies import MONTEVIDEO, SALTO, STRANGER, Rendered, render_company
 
 LABEL = "riti-test-ladder"
 PATIENCE_S = 20.0
 GIVEN_UP_S = 2.0  # a call that nobody takes is over no sooner
-MADE = render_company("100.81.13.0/24")
+# Rivera has no line of its own, Salto may use nobody's
+MADE = render_company("100.81.13.0/24", lent={MONTEVIDEO: "[rivera]", SALTO: "[montevideo, rivera]"})
 # what stands in no call's way has no counterpart here
 FAILURES = [one for one in list_failures(MADE.directory) if one.kind not in ("vault", "consul", "nomad")]
 

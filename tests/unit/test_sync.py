@@ -85,7 +85,9 @@ class World:
     def speak(self, allocation: str, path: str) -> bytes | None:
         """The word of a PBX that has in force what Consul holds, as jobs/pbx/watcher writes it."""
         assert path == "alloc/data/pbx.json"
-        [job_id] = [job for job, made in self.nomad.allocations.items() if allocation in {one.id for one in made}]
+        [job_id] = [
+            job for job, made in self.nomad.allocations.items() if allocation in {one.id for one in made}
+        ]
         key = "/".join(job_id.split("--")[1:])
         entry = self.consul.read(f"riti/demo/pbx/{key}/1")
         if entry and key not in self.mute:
@@ -274,16 +276,6 @@ def test_a_job_that_is_not_ours_is_left_as_it_is(world: World) -> None:
     assert [problem.what for problem in done.problems if "does not carry this fleet's mark" in problem.what]
     assert world.nomad.read_job("demo--acme--salto") == before
     assert "acme/montevideo" in done.changed
-
-
-def test_a_unit_that_no_manifest_names_is_reported_and_left_running(world: World) -> None:
-    desired = make_desired()
-    world.sync(desired)
-    less = Desired("demo", FLEET_ID, "root", "c2", desired.units[:1] + desired.units[2:], ())
-    done = world.sync(less)
-    assert done.orphans == ("demo--acme--salto",)
-    job = world.nomad.read_job("demo--acme--salto")
-    assert job is not None and not job.get("Stop")
 
 
 @pytest.mark.parametrize("moment", ["acme/montevideo/1", "acme/salto/1"])

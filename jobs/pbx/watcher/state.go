@@ -107,12 +107,10 @@ func (b *board) answer(path string) (int, []byte) {
 
 // serve answers GET at a socket. Go's own HTTP server would make the program three times as large.
 func (b *board) serve(place string) error {
-	network := "tcp"
-	if strings.HasPrefix(place, "/") {
-		network = "unix"
+	if isPath(place) {
 		os.Remove(place)
 	}
-	listener, err := net.Listen(network, place)
+	listener, err := listen(place)
 	if err != nil {
 		return err
 	}
@@ -156,12 +154,8 @@ func (b *board) reply(conn net.Conn) {
 
 // show prints the state that is served and ends with an error unless it is healthy: a check by a script.
 func show(said settings, _ []string) error {
-	network := "tcp"
-	if strings.HasPrefix(said.serve, "/") {
-		network = "unix"
-	}
 	for _, path := range []string{"/state", "/healthz"} {
-		conn, err := net.DialTimeout(network, said.serve, answerTimeout)
+		conn, err := dial(said.serve)
 		if err != nil {
 			return err
 		}

@@ -26,6 +26,7 @@ const (
 type asterisk struct {
 	manager *manager
 	console console
+	words   *spoken
 }
 
 type watcher struct {
@@ -34,6 +35,7 @@ type watcher struct {
 	poker   *poker
 	now     state
 	files   []*followed
+	words   *spoken
 	changed chan struct{} // a followed file may have changed
 
 	// of one session
@@ -46,7 +48,8 @@ type watcher struct {
 // watch runs until something unforeseen ends it. An Asterisk that does not answer is foreseen.
 func watch(said settings, _ []string) error {
 	w := &watcher{
-		said: said, board: &board{path: said.state, copy: said.publish}, poker: newPoker(), now: newState(), changed: make(chan struct{}, 1),
+		said: said, board: &board{path: said.state, copy: said.publish}, poker: newPoker(), now: newState(),
+		words: newSpoken(said.words), changed: make(chan struct{}, 1),
 	}
 	if err := w.board.serve(said.serve); err != nil {
 		return err
@@ -88,7 +91,7 @@ func (w *watcher) attend() error {
 		return err
 	}
 	defer m.conn.Close()
-	w.asterisk = &asterisk{m, console{w.said.console}}
+	w.asterisk = &asterisk{m, console{w.said.console}, w.words}
 	w.silence = newSilence(w.said.patience)
 	for _, file := range w.files {
 		file.tried, file.done = "", false // another Asterisk may have started on another file
@@ -331,8 +334,8 @@ func (w *watcher) takeOverFiles() bool {
 	reloaded := false
 	for _, file := range w.files {
 		name := base(file.path)
-		text, err := os.ReadFile(file.path)
-		if err == nil && file.done && string(text) == file.tried {
+		text, err := readFollowed(file.path)
+		if err == nil && file.done && text == file.tried {
 			continue
 		}
 		var taken acknowledgement

@@ -18,6 +18,7 @@ from ritilib.box.compose import compose_box
 from ritilib.devstack.images.asterisk import PROGRAM
 from ritilib.errors import DevstackError
 from ritilib.render.asterisk_conf import CONFIG_FOLDER, write_pbx_files
+from ritilib.render.records import write_record_files
 
 PBX_SECRETS_FOLDER = "/secrets"
 # the first network of a container of Docker's, which is the overlay here
@@ -26,13 +27,15 @@ INTERFACE = "eth0"
 # before anything starts, and when a box starts again its two networks may have changed names.
 _BOX_COMMAND = (
     *("/watcher", "start", "--peer", "cloud"),
-    *("--config", f"{CONFIG_FOLDER}/extensions.conf", "--config", f"{CONFIG_FOLDER}/iax.conf"),
+    *("--config", f"{CONFIG_FOLDER}/words.txt", "--config", f"{CONFIG_FOLDER}/extensions.conf"),
+    *("--config", f"{CONFIG_FOLDER}/iax.conf"),
     *("--", *PROGRAM),
 )
 _COMMAND = re.compile(
     r'^    task "pbx" \{$.*?^ *command += ("[^\n]*")\n *args += (\[[^\n]*\])$', re.MULTILINE | re.DOTALL
 )
 _UNIT = re.compile(r"^rendered/([^/_][^/]*/[^/]+)/(pbx|box)/secrets\.json$")
+_MAILBOX = re.compile(r"^(\d+) =>", re.MULTILINE)
 _HOST = re.compile(r"^host=(\d+\.\d+\.\d+\.\d+)$", re.MULTILINE)
 
 
@@ -62,12 +65,13 @@ class NodePlan:
 
 @dataclass(frozen=True)
 class PhonePlan:
-    """One telephone of a box: its extension, and the account by which it registers."""
+    """One telephone of a box: its extension, the account by which it registers, whether it has a mailbox."""
 
     box: str
     extension: str
     user: str
     password: str
+    mailbox: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,12 +109,13 @@ def plan_fleet(tree: Mapping[str, str]) -> FleetPlan:
         if kind == "box":
             folders = {CONFIG_FOLDER: compose_box(files, document)}
             command: tuple[str, ...] = _BOX_COMMAND
+            mailboxes = set(_MAILBOX.findall(folders[CONFIG_FOLDER]["voicemail.conf"]))
             phones += [
-                PhonePlan(unit, number, f"phone-{number}", password)
+                PhonePlan(unit, number, f"phone-{number}", password, number in mailboxes)
                 for number, password in document.get("phones", {}).items()
             ]
         else:
-            folders = _compose_pbx(files, document, str(place.ip))
+            folders = _compose_pbx(files, document, unit, str(place.ip))
             command = read_command(files["job.nomad.hcl"])
         spoken = "".join(folder.get("iax.conf", "") for folder in folders.values())
         peers = frozenset(_HOST.findall(spoken))
@@ -153,7 +158,7 @@ def invent_secret(*names: str) -> str:
 
 
 def _compose_pbx(
-    files: Mapping[str, str], document: Mapping[str, Any], address: str
+    files: Mapping[str, str], document: Mapping[str, Any], unit: str, address: str
 ) -> dict[str, dict[str, str]]:
     """As jobs/pbx/job.nomad.hcl.j2 does it: secrets and peers are one file, the dial plan another."""
     secrets = "".join(
@@ -161,6 +166,8 @@ def _compose_pbx(
     )
     live = {name.removeprefix("live/"): text for name, text in files.items() if name.startswith("live/")}
     return {
-        CONFIG_FOLDER: write_pbx_files(address) | {k: text for k, text in live.items() if k != "iax.conf"},
+        CONFIG_FOLDER: write_pbx_files(address)
+        | write_record_files("pbx", unit)
+        | {name: text for name, text in live.items() if name != "iax.conf"},
         PBX_SECRETS_FOLDER: {"iax.conf": secrets + live["iax.conf"]},
     }

@@ -27,8 +27,8 @@ COMMAND_S = 10.0
 END_S = 5.0
 
 # What each module is for: g711 the codec, ausine the tone, sndfile the recording (it taps what is decoded,
-# so that no player is needed), account the account, menu the calls, ctrl_tcp the control. Without a player
-# there is no ringing tone.
+# so that no player is needed), account the account, menu the calls, mwi what waits in a mailbox, ctrl_tcp
+# the control. Without a player there is no ringing tone.
 _CONFIG = """\
 poll_method epoll
 sip_listen {address}:0
@@ -51,14 +51,16 @@ module ausine.so
 module sndfile.so
 module_tmp account.so
 module_app menu.so
+module_app mwi.so
 module_app ctrl_tcp.so
 ctrl_tcp_listen {loopback}:{control_port}
 """
 _ACCOUNT = (
     '"{name}" <sip:{user}@{server}>;auth_user={user};auth_pass={password};regint=120;'
-    "answermode=manual;audio_codecs=pcma;mwi=no\n"
+    "answermode=manual;audio_codecs=pcma;mwi={mwi}\n"
 )
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_WAITING = re.compile(r"^Voice-Message: *(\d+)/", re.MULTILINE)
 # An account is one line of `;`-separated parameters, with the address in angle brackets.
 _UNSAFE = re.compile(r"[\s;,<>\"\\\x00-\x1f\x7f]")
 
@@ -101,6 +103,7 @@ class Phone:
         self._asked = 0
         self._registered: bool | None = None
         self._registration = "no answer from the server yet"
+        self._waiting: int | None = None
         self._gone = False
         self._reader = threading.Thread(target=self._read, name=f"phone {name}", daemon=True)
         self._reader.start()
@@ -178,6 +181,11 @@ class Phone:
         self._command("callfind", chosen.id, then="accept")
         return chosen
 
+    def press(self, keys: str, call: Call | None = None) -> None:
+        """Press keys (0-9 * #), one after the other, in a call that is up, the one in hand by default."""
+        chosen = self.wait_for("established", COMMAND_S, call)
+        self._command("callfind", chosen.id, then="sndcode", then_params=keys)
+
     def hang_up(self, call: Call | None = None) -> Call:
         """End one call, the one in hand by default, and wait for its end; other calls go on."""
         chosen = call or self._in_hand
@@ -189,6 +197,15 @@ class Phone:
         if chosen.is_live:
             self._command("callfind", chosen.id, then="hangup")
         return self.wait_for("closed", COMMAND_S, chosen)
+
+    def wait_messages(self, count: int, timeout_s: float) -> None:
+        """Return when its mailbox has told it of so many new messages. It was started with mailbox=True; what it was
+        told while it started is not known."""
+        with self._changed:
+            if not self._wait(lambda: self._waiting == count, timeout_s):
+                raise self._failed(
+                    f"knows of {self._waiting} messages, not of {count}, after {timeout_s:.0f} s"
+                )
 
     @contextmanager
     def second_call(self, number: str) -> Iterator[Call]:
@@ -224,14 +241,14 @@ class Phone:
         self._reader.join(END_S)
         self._control.close()
 
-    def _command(self, command: str, params: str = "", then: str = "") -> str:
+    def _command(self, command: str, params: str = "", then: str = "", then_params: str = "") -> str:
         """Have commands carried out, in one packet, so that no event comes between; the first's answer."""
         with self._changed:
             self._asked += 1
             token = str(self._asked)
         message = write_netstring({"command": command, "params": params, "token": token})
         if then:
-            message += write_netstring({"command": then, "params": "", "token": f"{token}+"})
+            message += write_netstring({"command": then, "params": then_params, "token": f"{token}+"})
         try:
             self._control.sendall(message)
         except OSError as error:
@@ -278,6 +295,9 @@ class Phone:
         elif message.get("type") in ("REGISTER_OK", "REGISTER_FAIL"):
             self._registered = message["type"] == "REGISTER_OK"
             self._registration = str(message.get("param"))
+        elif message.get("type") == "MWI_NOTIFY":
+            told = _WAITING.search(str(message.get("param")))
+            self._waiting = int(told[1]) if told else 0
         elif (call := self._calls.register(message, time.monotonic())) and call.recording is None:
             call.recording = self._find_recording(call)
 
@@ -303,8 +323,11 @@ def start_phone(
     user: str,
     password: str,
     tone_hz: int,
+    mailbox: bool = False,
 ) -> Phone:
     """Start a phone that registers as user at server (an IP address, UDP 5060) and plays tone_hz.
+
+    mailbox: it asks to be told of the messages in its mailbox.
 
     folder (made, 0700; emptied of what an earlier phone heard) keeps its configuration, log and recordings.
     local_address: the address of this host to which its sockets are bound; ports are free ones, so any
@@ -338,6 +361,7 @@ def start_phone(
             user=user,
             server=server,
             password=password,
+            mwi="yes" if mailbox else "no",
         ),
         "contacts": "",
     }
