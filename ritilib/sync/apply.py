@@ -12,7 +12,7 @@ from ritilib.clients.nomad_values import JobPlan
 from ritilib.clients.protocols import ConsulClient, NomadClient, VaultClient
 from ritilib.reconcile.plan import Change
 from ritilib.reconcile.state import Record, Wish, hash_text
-from ritilib.sync.door import close_door, count_calls, write_closed
+from ritilib.sync.door import CLOSING_S, close_door, count_calls, write_closed
 from ritilib.sync.last_good import keep_last_good
 from ritilib.sync.observe import Places
 from ritilib.sync.secrets import write_secrets
@@ -49,7 +49,7 @@ class Outcome:
 
     registered_index: the job version to wait for (None where the job was not looked at). held: why nothing of it was
     written; busy: it waits for its calls to end. value: SHA-256 of what its key in Consul now holds. record and index:
-    its new entry in the inventory, where the running task was replaced.
+    its new entry in the inventory, where the running task was replaced and is not judged yet.
     """
 
     key: str
@@ -87,17 +87,20 @@ def apply_change(
     if waits_for_calls and (why := count_calls(servers.nomad, wish.names)):
         return Outcome(change.key, held=why, busy=True, value=base.value)
     entry = places.record(change.key)
-    intent = replace(base, state="applying", commit=commit)
+    begun = base
+    if replaces:
+        begun = replace(base, replaced_by=commit, replaced_at=now.isoformat(), judged="", judged_at="")
+    intent = replace(begun, state="applying", commit=commit)
     index = record_index
     if intent != record:
         index = servers.consul.write(entry, intent.to_bytes(), record_index)
     if replaces:
         keep_last_good(wish, base, servers.nomad, servers.consul)
-    if waits_for_calls and (why := close_door(wish.names, servers.consul, servers.nomad)):
+    if waits_for_calls and (why := close_door(wish.names, servers.consul, servers.nomad, CLOSING_S)):
         if record:
             servers.consul.write(entry, record.to_bytes(), index)
         return Outcome(change.key, held=why, busy=True, value=base.value)
-    done = base
+    done = begun
     if change.secrets:
         written = write_secrets(wish, fleet_id, servers.vault, servers.authority(), servers.overlay, now)
         done = replace(
@@ -120,11 +123,11 @@ def apply_change(
     if planned:
         registered = _write_job(*planned, servers.nomad)
         done = replace(done, job=hash_text(wish.job), job_modify_index=registered, bad_job="")
-    if replaces:
-        done = replace(done, replaced_by=commit, replaced_at=now.isoformat(), judged="", judged_at="")
     done = replace(done, state="applied", commit=commit)
     index = servers.consul.write(entry, done.to_bytes(), index)
-    return Outcome(change.key, registered, "", False, done.value, done if replaces else None, index)
+    # also where an earlier sync replaced it, and did not live to judge it
+    unjudged = done if done.replaced_at and not done.judged else None
+    return Outcome(change.key, registered, "", False, done.value, unjudged, index)
 
 
 def _plan_job(wish: Wish, nomad: NomadClient) -> tuple[dict[str, Any], JobPlan]:

@@ -21,9 +21,7 @@ def count_calls(nomad: NomadClient, names: UnitNames) -> str:
     return _judge(read_word(nomad, names.job_id))
 
 
-def close_door(
-    names: UnitNames, consul: ConsulClient, nomad: NomadClient, within_s: float = CLOSING_S
-) -> str:
+def close_door(names: UnitNames, consul: ConsulClient, nomad: NomadClient, within_s: float) -> str:
     """Have the PBX refuse new calls, and see it without any: "" where that is so now.
 
     Else the reason, and the door is open again. What is closed is the dial plan in force, not the one that is wished:
@@ -41,6 +39,8 @@ def close_door(
     end = time.monotonic() + within_s
     while True:
         word = read_word(nomad, names.job_id)
+        if word and not word.is_running:
+            return ""
         in_force = word is not None and word.has_in_force(closed)
         why = _judge(word) if in_force else "it does not acknowledge that it shall take no new call"
         if not why:

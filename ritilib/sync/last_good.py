@@ -57,7 +57,7 @@ def keep_last_good(wish: Wish, record: Record, nomad: NomadClient, consul: Consu
     kept = {
         "job": {name: said for name, said in job.items() if name not in _OF_SERVER},
         "value": base64.b64encode(write_open(value.value)).decode() if value else "",
-        "record": asdict(record),
+        "record": asdict(replace(record, state="applied")),
     }
     held = consul.read(place)
     consul.write(place, json.dumps(kept, sort_keys=True).encode(), held.modify_index if held else 0)

@@ -166,8 +166,6 @@ def sync_once(
     values |= {outcome.key: outcome.value for outcome in outcomes}
     if wait:
         values |= _watch(outcomes, desired, servers, report, clock, problems)
-    if not problems and not desired.held and (plan.changes or plan.live_index_moved):
-        _note_index(desired, values, owner, fleet_index, servers.consul)
     pruned, waiting = Pruned(), list(removals.waits)
     if newest and not problems and not any(outcome.held for outcome in outcomes):
         pruned = prune(removals, desired, seen, newest, servers, clock, report)
@@ -181,6 +179,9 @@ def sync_once(
         unmarked = {note.key for note in removals.marks}
         waiting = [replace(one, until=None, why=why) if one.key in unmarked else one for one in waiting]
         waiting += [Waiting(key, None, why) for key in going]
+    has_moved = plan.changes or plan.live_index_moved or pruned.stopped or pruned.waits
+    if has_moved and not (problems or pruned.problems or desired.held):
+        _note_index(desired, values, owner, fleet_index, servers.consul)
     return Synced(
         desired.commit,
         changed=tuple(outcome.key for outcome in outcomes if not outcome.held),
@@ -189,7 +190,7 @@ def sync_once(
         unchanged=plan.unchanged,
         stopped=pruned.stopped,
         purged=pruned.purged,
-        waiting=tuple(sorted(waiting, key=lambda one: one.key)),
+        waiting=tuple(sorted((*waiting, *pruned.waits), key=lambda one: one.key)),
         inventory_index=seen.inventory_index,
         busy=frozenset(outcome.key for outcome in outcomes if outcome.busy),
     )

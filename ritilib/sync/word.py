@@ -33,12 +33,13 @@ class _Said(BaseModel):
 class Word:
     """channels: None where the watcher does not know. acknowledged: file → SHA-256 of the text that is in force.
 
-    problems: why it is not healthy; () where it is.
+    problems: why it is not healthy; () where it is. is_running: whether there is a PBX at all.
     """
 
     channels: int | None
     acknowledged: Mapping[str, str]
     problems: tuple[str, ...]
+    is_running: bool = True
 
     def has_in_force(self, files: Mapping[str, str]) -> bool:
         """Whether these texts are what it acknowledges."""
@@ -46,13 +47,15 @@ class Word:
 
 
 def read_word(nomad: NomadClient, job_id: str) -> Word | None:
-    """What the newest running allocation of the job says; None where there is none, or it has said nothing yet.
+    """What the newest running allocation of the job says; None where it has said nothing yet.
 
     The word may be old: a watcher that is gone leaves its last one. So nothing is concluded from an idle one before it
     has acknowledged what was just written.
     """
     running = nomad.find_running(job_id)
-    said = nomad.read_alloc_file(running[-1], WORD_FILE) if running else None
+    if not running:
+        return Word(0, {}, ("no allocation of it runs",), is_running=False)
+    said = nomad.read_alloc_file(running[-1], WORD_FILE)
     if not said:
         return None
     try:
