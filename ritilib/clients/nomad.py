@@ -142,6 +142,23 @@ class Nomad:
         found = sorted(self._list_stubs(job_id), key=lambda one: one["CreateIndex"])
         return tuple(make_allocation(one, self._read_network(one)) for one in found)
 
+    def find_running(self, job_id: str) -> tuple[str, ...]:
+        """Ids of the job's allocations that are to run and do, oldest first, in one request."""
+        found = sorted(self._list_stubs(job_id), key=lambda one: one["CreateIndex"])
+        alive = (one for one in found if (one["ClientStatus"], one["DesiredStatus"]) == ("running", "run"))
+        return tuple(one["ID"] for one in alive)
+
+    def read_alloc_file(self, allocation_id: str, path: str) -> bytes | None:
+        """A file that a task wrote, by its path below the allocation's folder; None where it is not there (yet)."""
+        asked = f"read {path} of allocation {allocation_id}"
+        with self._explained(asked):
+            try:
+                request = self._client.client.cat.request
+                answer: requests.Response = request(allocation_id, params={"path": path}, method="get")
+            except nomad.api.exceptions.URLNotFoundNomadException:
+                return None
+        return answer.content
+
     def list_template_retries(self) -> tuple[TemplateRetries, ...]:
         """What the agent of each ready node says of itself, asked at its own address: servers do not know it.
 

@@ -13,7 +13,10 @@ from ritilib.render.names import UnitNames
 
 @dataclass(frozen=True)
 class Change:
-    """One unit that is not as wished. Its parts are written in rule 11's order; reasons are for people."""
+    """One unit that is not as wished. Its parts are written in rule 11's order; reasons are for people.
+
+    is_drift: its job was applied as wished once, and is not so any more.
+    """
 
     wish: Wish
     secrets: bool
@@ -21,6 +24,7 @@ class Change:
     live: bool
     job: bool
     reasons: tuple[str, ...]
+    is_drift: bool = False
 
     @property
     def key(self) -> str:
@@ -29,10 +33,15 @@ class Change:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sync would write; what it would take away is for reconcile.prune to say."""
+    """What a sync would write; what it would take away is for reconcile.prune to say.
+
+    refused are the units whose wished job did not come up when it was tried: they stay what they were until Git wishes
+    another.
+    """
 
     changes: tuple[Change, ...]
     conflicts: tuple[Problem, ...]
+    refused: tuple[Wish, ...]
     unchanged: int
     live_index_moved: bool
 
@@ -48,11 +57,16 @@ def make_plan(wishes: Iterable[Wish], fleet_id: str, observed: Observed) -> Plan
     """
     changes: list[Change] = []
     conflicts: list[Problem] = []
+    refused: list[Wish] = []
     unchanged = 0
     for wish in sorted(wishes, key=lambda one: (not one.names.is_lighthouse, one.names.key)):
         job = observed.jobs.get(wish.names.job_id)
         if job and not is_ours(job, fleet_id, wish.names.key):
             conflicts.append(refuse_foreign(wish.names))
+            continue
+        record = observed.records.get(wish.names.key)
+        if record and record.bad_job and record.bad_job == hash_text(wish.job):
+            refused.append(wish)
             continue
         change = _compare(wish, job, observed)
         if change:
@@ -60,7 +74,7 @@ def make_plan(wishes: Iterable[Wish], fleet_id: str, observed: Observed) -> Plan
         else:
             unchanged += 1
     moved = observed.fleet is None or observed.fleet.live_index != observed.live_index
-    return Plan(tuple(changes), tuple(conflicts), unchanged, moved)
+    return Plan(tuple(changes), tuple(conflicts), tuple(refused), unchanged, moved)
 
 
 def _compare(wish: Wish, job: LiveJob | None, observed: Observed) -> Change | None:
@@ -77,7 +91,8 @@ def _compare(wish: Wish, job: LiveJob | None, observed: Observed) -> Change | No
     if not reasons:
         return None
     # A new version of the secrets is named in the live value, so that the job's templates read it at once.
-    return Change(wish, bool(secrets), bool(policies), bool(live or secrets), bool(spec), reasons)
+    is_drift = record.job == hash_text(wish.job)
+    return Change(wish, bool(secrets), bool(policies), bool(live or secrets), bool(spec), reasons, is_drift)
 
 
 def _why_secrets(wish: Wish, record: Record, now: datetime) -> list[str]:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# The part of a PBX's dial plan that every call passes, and what the controller puts in its place so that none does:
+# 3 is "no route", by which callers take the next rung of their ladder.
+OPEN_DOOR = "[door]\nexten => s,1,Return()\n"
+CLOSED_DOOR = "[door]\nexten => s,1,Hangup(3)\n"
 CONFIG_FORMAT = 1  # the job names it; a new format lives beside the old one while an old allocation runs
 
 

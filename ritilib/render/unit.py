@@ -15,7 +15,7 @@ from ritilib.render.language import config_environment, job_environment
 from ritilib.render.links import derive_cloud_link, derive_direct_link, derive_mesh_link
 from ritilib.render.lists import write_leads, write_peer
 from ritilib.render.mailboxes import OWN_MAILBOX, render_mailboxes
-from ritilib.render.names import UnitNames
+from ritilib.render.names import OPEN_DOOR, UnitNames
 from ritilib.render.records import write_record_files
 from ritilib.routing.directory import Directory
 from ritilib.routing.outside import SHORTEST
@@ -86,6 +86,7 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -
             words_folder=SPOKEN_FOLDER,
             cloud=cloud,
             mesh=mesh,
+            door=OPEN_DOOR,
             no_route=NO_ROUTE,
             silent=SILENT,
         ),

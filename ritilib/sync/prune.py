@@ -10,11 +10,12 @@ from typing import Any
 from ritilib.errors import Conflict, Problem, RitiError, Unreachable
 from ritilib.gitops.desired import Desired
 from ritilib.reconcile.plan import is_ours, refuse_foreign
-from ritilib.reconcile.prune import Census, Note, Purge, Removals, Stop, decide_removals
+from ritilib.reconcile.prune import Census, Note, Purge, Removals, Stop, Waiting, decide_removals
 from ritilib.reconcile.state import LiveJob
 from ritilib.render.manifest import FLEET_FOLDER
 from ritilib.render.names import UnitNames
 from ritilib.sync.apply import JWT_MOUNT, Servers, describe_owner
+from ritilib.sync.door import CLOSING_S, close_door, count_calls
 from ritilib.sync.observe import Places, Seen
 
 # The newest commit's desired state, given the newest one known so far: that one itself while no newer commit came.
@@ -23,11 +24,12 @@ Newest = Callable[[Desired], Desired]
 
 @dataclass(frozen=True)
 class Pruned:
-    """Units that were stopped and purged, and what went wrong."""
+    """Units that were stopped and purged, those that wait for their calls to end, and what went wrong."""
 
     stopped: tuple[str, ...] = ()
     purged: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
+    waits: tuple[Waiting, ...] = ()
 
 
 def take_census(desired: Desired) -> Census:
@@ -86,6 +88,7 @@ def prune(
     pruner = _Pruner(desired, seen, newest, servers, clock, desired, removals)
     stopped: list[str] = []
     purged: list[str] = []
+    waits: list[Waiting] = []
     doing = ""
     try:
         if removals.purges:
@@ -93,6 +96,9 @@ def prune(
         for stop in removals.stops:
             doing = stop.key
             if pruner.is_still(stop):
+                if why := pruner.await_calls(stop):
+                    waits.append(Waiting(stop.key, None, why))
+                    continue
                 report(f"{stop.key}: in no manifest since {stop.record.absent_since}, is stopped")
                 pruner.stop(stop)
                 stopped.append(stop.key)
@@ -104,7 +110,7 @@ def prune(
                 purged.append(purge.key)
     except RitiError as error:
         found = [replace(one, what=f"{doing} is not removed: {one.what}") for one in error.problems]
-    return Pruned(tuple(stopped), tuple(purged), tuple(found))
+    return Pruned(tuple(stopped), tuple(purged), tuple(found), tuple(waits))
 
 
 @dataclass
@@ -126,6 +132,14 @@ class _Pruner:
             self.known = newest
             self.agreed = decide_removals(take_census(newest), self.seen.observed)
         return decision in (self.agreed.stops if isinstance(decision, Stop) else self.agreed.purges)
+
+    def await_calls(self, stop: Stop) -> str:
+        """Why it may not be stopped yet; "" where it takes no new call, and has none (rule 9)."""
+        names, _ = self._name(stop.key)
+        if names.is_lighthouse or stop.job is None or stop.job.stopped:
+            return ""
+        nomad, consul = self.servers.nomad, self.servers.consul
+        return count_calls(nomad, names) or close_door(names, consul, nomad, CLOSING_S)
 
     def stop(self, stop: Stop) -> None:
         """Intent (the time, which counts for the limit from then on) → job → inventory."""

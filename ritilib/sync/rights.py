@@ -30,7 +30,7 @@ namespace "default" {
 """
 NOMAD_LEADER = """\
 namespace "default" {
-  capabilities = ["list-jobs", "read-job", "submit-job", "parse-job"]
+  capabilities = ["list-jobs", "read-job", "submit-job", "parse-job", "read-fs"]
 }
 
 node {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from ritilib.clients.nomad_values import (
@@ -37,6 +38,8 @@ class FakeNomad:
         self.allocations: dict[str, list[Allocation]] = {}
         self.policies: dict[str, tuple[str, str]] = {}
         self.tokens: dict[str, tuple[str, ...]] = {}
+        # what tasks wrote
+        self.read_file: Callable[[str, str], bytes | None] = lambda _allocation, _path: None
         self.managers: set[str] = set()
         self.accessors: dict[str, str] = {}
 
@@ -138,6 +141,15 @@ class FakeNomad:
     def list_allocations(self, job_id: str) -> tuple[Allocation, ...]:
         self.journal.ask(f"nomad list allocations of {job_id}")
         return tuple(self.allocations.get(job_id, ()))
+
+    def find_running(self, job_id: str) -> tuple[str, ...]:
+        self.journal.ask(f"nomad list allocations of {job_id}")
+        found = self.allocations.get(job_id, ())
+        return tuple(one.id for one in found if (one.client_status, one.desired_status) == ("running", "run"))
+
+    def read_alloc_file(self, allocation_id: str, path: str) -> bytes | None:
+        self.journal.ask(f"nomad read {path}")
+        return self.read_file(allocation_id, path)
 
     def put_policy(self, name: str, rules: str, description: str) -> bool:
         held = self.policies.get(name)

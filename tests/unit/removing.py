@@ -12,7 +12,8 @@ from typing import Any, cast
 from ritilib.clients.nebula import Authority, Certificate, Key, OverlayTool
 from ritilib.errors import Problem
 from ritilib.gitops.desired import Desired, Unit
-from ritilib.render.names import UnitNames
+from ritilib.reconcile.state import hash_text
+from ritilib.render.names import OPEN_DOOR, UnitNames
 from ritilib.sync.apply import Servers
 from ritilib.sync.once import Synced, sync_once
 from tests.fakes.consul import FakeConsul
@@ -49,7 +50,7 @@ def make_unit(key: str) -> Unit:
     secrets = json.dumps({"overlay": overlay, "pairs": {"box": [key, f"{key} box"]}, "generation": 1})
     files = {
         "pbx/job.nomad.hcl": JOB.format(job_id=name(key).job_id, fleet_id=FLEET_ID, key=key),
-        "pbx/live/extensions.conf": f"; {key}\n",
+        "pbx/live/extensions.conf": f"; {key}\n{OPEN_DOOR}",
         "pbx/secrets.json": secrets,
         "pbx/consul-policy.hcl": f'key "{name(key).kv_key}" {{ policy = "read" }}\n',
         "pbx/vault-policy.hcl": f'path "{name(key).vault_path}" {{ capabilities = ["read"] }}\n',
@@ -101,12 +102,19 @@ class PaperTool:
 
 @dataclass
 class World:
-    """The fakes and a clock. newest: the commit that a sync finds when it looks again (None: the one it was given)."""
+    """The fakes and a clock. newest: the commit that a sync finds when it looks again (None: the one it was given).
+
+    calls: box → channels on its PBX. mute: boxes whose watcher does not take up what is written any more. arriving:
+    boxes that take a call in the moment in which they are told to take none.
+    """
 
     now: datetime = START
     newest: Desired | None = None
     journal: Journal = field(default_factory=Journal)
     on_removal: Callable[[str], None] = lambda words: None
+    calls: dict[str, int] = field(default_factory=dict)
+    mute: set[str] = field(default_factory=set)
+    arriving: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.nomad, self.consul = FakeNomad(self.journal), FakeConsul(self.journal)
@@ -115,6 +123,8 @@ class World:
         tool = cast(OverlayTool, PaperTool())
         self.servers = Servers(self.nomad, self.consul, self.vault, tool, lambda: Authority("ca", "key"))
         self.fleet: Desired = make_desired("none", ())
+        self.nomad.read_file = self._speak
+        self._heard: dict[str, dict[str, str]] = {}
 
     def sync(self, desired: Desired, floor: int = 0) -> Synced:
         return sync_once(
@@ -152,3 +162,28 @@ class World:
             *(one for _, one in self.vault.roles if one == names.role),
             *(path for path in documents if self.vault.read_document(path)),
         ]
+
+    def read_plan(self, key: str) -> str:
+        """The dial plan in Consul."""
+        return str(json.loads(self.consul.entries[name(key).kv_key].value)["files"]["extensions.conf"])
+
+    def _speak(self, allocation: str, path: str) -> bytes | None:
+        """The word of a PBX's watcher, as jobs/pbx/watcher/state.go writes it."""
+        assert path == "alloc/data/pbx.json"
+        [job_id] = [
+            job for job, made in self.nomad.allocations.items() if allocation in {one.id for one in made}
+        ]
+        key = "/".join(job_id.split("--")[1:])
+        if key not in self.mute:
+            files = json.loads(self.consul.entries[name(key).kv_key].value)["files"]
+            self._heard[key] = {file: hash_text(text) for file, text in files.items()}
+        if key in self.arriving and "Hangup(3)" in self.read_plan(key):
+            self.calls[key] = 1
+        calls = self.calls.get(key, 0)
+        said = {
+            "status": "busy" if calls else "idle",
+            "channels": calls,
+            "acknowledged": {file: {"sha256": text} for file, text in self._heard.get(key, {}).items()},
+            "unacknowledged": {},
+        }
+        return json.dumps(said).encode()

@@ -10,6 +10,7 @@ import pytest
 
 from ritilib.errors import Unreachable
 from ritilib.gitops.desired import Desired
+from ritilib.render.names import OPEN_DOOR
 from ritilib.sync.once import sync_once
 from tests.unit.removing import GRACE, WEEK, World, make_desired, name
 
@@ -214,8 +215,9 @@ def test_where_an_update_went_wrong_nothing_is_stopped(
     assert [one.key for one in done.waiting if one.until is None] == [GONE]
 
 
-def test_where_an_update_waits_for_a_word_nothing_is_stopped(world: World) -> None:
+def test_where_an_update_waits_for_a_call_to_end_nothing_is_stopped(world: World) -> None:
     less = mark(world)
+    world.calls = {"zorro/uno": 1}
     unit = next(unit for unit in less.units if unit.key == "zorro/uno")
     files = {**unit.files, "pbx/job.nomad.hcl": unit.files["pbx/job.nomad.hcl"].replace("pbx", "next")}
     others = tuple(unit for unit in less.units if unit.key != "zorro/uno")
@@ -367,3 +369,20 @@ def test_a_lighthouse_is_removed_like_a_box() -> None:
         done = world.sync(less)
     assert done.purged == ("lighthouse/two",)
     assert world.list_traces("lighthouse/two") == []
+
+
+def test_a_pbx_with_a_call_is_stopped_when_it_has_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the call comes in the last moment: its door is closed then, and opens again."""
+    monkeypatch.setattr("ritilib.sync.prune.CLOSING_S", 0.0)
+    less = mark(world)
+    world.calls = {GONE: 1}
+    done = world.sync(less)
+    assert (done.stopped, [(one.key, one.why) for one in done.waiting]) == ((), [(GONE, "it has a call")])
+    world.calls, world.arriving = {}, {GONE}
+    assert world.sync(less).stopped == ()
+    assert OPEN_DOOR in world.read_plan(GONE)
+    world.calls, world.arriving = {}, set()
+    assert world.sync(less).stopped == (GONE,)
+    assert not world.is_running(GONE)

@@ -25,6 +25,7 @@ type settings struct {
 	secret   string
 	console  string
 	state    string
+	publish  string
 	serve    string
 	peer     string
 	address  string
@@ -69,6 +70,7 @@ func parse(role string, arguments []string) (settings, []string) {
 	flags.StringVar(&said.secret, "secret", "/var/run/asterisk/manager.secret", "the file that manager.conf includes")
 	flags.StringVar(&said.console, "console", "/var/run/asterisk/asterisk.ctl", "Asterisk's console")
 	flags.StringVar(&said.state, "state", "/var/run/asterisk/watcher.json", "where the state is written")
+	flags.StringVar(&said.publish, "publish", "", "a second file for it, where the controller reads it through Nomad")
 	flags.StringVar(&said.serve, "serve", "/var/run/asterisk/watcher.sock",
 		"where /state and /healthz are served: a socket's path, or ADDRESS:PORT on loopback")
 	flags.StringVar(&said.peer, "peer", "box", "the IAX2 peer whose reach is the link's")

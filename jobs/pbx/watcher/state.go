@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -50,6 +51,7 @@ func (s state) problems() []string {
 // board holds the last state for the readers, in a file and at a socket.
 type board struct {
 	path string
+	copy string // "" for none
 	lock sync.Mutex
 	text []byte
 	bad  []string
@@ -72,6 +74,10 @@ func (b *board) put(now state) {
 	b.lock.Unlock()
 	if changed {
 		err = writeWhole(b.path, text, 0o444)
+		if b.copy != "" {
+			// on the host's disk, so that it is not touched where nothing has changed
+			err = errors.Join(err, writeWhole(b.copy, text, 0o444))
+		}
 	} else {
 		err = os.Chtimes(b.path, time.Time{}, time.Now())
 	}

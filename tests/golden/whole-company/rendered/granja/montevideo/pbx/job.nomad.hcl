@@ -185,7 +185,7 @@ EOT
         # waits for the overlay's address, leaves itself behind, and becomes Asterisk: the task is Asterisk's own process.
         # The overlay's gate closes the other ways.
         command         = "/watcher"
-        args            = ["start", "--address", "100.80.0.7", "--interface", "riti", "--timeout", "60s", "--peer", "box", "--config", "/local/asterisk/words.txt", "--config", "/local/asterisk/extensions.conf", "--config", "/secrets/iax.conf", "--", "/usr/sbin/asterisk", "-f", "-C", "/local/asterisk/asterisk.conf"]
+        args            = ["start", "--address", "100.80.0.7", "--interface", "riti", "--timeout", "60s", "--peer", "box", "--publish", "/alloc/data/pbx.json", "--config", "/local/asterisk/words.txt", "--config", "/local/asterisk/extensions.conf", "--config", "/secrets/iax.conf", "--", "/usr/sbin/asterisk", "-f", "-C", "/local/asterisk/asterisk.conf"]
         readonly_rootfs = true
         cap_drop        = ["all"]
         security_opt    = ["no-new-privileges"]
