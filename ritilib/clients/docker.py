@@ -69,10 +69,12 @@ class Docker:
         with _explained(f"wait for container {container}"):
             return int(self._client.containers.get(container).wait(timeout=timeout_s)["StatusCode"])
 
-    def read_log(self, container: str) -> str:
-        """Everything that the container has written so far."""
+    def read_log(self, container: str, errors: bool = True) -> str:
+        """Everything that the container has written so far; without errors, what it wrote to standard output alone."""
         with _explained(f"read the log of {container}"):
-            return bytes(self._client.containers.get(container).logs()).decode("utf-8", "replace")
+            return bytes(self._client.containers.get(container).logs(stderr=errors)).decode(
+                "utf-8", "replace"
+            )
 
     def inspect(self, container: str) -> dict[str, Any]:
         """What Docker knows of a container; ServerError where there is none."""

@@ -16,6 +16,7 @@ from ritilib.render.links import derive_cloud_link, derive_direct_link, derive_m
 from ritilib.render.lists import write_leads, write_peer
 from ritilib.render.mailboxes import OWN_MAILBOX, render_mailboxes
 from ritilib.render.names import UnitNames
+from ritilib.render.records import write_record_files
 from ritilib.routing.directory import Directory
 from ritilib.routing.outside import SHORTEST
 
@@ -71,7 +72,7 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -
             **_job_names(names),
             overlay=overlay,
             scratch_folders=SCRATCH_FOLDERS,
-            static_files=write_pbx_files(str(box.pbx_addresses[0])),
+            static_files=write_pbx_files(str(box.pbx_addresses[0])) | write_record_files("pbx", box.key),
         ),
         "pbx/live/extensions.conf": _config(
             "pbx/extensions.conf.j2",
@@ -110,6 +111,7 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
     directs = {peer.slug: derive_direct_link(box.settings, peer.settings, len(peers)) for peer in peers}
     cloud = derive_cloud_link(box.settings)
     here = str(box.pbx_addresses[0])
+    etc = write_box_files() | write_record_files("box", box.key)
     borrowers = set(office.borrowers)
     asked = ("from-cloud", "lend") if borrowers else ("from-cloud",)
     sections = [write_peer("cloud", "box", here, asked, box.settings.codecs, cloud)]
@@ -125,7 +127,7 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
         for peer in peers
     ]
     return {
-        **{f"box/etc/{name}": text for name, text in write_box_files().items()},
+        **{f"box/etc/{name}": text for name, text in etc.items()},
         "box/etc/extensions.conf": _config(
             "box/extensions.conf.j2",
             box=box,

@@ -29,6 +29,7 @@ from ritilib.fleet.load import load_fleet
 from ritilib.render.asterisk_conf import write_pbx_files
 from ritilib.render.language import escape_heredoc, write_caller_id
 from ritilib.render.names import UnitNames
+from ritilib.render.records import write_record_files
 from ritilib.render.tree import render_tree
 from ritilib.sync.bootstrap import bootstrap
 from tests.hostile import (
@@ -115,7 +116,8 @@ def test_nomad_reads_each_job_as_it_was_meant(clients: Settings) -> None:
                 ("pbx", image),
             ]
             templates = find_templates(job, "pbx")
-            for file, text in write_pbx_files(str(box.pbx_addresses[0])).items():
+            static = write_pbx_files(str(box.pbx_addresses[0])) | write_record_files("pbx", box.key)
+            for file, text in static.items():
                 assert templates[f"local/asterisk/{file}"] == text.rstrip("\n") + "\n"
             assert f'key "{names.kv_key}"' in templates["local/asterisk/extensions.conf"]
             assert f'"{names.vault_path}?version' in templates["secrets/iax.conf"]

@@ -100,6 +100,7 @@ def test_every_word_is_known(units: list[Unit], known: Knowledge) -> None:
         ("pbx", "indications.conf", "congestion", "congestoin", "`congestoin` is no option of uy"),
         ("pbx", "manager.conf", "enabled=no", "enabeld=no", "`enabeld` is no option of general"),
         ("pbx", "cdr.conf", "enable=", "enabled=", "`enabled` is no option of general"),
+        ("pbx", "cdr_custom.conf", "fields=", "filds=", "`filds` is no option of /dev/stdout"),
         ("pbx", "features.conf", "[general]", "[generals]", "[generals] is no section of it"),
         ("pbx", "modules.conf", "app_dial.so", "app_dail.so", "the image has no module app_dail.so"),
         ("box", "voicemail.conf", "maxsecs=", "maxsces=", "`maxsces` is no option of general"),

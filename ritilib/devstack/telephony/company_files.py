@@ -18,6 +18,7 @@ from ritilib.box.compose import compose_box
 from ritilib.devstack.images.asterisk import PROGRAM
 from ritilib.errors import DevstackError
 from ritilib.render.asterisk_conf import CONFIG_FOLDER, write_pbx_files
+from ritilib.render.records import write_record_files
 
 PBX_SECRETS_FOLDER = "/secrets"
 # the first network of a container of Docker's, which is the overlay here
@@ -111,7 +112,7 @@ def plan_fleet(tree: Mapping[str, str]) -> FleetPlan:
                 for number, password in document.get("phones", {}).items()
             ]
         else:
-            folders = _compose_pbx(files, document, str(place.ip))
+            folders = _compose_pbx(files, document, unit, str(place.ip))
             command = read_command(files["job.nomad.hcl"])
         spoken = "".join(folder.get("iax.conf", "") for folder in folders.values())
         peers = frozenset(_HOST.findall(spoken))
@@ -154,7 +155,7 @@ def invent_secret(*names: str) -> str:
 
 
 def _compose_pbx(
-    files: Mapping[str, str], document: Mapping[str, Any], address: str
+    files: Mapping[str, str], document: Mapping[str, Any], unit: str, address: str
 ) -> dict[str, dict[str, str]]:
     """As jobs/pbx/job.nomad.hcl.j2 does it: secrets and peers are one file, the dial plan another."""
     secrets = "".join(
@@ -162,6 +163,8 @@ def _compose_pbx(
     )
     live = {name.removeprefix("live/"): text for name, text in files.items() if name.startswith("live/")}
     return {
-        CONFIG_FOLDER: write_pbx_files(address) | {k: text for k, text in live.items() if k != "iax.conf"},
+        CONFIG_FOLDER: write_pbx_files(address)
+        | write_record_files("pbx", unit)
+        | {name: text for name, text in live.items() if name != "iax.conf"},
         PBX_SECRETS_FOLDER: {"iax.conf": secrets + live["iax.conf"]},
     }

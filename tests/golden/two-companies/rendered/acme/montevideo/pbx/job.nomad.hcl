@@ -264,15 +264,18 @@ EOT
         change_mode = "noop"
         data        = <<EOT
 [general]
-enable=no
+enable=yes
+unanswered=no
+endbeforehexten=yes
 EOT
       }
       template {
         destination = "local/asterisk/cdr_custom.conf"
         change_mode = "noop"
         data        = <<EOT
-[mappings]
-calls => $${CDR(uniqueid)}
+[/dev/stdout]
+format=json
+fields="riti: call","node: pbx:acme/montevideo",call(uservar),from(uservar),to(uservar),rung(uservar),taken(uservar),channel,dstchannel,start(%FT%T.%3q%z),answer(%FT%T.%3q%z),end(%FT%T.%3q%z),duration,billsec,disposition,cause(uservar)
 EOT
       }
       template {
