@@ -108,10 +108,10 @@ def make_menu(name: str, words: str, number: str = "700") -> dict[str, Any]:
     return {"number": number, "name": name, "words": words, "choices": choices, "else": "1000"}
 
 
-def list_phones(names: Sequence[str], first: int = 1000) -> list[dict[str, str]]:
-    """An extension with a telephone for each name, numbered from `first`."""
+def list_phones(names: Sequence[str], first: int = 1000) -> list[dict[str, Any]]:
+    """An extension with a telephone and a mailbox for each name, numbered from `first`."""
     return [
-        {"number": str(number), "name": name, "phone": "sip"}
+        {"number": str(number), "name": name, "phone": "sip", "mailbox": {}}
         for number, name in enumerate(names, start=first)
     ]
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from ritilib.fleet.inherited import Settings
 from ritilib.fleet.kinds import Address, Frozen, Mac, Offices, PersonName, PublicNumber, Serial, ShortNumber
@@ -33,13 +32,6 @@ class Mailbox(Frozen):
     """How long the telephone rings first, in seconds."""
 
 
-def _refuse_nothing(said: Any) -> Any:
-    """`mailbox:` and nothing behind it would be no mailbox, where somebody has asked for one."""
-    if said is None:
-        raise PydanticCustomError("model_type", "input should be a mapping such as {after_s: 20}")
-    return said
-
-
 class Extension(Frozen):
     """One number inside the company and the telephone that it rings."""
 
@@ -53,7 +45,7 @@ class Extension(Frozen):
     """Its number in the public network, in quotes: a plus, the country, the number; one in the whole fleet."""
     forward: Forward = Forward()
     """Who rings instead, and when."""
-    mailbox: Annotated[Mailbox | None, BeforeValidator(_refuse_nothing)] = None
+    mailbox: Mailbox | None = None
     """Answers when nobody does, and keeps messages: `{}`, or with the seconds before; instead of `unanswered`."""
 
 

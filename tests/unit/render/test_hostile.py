@@ -53,7 +53,7 @@ def rename(loaded: Loaded, extensions: list[str], company: str, office: str) -> 
     (old,) = loaded.fleet.companies
     (box,) = old.boxes
     said = [
-        Extension(number=one.number, name=name, phone="sip")
+        Extension(number=one.number, name=name, phone="sip", mailbox=one.mailbox)
         for one, name in zip(box.said.extensions, extensions, strict=True)
     ]
     box = box.model_copy(update={"said": BoxFile(name=office, extensions=tuple(said))})
