@@ -35,6 +35,7 @@ MADE = render_company(
 groups:
   - {number: "600", name: Together, rings: ["101", "102", "103"]}
   - {number: "601", name: Others, rings: ["102", "103"]}
+  - {number: "602", name: Busy, rings: ["101"], then: "103"}
 """,
 )
 NO_WAY = Outcome("refused", status="503 Service Unavailable")
@@ -195,6 +196,21 @@ def test_telephones_that_ring_for_one_call_count_once(
         finally:
             caller.hang_up(made)
             wait_quiet(fleet)
+
+
+def test_who_is_called_after_a_group_counts_while_it_rings(
+    fleet: RunningFleet, ringing: list[Callee]
+) -> None:
+    ringing[0].manner = "busy"
+    caller, last = fleet.phones[SALTO, "201"].phone, ringing[2].phone
+    rings = last.rings
+    made = caller.dial("602")
+    try:
+        wait_until(lambda: last.rings == rings + 1, WITHIN_S, "the one after the group rings")
+        assert count_legs(fleet, MONTEVIDEO) == 1
+    finally:
+        caller.hang_up(made)
+        wait_quiet(fleet)
 
 
 def test_a_full_link_rings_no_telephone_of_a_group_from_outside(
