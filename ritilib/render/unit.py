@@ -71,6 +71,7 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -
         ),
         "pbx/live/extensions.conf": _config(
             "pbx/extensions.conf.j2",
+            kind="pbx",
             box=box,
             office=directory.offices[box.slug],
             peers=peers,
@@ -121,6 +122,7 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
         **{f"box/etc/{name}": text for name, text in etc.items()},
         "box/etc/extensions.conf": _config(
             "box/extensions.conf.j2",
+            kind="box",
             box=box,
             office=offices[box.slug],
             peers=[(offices[peer.slug], directs[peer.slug]) for peer in peers],

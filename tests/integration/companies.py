@@ -39,8 +39,12 @@ def render_company(
     subnet: str,
     offices: Mapping[str, tuple[str, ...]] = OFFICES,
     lines: Collection[str] = LINES,
+    said: str = "",
 ) -> Rendered:
-    """offices: box → its extensions; 101 has the public number +598 2600 0101, and a line has its first one's."""
+    """offices: box → its extensions; 101 has the public number +598 2600 0101, and a line has its first one's.
+
+    said is what else the company's file says.
+    """
     files = {"fleet/fleet.yaml": _FLEET.format(subnet=subnet)}
     for box, numbers in offices.items():
         company, name = box.split("/")
@@ -51,7 +55,7 @@ def render_company(
             f'  - {{number: "{one}", name: Phone {one}, phone: sip, public: "+59826000{one}"}}\n'
             for one in numbers
         )
-        files[f"fleet/companies/{company}.yaml"] = f"name: {company}\n"
+        files[f"fleet/companies/{company}.yaml"] = f"name: {company}\n{said}"
         files[f"fleet/boxes/{box}.yaml"] = text
     content = {path: text.encode() for path, text in files.items()}
     loaded = load_fleet(content)
