@@ -2,7 +2,7 @@
 
 The keys come from here and the words from the dial plan (templates/record.conf.j2), which lets through only what needs
 no escape: res_cdrel_custom writes a backslash before a quote and before nothing else (format_string in
-res/cdrel_custom/formatters.c, Asterisk 22.10.1), so a backslash in a caller ID would end a line that is no JSON.
+res/cdrel_custom/formatters.c, Asterisk 22), so a backslash in a caller ID would make a line that is no JSON.
 """
 
 from __future__ import annotations

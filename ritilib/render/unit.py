@@ -76,6 +76,7 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -
         ),
         "pbx/live/extensions.conf": _config(
             "pbx/extensions.conf.j2",
+            kind="pbx",
             box=box,
             office=office,
             at_once=None,
@@ -131,6 +132,7 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
         **{f"box/etc/{name}": text for name, text in etc.items()},
         "box/etc/extensions.conf": _config(
             "box/extensions.conf.j2",
+            kind="box",
             box=box,
             office=office,
             at_once=office.settings.at_once,

@@ -19,7 +19,7 @@ class Caller:
         self._here, self._server, self._user, self._password = here, server, user, password
 
     def call(self, dialled: str, shown: str, name: str = "") -> int:
-        """Dial, as `shown` and under that name; the final status. A call that is answered is left to the box.
+        """Dial, as `shown` and under that name, and return the final status; an answered call is left to the box.
 
         dialled and shown are the user parts of URIs as they go over the wire: a quote is %22 there. name is plain text,
         of which a header takes no control characters.

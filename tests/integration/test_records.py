@@ -25,6 +25,7 @@ LABEL = "riti-test-records"
 HOME, AWAY = f"box:{MONTEVIDEO}", f"box:{SALTO}"
 HOME_PBX, AWAY_PBX = f"pbx:{MONTEVIDEO}", f"pbx:{SALTO}"
 WITHIN_S = 30.0
+GROUP = 'groups:\n  - {number: "600", name: Both, rings: ["201", "301"]}\n'
 MARK = '{"riti":"call",'
 KEYS = (
     *("riti", "node", "call", "from", "to", "rung", "taken", "channel", "dstchannel", "start", "answer", "end"),
@@ -32,8 +33,8 @@ KEYS = (
 )  # fmt: skip
 # what ends a string, a line or an object of JSON, or a word of a dial plan; and bytes that are no UTF-8
 HOSTILE = (
-    *('"', "\\", '\\"', 'x","call":"forged', "}\n{", "\r\n", "\t", "\x01\x1f\x7f", "${EXTEN}", "$[1]"),
-    *("a,b;c", "é\u2028", "'", "`", "|&<>()[]", "\udcff\udcfe", "a" * 300, "\\u0022", "%", "%22"),
+    *('"', "\\", '\\"', 'x","call":"forged', "}\n{", "\r\n", "\t", "\x01\x1f\x7f", "${EXTEN}", "$[1]", "a,b;c"),
+    *("é\u2028", "'", "`", "|&<>()[]", "\udcff\udcfe", "a" * 300, "\\u0022", "%", "%22"),
 )  # fmt: skip
 
 Record = Mapping[str, Any]
@@ -41,7 +42,8 @@ Record = Mapping[str, Any]
 
 @pytest.fixture(scope="module")
 def fleet(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFleet]:
-    made, folder = render_company("100.81.13.0/24"), tmp_path_factory.mktemp("lab")
+    made = render_company("100.81.41.0/24", more=GROUP)
+    folder = tmp_path_factory.mktemp("lab")
     with hold_fleet(Docker(stack.docker_host), made.tree, made.outside, folder, LABEL, print) as running:
         yield running
 
@@ -158,6 +160,21 @@ def test_what_was_not_answered_is_recorded_with_its_cause(fleet: RunningFleet, s
     assert call(fleet, "201", 1.0) == "no answer"
     for records in reader.wait(dict.fromkeys(path, 1)).values():
         assert {pick(one, "disposition", "answer") for one in records} <= {("NO ANSWER", "")}
+
+
+def test_each_telephone_of_a_group_is_a_record_without_anothers_cause(fleet: RunningFleet) -> None:
+    rivera, reader = fleet.phones[RIVERA, "301"], Reader(fleet)
+    rivera.manner = "let ring"
+    try:
+        assert call(fleet, "600") == "answered"
+    finally:
+        rivera.manner = "answer"
+    there = {f"{kind}:{RIVERA}": 1 for kind in ("box", "pbx")}
+    found = reader.wait({HOME: 1, HOME_PBX: 2, AWAY: 1, AWAY_PBX: 1} | there)
+    assert len({record["call"] for records in found.values() for record in records}) == 1
+    rung = {pick(record, "to", "rung", "disposition", "cause") for record in found[HOME_PBX]}
+    assert rung == {("600", "group", "ANSWERED", ""), ("600", "group", "NO ANSWER", "")}
+    assert [pick(record, "to", "rung") for record in found[f"box:{RIVERA}"]] == [("301", "phone")]
 
 
 def test_each_way_is_a_record(fleet: RunningFleet) -> None:
