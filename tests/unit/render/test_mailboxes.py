@@ -56,8 +56,8 @@ def test_only_a_telephone_comes_to_a_menu_and_to_its_own() -> None:
 
 def test_the_telephone_rings_as_long_as_was_said_and_a_groups_only_rings() -> None:
     tree = render(**MAILBOXES)
-    assert find_dials(tree, "montevideo/box/etc", "mailbox") == ["PJSIP/phone-101,30,g"]
-    assert find_dials(tree, "salto/box/etc", "mailbox") == ["PJSIP/phone-201,20,g"]
+    assert find_dials(tree, "montevideo/box/etc", "mailbox") == ["PJSIP/phone-101,30,gb(leg^s^1)"]
+    assert find_dials(tree, "salto/box/etc", "mailbox") == ["PJSIP/phone-201,20,gb(leg^s^1)"]
     assert [one.partition(",")[0] for one in find_dials(tree, "montevideo/pbx/live", "group-600")] == [
         "IAX2/box/ring-101&IAX2/box/102&IAX2/pbx-salto/ring-201"
     ]
