@@ -118,13 +118,15 @@ class Nomad:
     def wait_deployed(self, job_id: str, modify_index: int, timeout_s: float) -> Deployment:
         """Follow the deployment that a registration with this JobModifyIndex started, by blocking queries.
 
-        Returns when Nomad calls it successful, failed or cancelled, or after timeout_s. A job that needs no
-        deployment (batch, system, or nothing to place) counts as successful once its evaluation is complete.
+        Returns when Nomad calls it successful, failed or cancelled, or after timeout_s (0: it is looked at once).
+        A job that needs no deployment (batch, system, or nothing to place) counts as successful once its evaluation
+        is complete.
         """
         end = time.monotonic() + timeout_s
         index = 0
         found: Mapping[str, Any] | None = None
-        while (left := end - time.monotonic()) > 0:
+        left = timeout_s
+        while left > 0 or not index:
             answer = self._wait(
                 f"follow job {job_id}", index, min(left, WAIT_S), "job", _quote(job_id), "deployments"
             )
@@ -135,6 +137,7 @@ class Nomad:
                 return Deployment("successful", "Nomad needed no deployment", 0, 0)
             if found and found["Status"] in ("successful", "failed", "cancelled"):
                 break
+            left = end - time.monotonic()
         return self._describe(job_id, found, timeout_s)
 
     def list_allocations(self, job_id: str) -> tuple[Allocation, ...]:

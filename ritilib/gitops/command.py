@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -37,6 +38,7 @@ TIMED_OUT = (
     137,
 )  # exit statuses of coreutils' timeout: ended by TERM, or by KILL when that was not enough
 _GRACE_S = 5
+_LOOK_S = 0.1  # between two looks at whether Git is to be left
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -55,17 +57,23 @@ def ask_git(
     environment: Mapping[str, str] | None = None,
     stdin: BinaryIO | None = None,
     timeout_s: float | None = None,
+    is_ended: Callable[[], bool] | None = None,
 ) -> Answer:
     """Run `git *arguments` in folder, whatever its exit status; environment is added to the process's own.
 
     stdin is an open file that Git reads; without it, Git finds nothing there. After timeout_s Git and every program
-    that it started are ended (GitPython's own way would leave git-remote-https), and the status is in TIMED_OUT.
+    that it started are ended (GitPython's own way would leave git-remote-https), and the status is in TIMED_OUT. They
+    are ended, too, as soon as is_ended says so; then the status is that of a program that was ended.
     """
     given = _OWN | dict(environment or {})
     bound = ["timeout", f"--kill-after={_GRACE_S}", f"{timeout_s:.3f}"] if timeout_s else []
+    command = [*_shed(given), *bound, "git", *arguments]
     try:
+        if is_ended:
+            started = Git(str(folder)).execute(command, istream=stdin, env=given, as_process=True)
+            return _follow(started, is_ended)
         status, output, errors = Git(str(folder)).execute(
-            [*_shed(given), *bound, "git", *arguments],
+            command,
             istream=stdin,
             env=given,
             with_extended_output=True,
@@ -76,6 +84,21 @@ def ask_git(
         raise GitopsError.because("git cannot be run", "install it: apt-get install git") from error
     text = output.decode("utf-8", "surrogateescape") if isinstance(output, bytes) else output
     return Answer(status, text or "", hide_credentials(errors))
+
+
+def _follow(started: Git.AutoInterrupt, is_ended: Callable[[], bool]) -> Answer:
+    """What a running Git gives in the end."""
+    process = started.proc
+    assert process is not None
+    while True:
+        try:
+            output, errors = process.communicate(timeout=_LOOK_S)
+        except subprocess.TimeoutExpired:
+            if is_ended():
+                process.terminate()  # coreutils' timeout hands it on to all that it started
+            continue
+        said = hide_credentials(errors.decode("utf-8", "replace"))
+        return Answer(process.returncode, output.decode("utf-8", "surrogateescape"), said)
 
 
 def run_git(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,11 +29,13 @@ class Remote:
     """One branch of a repository at url (https, ssh, http, file, or a path), with no credential in it.
 
     Who we are comes from the environment, as Git itself has it: a credential helper or http.extraHeader (in a
-    configuration file or GIT_CONFIG_COUNT…), an SSH key or agent. Nothing asks on a terminal.
+    configuration file or GIT_CONFIG_COUNT…), an SSH key or agent. Nothing asks on a terminal. As soon as is_ended
+    says so, a question that waits is broken off, and raises Unreachable.
     """
 
     url: str
     branch: str = BASE
+    is_ended: Callable[[], bool] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         check_address(self.url)
@@ -48,9 +50,8 @@ class Remote:
         Raises Unreachable or Denied where nobody says so, GitopsError where there is no such branch.
         """
         given = self._environment() | {"GIT_CEILING_DIRECTORIES": str(folder.resolve().parent)}
-        asked = ask_git(
-            folder, "ls-remote", "--quiet", _NAME, self.ref, environment=given, timeout_s=ASK_TIMEOUT_S
-        )
+        words = ("ls-remote", "--quiet", _NAME, self.ref)
+        asked = ask_git(folder, *words, environment=given, timeout_s=ASK_TIMEOUT_S, is_ended=self.is_ended)
         if asked.status != 0:
             raise self._explain(asked, ASK_TIMEOUT_S)
         tips = [line.split("\t")[0] for line in asked.output.splitlines() if line.endswith(f"\t{self.ref}")]
@@ -68,7 +69,15 @@ class Remote:
         words = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance")
         given = self._environment() | {"GIT_DIR": str(git_dir)}
         spec = f"+{self.ref}:{ref}"
-        asked = ask_git(git_dir, *words, _NAME, spec, environment=given, timeout_s=FETCH_TIMEOUT_S)
+        asked = ask_git(
+            git_dir,
+            *words,
+            _NAME,
+            spec,
+            environment=given,
+            timeout_s=FETCH_TIMEOUT_S,
+            is_ended=self.is_ended,
+        )
         if asked.status != 0:
             raise self._explain(asked, FETCH_TIMEOUT_S)
 

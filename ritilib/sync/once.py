@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -26,6 +26,7 @@ from ritilib.sync.observe import Places, Seen, observe
 from ritilib.sync.prune import Newest, Pruned, prune, take_census, write_notes
 from ritilib.sync.secrets import read_authority
 from ritilib.sync.settle import describe_refused, finish_going_back, settle_unit
+from ritilib.sync.troubles import Troubles
 from ritilib.sync.turn import choose_turn
 
 DEPLOYMENT_TIMEOUT_S = 240.0
@@ -35,8 +36,11 @@ DEPLOYMENT_TIMEOUT_S = 240.0
 class Synced:
     """What a cycle did: units written, units that wait, and every problem that a person should see.
 
-    waiting: units that no manifest names, and until when each is left as it is. inventory_index is the floor of the
-    next cycle of this process, busy its units that wait for their calls to end.
+    waiting: units that are left as they are, and until when: those that no manifest names, and those that are not due.
+    inventory_index is the floor of the next cycle of this process, busy its units that wait for their calls to end.
+    failed: units with which something went wrong, denied those of them that a server denied; watched: replaced, and
+    not judged yet; healed: put back after somebody else had changed them. left: how many were not tried, since the
+    cycle was to end or a server was away. due: when time alone makes something be done.
     """
 
     commit: str
@@ -49,6 +53,12 @@ class Synced:
     waiting: tuple[Waiting, ...]
     inventory_index: int
     busy: frozenset[str] = frozenset()
+    failed: frozenset[str] = frozenset()
+    denied: frozenset[str] = frozenset()
+    watched: frozenset[str] = frozenset()
+    healed: frozenset[str] = frozenset()
+    left: int = 0
+    due: datetime | None = None
 
     @property
     def is_clean(self) -> bool:
@@ -105,6 +115,8 @@ def sync_once(
     clock: Callable[[], datetime] = read_clock,
     floor: int = 0,
     busy: Set[str] = frozenset(),
+    not_due: Mapping[str, datetime] = {},
+    go_on: Callable[[], bool] = lambda: True,
 ) -> Synced:
     """Make Nomad, Consul and Vault equal to one merged commit.
 
@@ -113,17 +125,20 @@ def sync_once(
     fails leaves the others alone and is in the result's problems, as is a server that goes away meanwhile. What no
     manifest names is stopped last, and only where nothing went wrong before; without newest nothing is stopped or
     purged at all, since the newest commit could not be looked at again. clock tells the time; floor and busy are the
-    inventory_index and busy of this process's cycle before. Raises what reading raises: then nothing was written; and
-    LeadershipLost, where another controller may write by now: what was begun stands in the inventory.
+    inventory_index and busy of this process's cycle before. not_due are units that are left alone until a time, and for
+    which no wave waits; go_on is asked before each unit whether it shall still be begun. Raises what reading raises:
+    then nothing was written; and LeadershipLost, where another controller may write by now: what was begun stands in
+    the inventory.
     """
     plan, removals, seen = plan_once(desired, servers.nomad, servers.consul, clock(), floor)
     _refuse_unknown(may_replace, desired)
     held = [problem for _, problem in desired.held]
     seen, unwritten = write_notes(removals.resets, seen, desired.fleet, servers)
-    problems = [*plan.conflicts, *describe_refused(plan.refused), *unwritten]
+    troubles = Troubles([*plan.conflicts, *describe_refused(plan.refused), *unwritten])
+    problems = troubles.problems
     now = seen.observed.now
-    records, indexes = _settle_earlier(desired, plan, seen, servers, problems)
-    turn = choose_turn(desired, plan, records, seen.observed.jobs, busy, now)
+    records, indexes = _settle_earlier(desired, plan, seen, servers, not_due, troubles)
+    turn = choose_turn(desired, plan, records, seen.observed.jobs, busy | not_due.keys(), now)
     owner, fleet_index = seen.observed.fleet, seen.fleet_index
     if owner is None:
         owner = FleetRecord(desired.fleet_id, desired.root_commit)
@@ -136,7 +151,13 @@ def sync_once(
         # Vault is needed now, and at the latest when certificates are due, which is well within the token's period.
         servers.vault.renew_token()
     outcomes: list[Outcome] = []
-    for change in plan.changes:
+    skipped = [change.key for change in plan.changes if change.key in not_due]
+    changes = [change for change in plan.changes if change.key not in not_due]
+    left = len(changes)
+    for change in changes:
+        if not go_on():
+            break
+        left -= 1
         if (record := records.get(change.key)) and record.bad_job == hash_text(change.wish.job):
             continue  # it went back just now
         report(f"{change.key}: {', '.join(change.reasons)}")
@@ -154,7 +175,7 @@ def sync_once(
         except LeadershipLost:
             raise
         except RitiError as error:
-            problems += [replace(one, what=f"{change.key}: {one.what}") for one in error.problems]
+            troubles.note(change.key, error)
             if isinstance(error, Unreachable):
                 break  # the others would fail alike; what this unit lacks stands in its intent
             continue
@@ -165,9 +186,12 @@ def sync_once(
     values = {key: record.value for key, record in records.items()}
     values |= {outcome.key: outcome.value for outcome in outcomes}
     if wait:
-        values |= _watch(outcomes, desired, servers, report, clock, problems)
+        values |= _watch(outcomes, desired, servers, report, clock, troubles)
+    else:
+        troubles.watched |= {outcome.key for outcome in outcomes if outcome.record}
     pruned, waiting = Pruned(), list(removals.waits)
-    if newest and not problems and not any(outcome.held for outcome in outcomes):
+    is_done = not (problems or left or skipped or any(outcome.held for outcome in outcomes))
+    if newest and is_done:
         pruned = prune(removals, desired, seen, newest, servers, clock, report)
     else:
         why = (
@@ -179,6 +203,7 @@ def sync_once(
         unmarked = {note.key for note in removals.marks}
         waiting = [replace(one, until=None, why=why) if one.key in unmarked else one for one in waiting]
         waiting += [Waiting(key, None, why) for key in going]
+    waiting += [Waiting(key, not_due[key], "it is tried again then") for key in skipped]
     has_moved = plan.changes or plan.live_index_moved or pruned.stopped or pruned.waits
     if has_moved and not (problems or pruned.problems or desired.held):
         _note_index(desired, values, owner, fleet_index, servers.consul)
@@ -193,7 +218,37 @@ def sync_once(
         waiting=tuple(sorted((*waiting, *pruned.waits), key=lambda one: one.key)),
         inventory_index=seen.inventory_index,
         busy=frozenset(outcome.key for outcome in outcomes if outcome.busy),
+        failed=frozenset(troubles.failed),
+        denied=frozenset(troubles.denied),
+        watched=frozenset(troubles.watched),
+        healed=_find_healed(plan.changes, outcomes),
+        left=left,
+        due=_find_due(desired, records, turn, waiting, now),
     )
+
+
+def _find_healed(changes: Iterable[Change], outcomes: Iterable[Outcome]) -> frozenset[str]:
+    written = {outcome.key for outcome in outcomes if not outcome.held}
+    return frozenset(
+        change.key
+        for change in changes
+        if change.key in written and any(why.startswith("drift:") for why in change.reasons)
+    )
+
+
+def _find_due(
+    desired: Desired,
+    records: Mapping[str, Record],
+    turn: Turn,
+    waiting: Iterable[Waiting],
+    now: datetime,
+) -> datetime | None:
+    """The next moment of a wave, the end of a grace period, or of a certificate's renewal; None where there is none."""
+    kept = (records[unit.key] for unit in desired.units if unit.key in records)
+    moments = [datetime.fromisoformat(record.renew_at) for record in kept if record.renew_at]
+    moments += [one.until for one in waiting if one.until]
+    moments += [turn.until] if turn.until else []
+    return min((one for one in moments if one > now), default=None)
 
 
 def _refuse_unknown(may_replace: Collection[str], desired: Desired) -> None:
@@ -230,15 +285,20 @@ def _note_index(
 
 
 def _settle_earlier(
-    desired: Desired, plan: Plan, seen: Seen, servers: Servers, problems: list[Problem]
+    desired: Desired,
+    plan: Plan,
+    seen: Seen,
+    servers: Servers,
+    not_due: Mapping[str, datetime],
+    troubles: Troubles,
 ) -> tuple[dict[str, Record], dict[str, int]]:
-    """The inventory's entries and indexes, after what earlier cycles have replaced is judged; problems are added to."""
+    """The inventory's entries and indexes, after what earlier cycles have replaced is judged; troubles are added to."""
     records, indexes, now = dict(seen.observed.records), dict(seen.record_indexes), seen.observed.now
     refused = {wish.names.key for wish in plan.refused}
     for wish in list_wishes(desired):
         key = wish.names.key
         record = records.get(key)
-        if record is None or (key in refused) != (record.state == "applying"):
+        if record is None or key in not_due or (key in refused) != (record.state == "applying"):
             continue
         try:
             if key in refused:
@@ -246,9 +306,11 @@ def _settle_earlier(
             elif record.replaced_at and not record.judged and record.job == hash_text(wish.job):
                 settled = settle_unit(wish, record, indexes[key], servers, now, 0.0)
                 records[key], indexes[key] = settled.record, settled.index
-                problems += [settled.problem] if settled.problem else []
+                troubles.note_settled(key, settled)
+        except LeadershipLost:
+            raise
         except RitiError as error:
-            problems += [replace(one, what=f"{key}: {one.what}") for one in error.problems]
+            troubles.note(key, error)
     return records, indexes
 
 
@@ -270,7 +332,7 @@ def _watch(
     servers: Servers,
     report: Callable[[str], None],
     clock: Callable[[], datetime],
-    problems: list[Problem],
+    troubles: Troubles,
 ) -> dict[str, str]:
     """Wait for the deployments that were started: unit → SHA-256 of its value, where it was judged and that changed.
 
@@ -289,17 +351,19 @@ def _watch(
                     wish, outcome.record, outcome.index, servers, clock(), DEPLOYMENT_TIMEOUT_S
                 )
                 values[outcome.key] = settled.record.value
-                problems += [settled.problem] if settled.problem else []
+                troubles.note_settled(outcome.key, settled)
                 continue
             deployment = servers.nomad.wait_deployed(
                 wish.names.job_id, outcome.registered_index, DEPLOYMENT_TIMEOUT_S
             )
         except RitiError as error:  # what the cycle wrote and found is told all the same
-            problems += [replace(one, what=f"{outcome.key}: {one.what}") for one in error.problems]
+            troubles.note(outcome.key, error)
             continue
         if deployment.status != "successful":
             what = f"{outcome.key}: deployment {deployment.status}: {deployment.description}"
-            problems.append(Problem("", 0, 0, what, f"look with `nomad job status {wish.names.job_id}`"))
+            troubles.problems.append(
+                Problem("", 0, 0, what, f"look with `nomad job status {wish.names.job_id}`")
+            )
     return values
 
 
