@@ -28,7 +28,7 @@ COMMANDS = {
     "prove": "calls",
     "bootstrap": "servers",
     "plan": "servers",
-    "sync": "servers",
+    "sync": "sync",
     "dev": "dev",
 }
 

@@ -1,14 +1,12 @@
-"""bootstrap, plan, sync: what happens after a merge, on Nomad, Consul and Vault."""
+"""bootstrap, plan: what comes before a sync, and what it would do on Nomad, Consul and Vault."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-import socket
 import sys
 import tempfile
-from functools import partial
 from pathlib import Path
 
 import click
@@ -21,13 +19,10 @@ from ritilib.clients.nomad import Nomad
 from ritilib.clients.settings import read_settings
 from ritilib.clients.vault import Vault
 from ritilib.errors import RitiError
-from ritilib.gitops.desired import read_desired, read_newer
+from ritilib.gitops.desired import read_desired
 from ritilib.reconcile.prune import Waiting
 from ritilib.sync.bootstrap import bootstrap as bootstrap_servers
-from ritilib.sync.lead import Candidate, take_lead
-from ritilib.sync.once import connect_servers, plan_once, sync_once
-
-PATIENCE_S = 60.0  # a controller that was killed leads for up to 31 s more (ritilib.reconcile.leading.Timing)
+from ritilib.sync.once import plan_once
 
 rev_option = click.option("--rev", default="main", show_default=True, help="The merged branch or commit.")
 
@@ -127,7 +122,7 @@ def plan(repo: Path, rev: str, as_json: bool) -> None:
         print_rows(("unit", "why"), [*rows, *stops.items(), *purges.items()])
         gone = f"{len(stops)} to stop, {len(purges)} to remove, " if stops or purges else ""
         click.echo(f"{len(rows)} to change, {gone}{made.unchanged} as wished")
-        _print_waiting(removals.waits)
+        print_waiting(removals.waits)
     print_problems((*conflicts, *held))
     if conflicts or held:
         sys.exit(1)
@@ -135,44 +130,8 @@ def plan(repo: Path, rev: str, as_json: bool) -> None:
         sys.exit(EXIT_CHANGES)
 
 
-@click.command()
-@repo_option
-@rev_option
-@json_option
-@click.option("--once", is_flag=True, required=True, help="One cycle; the service that watches comes later.")
-@click.option("--replace", multiple=True, metavar="UNIT", help="A unit whose running task may be replaced.")
-@click.option(
-    "--wait/--no-wait", default=True, show_default=True, help="Stay until Nomad has judged the deployments."
-)
-def sync(repo: Path, rev: str, as_json: bool, once: bool, replace: tuple[str, ...], wait: bool) -> None:
-    """Make Nomad, Consul and Vault equal to the merged commit. One controller at a time: waits while another leads.
-
-    \b
-    Example: riti sync --once --repo telephones.git
-    """
-    settings = read_settings(os.environ)
-    desired, tool = read_desired(repo, rev), find_overlay_tool()
-    candidate = Candidate(settings, desired.fleet, f"{socket.gethostname()}:{os.getpid()}", report)
-    newest = partial(read_newer, repo, rev)
-    with take_lead(candidate, PATIENCE_S) as leadership:
-        servers = connect_servers(leadership.settings, desired.fleet, tool)
-        done = sync_once(desired, servers, replace, report, wait, newest=newest)
-    if as_json:
-        print_json(done)
-    else:
-        gone = (
-            f"{len(done.stopped)} stopped, {len(done.purged)} removed, "
-            if done.stopped or done.purged
-            else ""
-        )
-        click.echo(f"{done.commit[:12]}: {len(done.changed)} changed, {gone}{done.unchanged} as wished")
-        _print_waiting(done.waiting)
-    print_problems((*done.held, *done.problems))
-    if not done.is_clean:
-        sys.exit(1)
-
-
-def _print_waiting(waiting: tuple[Waiting, ...]) -> None:
+def print_waiting(waiting: tuple[Waiting, ...]) -> None:
+    """A line for each unit that is left as it is."""
     for one in waiting:
         until = (
             f"is left as it is until {one.until:%Y-%m-%d %H:%M:%S} UTC" if one.until else "is left as it is"

@@ -1,0 +1,185 @@
+"""sync: one cycle, or the controller as a service."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Literal
+
+import click
+
+from ritilib.cli.options import json_option, repo_option
+from ritilib.cli.printing import print_json, print_problems, report
+from ritilib.cli.servers import find_overlay_tool, print_waiting, rev_option
+from ritilib.clients.settings import read_settings
+from ritilib.gitops.desired import read_desired, read_newer
+from ritilib.gitops.repository import BASE
+from ritilib.sync.journal import Journal
+from ritilib.sync.lead import Candidate, take_lead
+from ritilib.sync.once import connect_servers, sync_once
+from ritilib.sync.running import POLL_S, Options, run_controller
+from ritilib.sync.service import Service
+from ritilib.sync.web_settings import LISTEN_VARIABLE, read_web_settings
+
+PATIENCE_S = 60.0  # a controller that was killed leads for up to 31 s more (ritilib.reconcile.leading.Timing)
+OF_ONCE = ("rev", "as_json", "replace", "wait")
+OF_SERVICE = ("remote", "branch", "mirror", "listen", "poll", "accept_rewritten", "log")
+
+
+@click.command()
+@repo_option
+@rev_option
+@json_option
+@click.option(
+    "--once", is_flag=True, help="One cycle, and no service: with --rev, --json, --replace, --wait."
+)
+@click.option("--replace", multiple=True, metavar="UNIT", help="A unit whose running task may be replaced.")
+@click.option(
+    "--wait/--no-wait", default=True, show_default=True, help="Stay until Nomad has judged the deployments."
+)
+@click.option(
+    "--remote",
+    metavar="URL",
+    envvar="RITI_REMOTE",
+    help="The repository that is followed, without a credential in its address; --repo, if it is on this machine.",
+)
+@click.option(
+    "--branch", envvar="RITI_BRANCH", default=BASE, show_default=True, help="The branch that is followed."
+)
+@click.option(
+    "--mirror",
+    envvar="RITI_MIRROR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of this instance alone for its copy of the repository, kept between two starts.",
+)
+@click.option(
+    "--listen",
+    metavar="ADDR:PORT",
+    envvar=LISTEN_VARIABLE,
+    help="Answer /healthz, /readyz, /metrics and the forges' hooks, whose secrets are in RITI_HOOK_GITHUB, _GITEA, "
+    "_GITLAB, or the same with _FILE.",
+)
+@click.option(
+    "--poll",
+    type=click.FloatRange(min=1.0),
+    envvar="RITI_POLL",
+    default=POLL_S,
+    show_default=True,
+    help="Seconds between two looks at the repository; a hook is faster.",
+)
+@click.option(
+    "--accept-rewritten",
+    metavar="COMMIT",
+    help="The full id of a commit that a person looked at, and whose rewritten history is accepted.",
+)
+@click.option(
+    "--log",
+    type=click.Choice(["json", "plain"]),
+    envvar="RITI_LOG",
+    default="json",
+    show_default=True,
+    help="The form of the lines on standard output.",
+)
+@click.pass_context
+def sync(
+    context: click.Context,
+    repo: Path,
+    rev: str,
+    as_json: bool,
+    once: bool,
+    replace: tuple[str, ...],
+    wait: bool,
+    remote: str | None,
+    branch: str,
+    mirror: Path | None,
+    listen: str | None,
+    poll: float,
+    accept_rewritten: str | None,
+    log: Literal["json", "plain"],
+) -> None:
+    """Make Nomad, Consul and Vault equal to the merged commit, and keep them so until it is ended (SIGTERM).
+
+    With --once: one cycle. One controller writes at a time; others wait, and follow when it ends.
+
+    \b
+    Example: riti sync --remote https://forge.example/telephones.git --mirror /var/lib/riti --listen 0.0.0.0:8080
+    Example: riti sync --once --repo telephones.git
+    """
+    _refuse_mixed(context, once)
+    if once:
+        _sync_once(repo, rev, as_json, replace, wait)
+        return
+    if mirror is None:
+        raise click.UsageError(
+            "name a folder of this instance for its copy of the repository: --mirror DIR; or --once"
+        )
+    settings, overlay = read_settings(os.environ), find_overlay_tool()
+    web = read_web_settings({**os.environ, LISTEN_VARIABLE: listen or ""})
+    options = Options(remote or str(repo), mirror, _name_instance(), branch, poll, accept_rewritten, web)
+    with run_controller(settings, overlay, options, Journal(sys.stdout, log)) as service:
+        _serve(service)
+
+
+def _refuse_mixed(context: click.Context, once: bool) -> None:
+    """UsageError where an option of the other way was typed; variables of a service's environment harm no --once."""
+    foreign = [
+        option.opts[0]
+        for option in context.command.params
+        if option.name in (OF_SERVICE if once else OF_ONCE)
+        and context.get_parameter_source(option.name) == click.core.ParameterSource.COMMANDLINE
+    ]
+    if foreign:
+        way = "is for the service, without --once" if once else "is for --once"
+        raise click.UsageError(f"{', '.join(foreign)} {way}")
+
+
+def _serve(service: Service) -> None:
+    """Until SIGTERM or SIGINT. A thread of its own tells the service: the handler may hold what `stop` needs."""
+    tellers: list[threading.Thread] = []
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        teller = threading.Thread(target=service.stop, name="end")
+        tellers.append(teller)
+        teller.start()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        service.serve()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for teller in tellers:
+            teller.join()
+
+
+def _name_instance() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _sync_once(repo: Path, rev: str, as_json: bool, replace: tuple[str, ...], wait: bool) -> None:
+    settings = read_settings(os.environ)
+    desired, tool = read_desired(repo, rev), find_overlay_tool()
+    candidate = Candidate(settings, desired.fleet, _name_instance(), report)
+    newest = partial(read_newer, repo, rev)
+    with take_lead(candidate, PATIENCE_S) as leadership:
+        servers = connect_servers(leadership.settings, desired.fleet, tool)
+        done = sync_once(desired, servers, replace, report, wait, newest=newest)
+    if as_json:
+        print_json(done)
+    else:
+        gone = (
+            f"{len(done.stopped)} stopped, {len(done.purged)} removed, "
+            if done.stopped or done.purged
+            else ""
+        )
+        click.echo(f"{done.commit[:12]}: {len(done.changed)} changed, {gone}{done.unchanged} as wished")
+        print_waiting(done.waiting)
+    print_problems((*done.held, *done.problems))
+    if not done.is_clean:
+        sys.exit(1)

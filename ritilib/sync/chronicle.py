@@ -1,0 +1,129 @@
+"""What the loop does, told to people (the journal), to Prometheus (the metrics) and to /readyz (the board)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Literal
+
+from ritilib.errors import Problem, RitiError, Unreachable
+from ritilib.sync.board import Board
+from ritilib.sync.journal import Journal, Level
+from ritilib.sync.metrics import Metrics
+from ritilib.sync.once import Synced
+from ritilib.sync.wake import Reason
+
+_SERVERS = ("Nomad", "Consul", "Vault")
+
+
+class Chronicle:
+    """A line is written when something is new: what stays as it was for days fills no disk."""
+
+    def __init__(self, journal: Journal, metrics: Metrics, board: Board) -> None:
+        self.journal, self.metrics, self.board = journal, metrics, board
+        self._lock = threading.Lock()
+        self._reported: dict[str, str] = {}
+        self._standing_problems: frozenset[str] = frozenset()
+        self._applied = ""
+
+    def report(self, name: str, error: RitiError) -> None:
+        """What a watch, Git or the web could not do; from any thread."""
+        if name == "git":
+            self.metrics.fetch_failures.labels(type(error).__name__).inc()
+        elif name != "hooks":
+            self.metrics.watch_failures.labels(name).inc()
+        with self._lock:
+            is_new = self._reported.get(name) != str(error)
+            self._reported[name] = str(error)
+        if is_new:
+            self.journal.note_problems("not-done", error, "warning", part=name)
+
+    def note_role(self, leads: bool, epoch: int | None = None) -> None:
+        """Whether this instance leads from now on."""
+        self.metrics.leader.set(leads)
+        role: Literal["leads", "follows"] = "leads" if leads else "follows"
+        if self.board.standing.role != role:
+            self.board.standing = replace(self.board.standing, role=role)
+            self.journal.note("info", role, epoch=epoch)
+
+    def note_commit(self, commit: str) -> None:
+        """What the mirror holds."""
+        self.board.standing = replace(self.board.standing, commit=commit)
+
+    def note_waiting(self, words: str) -> None:
+        """What a candidate says of the one who leads; each minute the same."""
+        if words.startswith("waiting"):
+            self.note_role(leads=False)
+        with self._lock:
+            is_new = self._reported.get("candidate") != words
+            self._reported["candidate"] = words
+        if is_new:
+            self.journal.note("info", "candidate", says=words)
+
+    def note_woken(self, reasons: Iterable[Reason]) -> None:
+        for reason in reasons:
+            self.metrics.wakes.labels(reason).inc()
+
+    def note_unit(self, line: str, commit: str) -> None:
+        """What a cycle reports while it goes on: "acme/salto: job, secrets"."""
+        self.board.beat()
+        box, _, why = line.partition(": ")
+        self.journal.note("info", "unit", box=box, why=why, commit=commit)
+
+    def note_cycle(self, done: Synced, seconds: float, now: datetime) -> None:
+        """A cycle that came to its end, well or not."""
+        failed = len(done.failed)
+        counts = {"unchanged": done.unchanged, "changed": len(done.changed), "failed": failed}
+        self.metrics.set_units(counts | {"held": len(done.held)})
+        self.metrics.drift_healed.inc(len(done.healed))
+        self._note_end("clean" if done.is_clean else "problems", seconds, ())
+        is_whole = done.is_clean and not (done.left or done.waiting)
+        if is_whole:
+            self.metrics.note_applied(done.commit, now.timestamp())
+        gone = [*done.stopped, *done.purged]
+        is_news = bool(done.changed or gone or (is_whole and done.commit != self._applied))
+        self._applied = done.commit if is_whole else ""
+        self.journal.note(
+            "info" if is_news else "debug",
+            "cycle",
+            commit=done.commit,
+            seconds=round(seconds, 3),
+            changed=list(done.changed) or None,
+            healed=sorted(done.healed) or None,
+            stopped=list(done.stopped) or None,
+            purged=list(done.purged) or None,
+            waiting=len(done.waiting) or None,
+            left=done.left or None,
+            whole=is_whole,
+        )
+        self._note_problems(done.commit, (*done.held, *done.problems), {str(one) for one in done.held})
+
+    def note_failed_cycle(self, error: RitiError, seconds: float) -> None:
+        """A cycle that read not all it needs, and wrote nothing."""
+        names: tuple[str, ...] = ()
+        if isinstance(error, Unreachable):
+            said = [problem.what for problem in error.problems]
+            names = tuple(name for name in _SERVERS if any(one.startswith(f"{name} at") for one in said))
+        self._note_end("failed", seconds, names)
+        self._note_problems("", error.problems, set())
+
+    def _note_end(self, outcome: str, seconds: float, unreachable: tuple[str, ...]) -> None:
+        self.metrics.cycles.labels(outcome).inc()
+        self.metrics.cycle_seconds.observe(seconds)
+        self.board.standing = replace(self.board.standing, unreachable=unreachable)
+        self.board.beat()
+
+    def _note_problems(self, commit: str, problems: Iterable[Problem], held: set[str]) -> None:
+        problems = tuple(problems)
+        said = frozenset(map(str, problems))
+        for problem in problems:
+            if str(problem) not in self._standing_problems:
+                is_held = str(problem) in held
+                level: Level = "info" if is_held else "error"
+                event = "held" if is_held else "problem"
+                self.journal.note_problems(event, RitiError([problem]), level, commit=commit or None)
+        for words in sorted(self._standing_problems - said):
+            self.journal.note("debug", "problem-gone", what=words)
+        self._standing_problems = said

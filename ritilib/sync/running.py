@@ -1,0 +1,90 @@
+"""The whole controller put together: Git's mirror, the watches, the web, the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ritilib.clients.nebula import OverlayTool
+from ritilib.clients.settings import Settings
+from ritilib.gitops.mirror import Mirror
+from ritilib.gitops.remote import Remote
+from ritilib.gitops.repository import BASE
+from ritilib.sync.board import Board
+from ritilib.sync.chronicle import Chronicle
+from ritilib.sync.drift import watch_drift
+from ritilib.sync.journal import Journal
+from ritilib.sync.lead import Candidate
+from ritilib.sync.listen import listen
+from ritilib.sync.metrics import Metrics
+from ritilib.sync.once import connect_servers
+from ritilib.sync.service import Service
+from ritilib.sync.source import Source
+from ritilib.sync.wake import Wakeups
+from ritilib.sync.web import BODY_LIMIT, Web
+from ritilib.sync.web_settings import WebSettings
+
+POLL_S = 30.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """remote: the repository's address; mirror: a folder of this instance alone; poll_s: between two looks at it.
+
+    who: what people are shown of this instance ("host:pid"). web: where it listens (None: nowhere). rewritten: a commit
+    whose rewritten history is accepted.
+    """
+
+    remote: str
+    mirror: Path
+    who: str
+    branch: str = BASE
+    poll_s: float = POLL_S
+    rewritten: str | None = None
+    web: WebSettings | None = None
+
+
+@contextmanager
+def run_controller(
+    settings: Settings, overlay: OverlayTool, options: Options, journal: Journal
+) -> Iterator[Service]:
+    """A service whose `serve` may be called while this lasts; all its threads have ended when it is over.
+
+    Raises GitopsError for an address or a folder that cannot be used, and RitiError where it cannot listen.
+    """
+    wakeups, asks = Wakeups(), Wakeups()
+    chronicle = Chronicle(journal, Metrics(), Board())
+    remote = Remote(options.remote, options.branch, lambda: asks.is_closed)
+    source = Source(
+        Mirror(options.mirror, remote), asks, wakeups, chronicle.report, options.poll_s, options.rewritten
+    )
+    journal.hide(one.token for one in vars(settings).values())
+    service = Service(
+        source,
+        lambda fleet: Candidate(settings, fleet, options.who, chronicle.note_waiting),
+        lambda held, fleet: connect_servers(held, fleet, overlay),
+        watch_drift,
+        wakeups,
+        chronicle,
+    )
+    with ExitStack() as running:
+        if options.web:
+            journal.hide(one for secrets in options.web.read_secrets().values() for one in secrets)
+            web = Web(
+                asks,
+                chronicle.board,
+                chronicle.metrics,
+                options.web.read_secrets,
+                options.branch,
+                chronicle.report,
+            )
+
+            def say(words: str) -> None:
+                journal.note("warning", "web", says=words)
+
+            port = running.enter_context(listen(web, options.web.host, options.web.port, BODY_LIMIT, say))
+            journal.note("info", "listening", host=options.web.host, port=port)
+        running.enter_context(source)
+        yield service

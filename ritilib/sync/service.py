@@ -1,0 +1,187 @@
+"""The controller as a service: stands for election, and while it leads makes the servers equal to the newest commit.
+
+One loop in one thread: look at what is due, sync, wait. Beside it a thread follows Git (ritilib.sync.source), two
+notice what others change (ritilib.sync.drift), and some answer HTTP; none of them writes to a server.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from random import random as any_random
+
+from ritilib.clients.settings import Settings
+from ritilib.errors import Denied, LeadershipLost, RitiError
+from ritilib.gitops.desired import Desired
+from ritilib.reconcile.state import hash_text
+from ritilib.sync.apply import Servers
+from ritilib.sync.backoff import Random
+from ritilib.sync.chronicle import Chronicle
+from ritilib.sync.lead import Candidate, Leadership, take_lead
+from ritilib.sync.once import read_clock, sync_once
+from ritilib.sync.pace import Memory, Pace, find_pause, forget_old, learn, list_not_due, note_failed
+from ritilib.sync.source import Source
+from ritilib.sync.wake import Report, Wakeups
+
+PATIENCE_S = 60.0  # so long it stands before it shows that it lives, and renews its standing token
+
+Connect = Callable[[Settings, str], Servers]  # a leader's settings and the fleet's name
+Watch = Callable[[str, Settings, Wakeups, Report], AbstractContextManager[object]]
+
+
+@dataclass
+class Service:
+    """Everything that the loop needs. candidate gives who stands for election for a fleet, once its name is known.
+
+    stopped ends it, with `stop`: the unit in hand is finished, the leader's lock given back.
+    """
+
+    source: Source
+    candidate: Callable[[str], Candidate]
+    connect: Connect
+    watch: Watch
+    wakeups: Wakeups
+    chronicle: Chronicle
+    pace: Pace = field(default_factory=Pace)
+    clock: Callable[[], datetime] = read_clock
+    monotonic: Callable[[], float] = time.monotonic
+    random: Random = any_random
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self._memory = Memory()
+        self._failures = 0  # to lead, in a row
+
+    def stop(self) -> None:
+        """Have `serve` end; from any thread, but not from a signal's handler, which may hold the event's lock."""
+        self.stopped.set()
+        self.wakeups.close()
+
+    def serve(self) -> None:
+        """Until `stop`. What goes wrong is told to the chronicle and tried again; only a defect raises."""
+        desired = self._await_commit()
+        while desired and not self.stopped.is_set():
+            has_led = False
+            try:
+                candidate = self.candidate(desired.fleet)
+                candidate = replace(candidate, report=self.chronicle.note_waiting)
+                with take_lead(candidate, PATIENCE_S, self.stopped) as leadership:
+                    has_led = True
+                    self._lead(leadership, desired.fleet)
+                self.chronicle.note_role(leads=False)
+                continue
+            except LeadershipLost as error:
+                self.chronicle.note_role(leads=False)
+                if not has_led:
+                    self.chronicle.board.beat()
+                    continue  # another leads; it was stood for long enough already
+                self.chronicle.report("leading", error)
+            except RitiError as error:
+                self.chronicle.note_role(leads=False)
+                self.chronicle.note_failed_cycle(error, 0.0)
+            self._failures += 1
+            self._rest(self.pace.cycle.delay(self._failures, self.random))
+
+    def _await_commit(self) -> Desired | None:
+        """The first commit that can be used; None where it is to end before."""
+        while not (desired := self.source.desired) and not self.stopped.is_set():
+            self.wakeups.wait(self.pace.slice_s)
+            self.chronicle.board.beat()
+        if desired:
+            self.chronicle.note_commit(desired.commit)
+        return desired
+
+    def _lead(self, leadership: Leadership, fleet: str) -> None:
+        """Cycle after cycle until the term is nearly over. Raises LeadershipLost, and Denied for all units alike."""
+        self.chronicle.journal.hide(one.token for one in vars(leadership.settings).values())
+        self.chronicle.note_role(leads=True, epoch=leadership.epoch)
+        servers = self.connect(leadership.settings, fleet)
+        with self.watch(fleet, leadership.settings, self.wakeups, self.chronicle.report):
+            while not self.stopped.is_set() and leadership.left_s > self.pace.leave_s:
+                leadership.check()
+                pause_s = self._cycle(servers)
+                self._wait(leadership, pause_s)
+
+    def _cycle(self, servers: Servers) -> float:
+        """One cycle; seconds until the next."""
+        desired = self.source.desired
+        assert desired  # once there is one there always is
+        self.chronicle.note_commit(desired.commit)
+        wishes = _WishesOf(desired)
+        began_s, now = self.monotonic(), self.clock()
+        memory = forget_old(self._memory, desired.commit, wishes)
+        not_due = list_not_due(memory, now, began_s, self.pace)
+        done = None
+        try:
+            done = sync_once(
+                desired,
+                servers,
+                (),
+                lambda line: self.chronicle.note_unit(line, desired.commit),
+                wait=False,
+                newest=self.source.look_again if self.source.is_current else None,
+                clock=self.clock,
+                floor=memory.floor,
+                busy=memory.busy.keys(),
+                not_due=not_due,
+                go_on=lambda: self._may_go_on(desired),
+            )
+        except (LeadershipLost, Denied):
+            raise
+        except RitiError as error:
+            memory = note_failed(memory)
+            self.chronicle.note_failed_cycle(error, self.monotonic() - began_s)
+        ended_s = self.monotonic()
+        if done:
+            memory = learn(memory, done, not_due, wishes, ended_s, self.pace, self.random)
+            self.chronicle.note_cycle(done, ended_s - began_s, self.clock())
+            if len(done.denied) > 1 and done.denied == done.failed and not done.changed:
+                self._memory = memory
+                raise Denied(
+                    done.problems
+                )  # a token that lost its rights; one unit alone may have a cause of its own
+            self._failures = 0
+        self._memory = memory
+        return find_pause(memory, done, self.clock(), ended_s, self.pace, self.random)
+
+    def _may_go_on(self, desired: Desired) -> bool:
+        """Whether one more unit is begun: a newer commit may wish for something else."""
+        self.chronicle.board.beat()
+        return not self.stopped.is_set() and self.source.desired is desired
+
+    def _wait(self, leadership: Leadership, pause_s: float) -> None:
+        """For the next cycle, showing that it lives and still leads."""
+        end_s = self.monotonic() + pause_s
+        while not self.stopped.is_set():
+            left_s = end_s - self.monotonic()
+            reasons = self.wakeups.wait(max(0.0, min(left_s, self.pace.slice_s)))
+            self.chronicle.board.beat()
+            if reasons != {"timer"} or left_s <= self.pace.slice_s:
+                self.chronicle.note_woken(reasons)
+                return
+            leadership.check()
+
+    def _rest(self, pause_s: float) -> None:
+        end_s = self.monotonic() + pause_s
+        while not self.stopped.is_set() and (left_s := end_s - self.monotonic()) > 0:
+            self.stopped.wait(min(left_s, self.pace.slice_s))
+            self.chronicle.board.beat()
+
+
+@dataclass(frozen=True)
+class _WishesOf:
+    """Tells the wish of some units of a commit by a hash of their files; those that are gone are left out."""
+
+    desired: Desired
+
+    def __call__(self, keys: Iterable[str]) -> Mapping[str, str]:
+        wanted = set(keys)
+        return {
+            unit.key: hash_text(repr(sorted(unit.files.items())))
+            for unit in self.desired.units
+            if unit.key in wanted
+        }
