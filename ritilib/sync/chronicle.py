@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterable
 from dataclasses import replace
@@ -13,6 +14,7 @@ from ritilib.sync.board import Board
 from ritilib.sync.journal import Journal, Level
 from ritilib.sync.metrics import Metrics
 from ritilib.sync.once import Synced
+from ritilib.sync.pace import Memory
 from ritilib.sync.wake import Reason
 
 _SERVERS = ("Nomad", "Consul", "Vault")
@@ -27,6 +29,7 @@ class Chronicle:
         self._reported: dict[str, str] = {}
         self._standing_problems: frozenset[str] = frozenset()
         self._applied = ""
+        self._tried: dict[str, tuple[str, str]] = {}  # unit → why and by which commit, until it is done
 
     def report(self, name: str, error: RitiError) -> None:
         """What a watch, Git or the web could not do; from any thread."""
@@ -48,6 +51,11 @@ class Chronicle:
             self.board.standing = replace(self.board.standing, role=role)
             self.journal.note("info", role, epoch=epoch)
 
+    def note_end(self) -> None:
+        """This instance ends, and leads no more."""
+        self.metrics.leader.set(0)
+        self.journal.note("info", "ended")
+
     def note_commit(self, commit: str) -> None:
         """What the mirror holds."""
         self.board.standing = replace(self.board.standing, commit=commit)
@@ -67,19 +75,23 @@ class Chronicle:
             self.metrics.wakes.labels(reason).inc()
 
     def note_unit(self, line: str, commit: str) -> None:
-        """What a cycle reports while it goes on: "acme/salto: job, secrets"."""
+        """What a cycle reports while it goes on: "acme/salto: job, secrets"; a unit that waits is tried often."""
         self.board.beat()
         box, _, why = line.partition(": ")
-        self.journal.note("info", "unit", box=box, why=why, commit=commit)
+        level: Level = "debug" if self._tried.get(box) == (why, commit) else "info"
+        self._tried[box] = (why, commit)
+        self.journal.note(level, "unit", box=box, why=why, commit=commit)
 
-    def note_cycle(self, done: Synced, seconds: float, now: datetime) -> None:
-        """A cycle that came to its end, well or not."""
-        failed = len(done.failed)
-        counts = {"unchanged": done.unchanged, "changed": len(done.changed), "failed": failed}
-        self.metrics.set_units(counts | {"held": len(done.held)})
+    def note_cycle(self, done: Synced, memory: Memory, seconds: float, now: datetime) -> None:
+        """A cycle that came to its end, well or not; memory knows also the units that it left alone."""
+        for key in (*done.changed, *done.stopped, *done.purged):
+            self._tried.pop(key, None)
+        held = len(done.held) - len(done.busy) + len(memory.busy)
+        counts = {"unchanged": done.unchanged, "changed": len(done.changed)}
+        self.metrics.set_units(counts | {"held": held, "failed": len(memory.failing)})
         self.metrics.drift_healed.inc(len(done.healed))
         self._note_end("clean" if done.is_clean else "problems", seconds, ())
-        is_whole = done.is_clean and not (done.left or done.waiting)
+        is_whole = done.is_clean and not (done.left or done.waiting or done.watched)
         if is_whole:
             self.metrics.note_applied(done.commit, now.timestamp())
         gone = [*done.stopped, *done.purged]
@@ -98,7 +110,10 @@ class Chronicle:
             left=done.left or None,
             whole=is_whole,
         )
-        self._note_problems(done.commit, (*done.held, *done.problems), {str(one) for one in done.held})
+        left_alone = {one.key for one in done.waiting}
+        self._note_problems(
+            done.commit, (*done.held, *done.problems), {str(one) for one in done.held}, left_alone
+        )
 
     def note_failed_cycle(self, error: RitiError, seconds: float) -> None:
         """A cycle that read not all it needs, and wrote nothing."""
@@ -107,7 +122,7 @@ class Chronicle:
             said = [problem.what for problem in error.problems]
             names = tuple(name for name in _SERVERS if any(one.startswith(f"{name} at") for one in said))
         self._note_end("failed", seconds, names)
-        self._note_problems("", error.problems, set())
+        self._note_problems("", error.problems, set(), None)
 
     def _note_end(self, outcome: str, seconds: float, unreachable: tuple[str, ...]) -> None:
         self.metrics.cycles.labels(outcome).inc()
@@ -115,9 +130,16 @@ class Chronicle:
         self.board.standing = replace(self.board.standing, unreachable=unreachable)
         self.board.beat()
 
-    def _note_problems(self, commit: str, problems: Iterable[Problem], held: set[str]) -> None:
-        problems = tuple(problems)
+    def _note_problems(
+        self, commit: str, problems: tuple[Problem, ...], held: set[str], left_alone: set[str] | None
+    ) -> None:
+        """Those that are new. What was said of a unit that was left alone (None: of all) stands until it is tried."""
         said = frozenset(map(str, problems))
+        said |= {
+            words
+            for words in self._standing_problems
+            if left_alone is None or re.split(r"[: ]", words, maxsplit=1)[0] in left_alone
+        }
         for problem in problems:
             if str(problem) not in self._standing_problems:
                 is_held = str(problem) in held

@@ -72,7 +72,8 @@ class Service:
                 with take_lead(candidate, PATIENCE_S, self.stopped) as leadership:
                     has_led = True
                     self._lead(leadership, desired.fleet)
-                self.chronicle.note_role(leads=False)
+                if not self.stopped.is_set():
+                    self.chronicle.note_role(leads=False)  # its term is over
                 continue
             except LeadershipLost as error:
                 self.chronicle.note_role(leads=False)
@@ -85,6 +86,7 @@ class Service:
                 self.chronicle.note_failed_cycle(error, 0.0)
             self._failures += 1
             self._rest(self.pace.cycle.delay(self._failures, self.random))
+        self.chronicle.note_end()
 
     def _await_commit(self) -> Desired | None:
         """The first commit that can be used; None where it is to end before."""
@@ -138,7 +140,7 @@ class Service:
         ended_s = self.monotonic()
         if done:
             memory = learn(memory, done, not_due, wishes, ended_s, self.pace, self.random)
-            self.chronicle.note_cycle(done, ended_s - began_s, self.clock())
+            self.chronicle.note_cycle(done, memory, ended_s - began_s, self.clock())
             if len(done.denied) > 1 and done.denied == done.failed and not done.changed:
                 self._memory = memory
                 raise Denied(

@@ -1,0 +1,219 @@
+"""The loop on fakes: what it does when the world around it does what it should not."""
+
+from __future__ import annotations
+
+import pytest
+
+from ritilib.errors import Denied, LeadershipLost, ServerError, Unreachable
+from ritilib.sync import drift
+from tests.unit.removing import GRACE, WEEK, name
+from tests.unit.sync.serving import World, make_fleet
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drift, "PAUSE_S", 0.01)
+    monkeypatch.setattr(drift, "WAIT_S", 0.1)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_a_merge_is_applied_and_so_is_the_next(world: World) -> None:
+    world.forge.push(make_fleet("c1", "acme/a"))
+    with world.serve():
+        world.wait(lambda: world.is_running("acme/a"), "the first box")
+        assert world.board.standing.list_lacks() == []
+        assert world.board.standing.role == "leads"
+        world.push(make_fleet("c2", "acme/a", "acme/b"))
+        world.wait(lambda: world.is_running("acme/b"), "the second box")
+        world.wait(lambda: "commit=c2" in world.log.getvalue(), "the journal")
+    assert world.read_epoch() == (1, False)
+
+
+def test_it_waits_for_the_first_commit(world: World) -> None:
+    with world.serve():
+        world.wait(lambda: "no answer" in world.log.getvalue(), "the journal")
+        assert world.board.standing.list_lacks() != []
+        world.push(make_fleet("c1", "acme/a"))
+        world.wait(lambda: world.is_running("acme/a"), "the box")
+
+
+def test_while_git_is_down_drift_is_healed_and_nothing_deleted(world: World) -> None:
+    world.forge.push(make_fleet("c1", "acme/a", "acme/b"))
+    with world.serve():
+        world.wait(lambda: world.is_running("acme/b"), "both boxes")
+        world.push(make_fleet("c2", "acme/a"))
+        world.wait(lambda: bool(world.read_record("acme/b").absent_since), "the mark")
+        world.forge.is_away = True
+        world.asks.wake("webhook")
+        world.wait(lambda: not world.source.is_current, "Git's failure")
+        world.pass_time(GRACE + WEEK)
+        world.deface("acme/a")
+        world.wait(lambda: not world.is_defaced("acme/a"), "the value")
+        world.wait_cycle()
+        assert world.is_running("acme/b")
+        world.forge.is_away = False
+        world.asks.wake("webhook")
+        world.wait(lambda: world.source.is_current, "Git")
+        world.wait_cycle()
+        world.wait(lambda: not world.is_running("acme/b"), "its removal")
+
+
+def test_after_a_restart_without_git_the_last_commit_is_in_force(world: World) -> None:
+    world.forge.push(make_fleet("c1", "acme/a"))
+    with world.serve():
+        world.wait(lambda: world.is_running("acme/a"), "the box")
+    world.deface("acme/a")
+    world.forge.is_away = True
+    world.start_anew()
+    with world.serve():
+        world.wait(lambda: not world.is_defaced("acme/a"), "the value")
+    assert world.read_epoch() == (2, False)
+
+
+def test_a_commit_that_cannot_be_used_leaves_the_last_good_one_in_force(world: World) -> None:
+    world.forge.push(make_fleet("c1", "acme/a", "acme/b"))
+    world.forge.bad.add("c2")
+    with world.serve():
+        world.wait(lambda: world.is_running("acme/b"), "both boxes")
+        world.push(make_fleet("c2", "acme/a"))
+        world.wait(lambda: "c2 cannot be used" in world.log.getvalue(), "the journal")
+        world.deface("acme/a")
+        world.wait(lambda: not world.is_defaced("acme/a"), "the value")
+        assert not world.read_record("acme/b").absent_since
+        world.asks.wake("webhook")
+        world.wait_cycle()
+        assert world.forge.reads.count("c2") == 1
+        world.push(make_fleet("c3", "acme/a", "acme/c"))
+        world.wait(lambda: world.is_running("acme/c"), "the third box")
+
+
+def test_leadership_lost_in_the_middle_is_stood_for_again(world: World) -> None:
+    lost: list[str] = []
+
+    def lose(words: str) -> None:
+        if words == "consul write policy pbx-demo--acme--b" and not lost:
+            lost.append(words)
+            for session in list(world.consul.sessions):
+                world.consul.destroy_session(session)
+            # the keeper finds out, and the next write would be refused
+            world.wait(world.has_lost, "the end of the session")
+            raise LeadershipLost.because("this controller leads no more", "")
+
+    world.journal.on_write = lose
+    world.forge.push(make_fleet("c1", "acme/a", "acme/b", "acme/c"))
+    with world.serve():
+        world.wait(lambda: world.is_running("acme/c"), "all boxes")
+        assert world.read_record("acme/b").state == "applied"
+        assert world.read_epoch() == (2, True)
+    assert lost and world.read_epoch() == (2, False)
+
+
+def test_revoked_tokens_are_stood_for_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.forge.push(make_fleet("c1", "acme/a"))
+    denied: list[str] = []
+    list_jobs = world.nomad.list_jobs
+
+    def deny(prefix: str):
+        if not denied:
+            denied.append(prefix)
+            raise Denied.because("Nomad denied: list jobs", "take another token")
+        return list_jobs(prefix)
+
+    monkeypatch.setattr(world.nomad, "list_jobs", deny)
+    with world.serve():
+        world.wait(lambda: world.is_running("acme/a"), "the box")
+    assert world.read_epoch() == (2, False)
+
+
+def test_one_bad_unit_delays_none_and_is_tried_again(world: World) -> None:
+    tries: list[str] = []
+    is_bad = [True]
+
+    def refuse(words: str) -> None:
+        if words == "consul write policy pbx-demo--acme--b" and is_bad[0]:
+            tries.append(words)
+            world.consul.policies.pop("pbx-demo--acme--b")
+            raise ServerError.because("Consul refused the policy", "see its log")
+
+    world.journal.on_write = refuse
+    world.forge.push(make_fleet("c1", "acme/a", "acme/b", "acme/c"))
+    with world.serve():
+        world.wait(lambda: len(tries) >= 2, "two tries")
+        assert world.is_running("acme/a") and world.is_running("acme/c")
+        assert not world.is_running("acme/b")
+        world.push(make_fleet("c2", "acme/a", "acme/b", "acme/c", "acme/d"))
+        world.wait(lambda: world.is_running("acme/d"), "a box of the next merge")
+        is_bad[0] = False
+        world.wait(lambda: world.is_running("acme/b"), "the mended box")
+    assert world.read_epoch() == (1, False)
+
+
+def test_a_server_that_is_away_is_told_of_and_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_away = [True]
+    read_tree = world.consul.read_tree
+
+    def read(prefix: str):
+        if is_away[0]:
+            raise Unreachable.because("Consul at 127.0.0.1 gave no answer", "wait")
+        return read_tree(prefix)
+
+    monkeypatch.setattr(world.consul, "read_tree", read)
+    world.forge.push(make_fleet("c1", "acme/a"))
+    with world.serve():
+        world.wait(lambda: world.board.standing.unreachable == ("Consul",), "the board")
+        is_away[0] = False
+        world.wait(lambda: world.is_running("acme/a"), "the box")
+        world.wait(lambda: world.board.standing.unreachable == (), "the board")
+
+
+def test_a_busy_pbx_is_looked_at_again_until_it_has_no_call(world: World) -> None:
+    world.forge.push(make_fleet("c1", "acme/a"))
+    with world.serve():
+        world.wait(lambda: world.is_running("acme/a"), "the box")
+        world.calls["acme/a"] = 1
+        world.push(make_fleet("c2", "acme/a", image="two"))
+        world.wait(lambda: "held" in world.log.getvalue(), "the journal")
+        world.wait_cycle()
+        assert world.read_image("acme/a") == "one"
+        world.calls.clear()
+        world.wait(lambda: world.read_image("acme/a") == "two", "the new image")
+        world.wait(lambda: world.read_record("acme/a").judged == "good", "its judgement")
+    told = world.log.getvalue()
+    assert (
+        told.count("info    held") == told.count('info    unit box=acme/a why="dial plan or peers, job"') == 1
+    )
+
+
+def test_it_ends_after_the_unit_in_hand(world: World) -> None:
+    def stop(words: str) -> None:
+        if words == "consul write policy pbx-demo--acme--a":
+            world.service.stop()
+
+    world.journal.on_write = stop
+    world.forge.push(make_fleet("c1", "acme/a", "acme/b"))
+    with world.serve():
+        world.wait(lambda: world.read_epoch() == (1, False), "the lock")
+    assert world.read_record("acme/a").state == "applied"
+    assert world.is_running("acme/a")
+    assert name("acme/b").job_id not in world.nomad.jobs
+
+
+def test_a_newer_commit_ends_what_an_older_one_began(world: World) -> None:
+    newer = make_fleet("c2", "acme/a", "acme/c")
+
+    def push(words: str) -> None:
+        if words == "consul write policy pbx-demo--acme--a" and world.source.desired is not newer:
+            world.push(newer)
+            world.wait(lambda: world.source.desired is newer, "the newer commit")
+
+    world.journal.on_write = push
+    world.forge.push(make_fleet("c1", "acme/a", "acme/b"))
+    with world.serve():
+        world.wait(lambda: world.is_running("acme/c"), "the newer commit's box")
+    assert name("acme/b").job_id not in world.nomad.jobs
