@@ -1,0 +1,205 @@
+"""`riti sync` as the program that it is, on the real servers. Seconds are printed, and never judged."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from ritilib.clients.consul import Consul, Entry
+from ritilib.clients.settings import read_settings
+from ritilib.devstack.processes import wait_until
+from ritilib.devstack.stack import Stack
+from ritilib.reconcile.leading import read_lead
+from ritilib.sync.rights import Rights
+from tests.integration.fleets import Fleet, know_author, make_fleet
+from tests.integration.holdings import Holdings
+
+DEADLINE_S = 60.0
+SECRET = "a-secret-of-some-length"
+KEY = "acme/salto"
+
+
+@dataclass
+class Instance:
+    """One controller; it tells where it listens in its log."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def events(self, event: str) -> list[dict[str, Any]]:
+        """Lines so far; one that is not whole yet is left."""
+        text = self.log.read_text()
+        told = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines() if line[:1] == "{"]
+        return [one for one in told if one["event"] == event]
+
+    def wait_for(self, event: str, **said: Any) -> None:
+        def is_told() -> bool:
+            return any(said.items() <= one.items() for one in self.events(event))
+
+        wait_until(is_told, DEADLINE_S, f"waiting for `{event}` {said}", self.log)
+
+    def ask(self, page: str) -> requests.Response:
+        return requests.get(f"{self.address}/{page}", timeout=DEADLINE_S)
+
+    def tell_push(self) -> requests.Response:
+        """The webhook of a forge (Gitea) after a push of main."""
+        body = json.dumps({"ref": "refs/heads/main", "after": "1" * 40}).encode()
+        signed = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+        headers = {"X-Gitea-Event": "push", "X-Gitea-Signature": signed, "Content-Type": "application/json"}
+        return requests.post(f"{self.address}/hook/gitea", data=body, headers=headers, timeout=DEADLINE_S)
+
+    @property
+    def address(self) -> str:
+        self.wait_for("listening")
+        return f"http://127.0.0.1:{self.events('listening')[0]['port']}"
+
+
+@dataclass
+class Lab:
+    """A fleet of one office, and the controllers that a test starts."""
+
+    fleet: Fleet
+    consul: Consul
+    folder: Path
+    running: ExitStack
+    instances: list[Instance] = field(default_factory=list)
+
+    def start(self) -> Instance:
+        """Polls once an hour: what is quick has another cause."""
+        name = f"controller-{len(self.instances)}"
+        log = self.folder / f"{name}.log"
+        argv = [sys.executable, "-m", "ritilib", "sync", "--remote", str(self.fleet.forge)]
+        argv += ["--mirror", str(self.folder / name), "--listen", "127.0.0.1:0", "--poll", "3600"]
+        environ = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "PYTHONPATH": os.getcwd()}
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                argv,
+                env={**environ, **self.fleet.controller, "RITI_HOOK_GITEA": SECRET},
+                stdout=output,
+                stderr=output,
+            )
+        self.running.callback(process.wait)
+        self.running.callback(process.kill)
+        self.instances.append(Instance(process, log))
+        return self.instances[-1]
+
+    def merge(self, *numbers: str) -> str:
+        with know_author():
+            self.fleet.write_box(*KEY.split("/"), *numbers)
+            return self.fleet.merge_change(f"telephones {', '.join(numbers)}")
+
+    def read_value(self) -> Entry | None:
+        return self.consul.read(self.fleet.names(KEY).kv_key)
+
+    def measure(self, change: Callable[[], object], holds: Callable[[], bool], what: str, log: Path) -> None:
+        """Make the change, and print how long it takes until something holds."""
+        began = time.monotonic()
+        change()
+        wait_until(holds, DEADLINE_S, what, log)
+        print(f"{what}: {time.monotonic() - began:.2f} s")
+
+    def has_number(self, number: str) -> bool:
+        entry = self.read_value()
+        return entry is not None and number in json.loads(entry.value)["files"]["extensions.conf"]
+
+    def is_led(self) -> bool:
+        entry = self.consul.read(Rights(self.fleet.name).lock)
+        return entry is not None and bool(entry.session)
+
+
+@pytest.fixture(scope="module")
+def lab(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    folder = tmp_path_factory.mktemp("served")
+    with know_author():
+        fleet = make_fleet(stack, folder, "served", 4312)
+    with ExitStack() as running:
+        made = Lab(fleet, Consul(read_settings(stack.environment())), folder, running)
+        made.merge("201")
+        yield made
+    Holdings("served", stack.environment()).remove(folder / "log")
+
+
+def test_a_merge_is_applied_and_it_says_how_it_stands(lab: Lab) -> None:
+    first = lab.start()
+    lab.measure(lambda: None, lambda: lab.has_number("201"), "from the start to the first value", first.log)
+    first.wait_for("cycle", whole=True)
+    assert first.ask("healthz").status_code == 200
+    ready = first.ask("readyz")
+    assert (ready.status_code, ready.text) == (200, "leads\n")
+    figures = first.ask("metrics").text
+    assert "riti_leader 1.0" in figures
+    assert 'riti_cycles_total{outcome="clean"}' in figures
+
+
+def test_a_webhook_wakes_it(lab: Lab) -> None:
+    [first] = lab.instances
+    lab.merge("201", "202")
+    assert not lab.has_number("202")
+    lab.measure(first.tell_push, lambda: lab.has_number("202"), "from the hook to the value", first.log)
+
+
+def test_a_value_that_was_edited_by_hand_is_healed(lab: Lab) -> None:
+    [first] = lab.instances
+    first.wait_for("cycle", changed=[KEY], whole=True)
+    before = lab.read_value()
+    assert before is not None
+    defaced = before.value.replace(b"202", b"999")
+
+    def edit() -> None:
+        held = lab.read_value()
+        assert held is not None
+        lab.consul.write(held.key, defaced, held.modify_index)
+
+    def is_healed() -> bool:
+        held = lab.read_value()
+        return held is not None and held.value == before.value
+
+    lab.measure(edit, is_healed, "from the edit to the healed value", first.log)
+    first.wait_for("cycle", healed=[KEY])
+
+
+def test_a_killed_one_is_followed_by_another(lab: Lab) -> None:
+    [first] = lab.instances
+    second = lab.start()
+    second.wait_for("follows")
+    ready = second.ask("readyz")
+    assert (ready.status_code, ready.text) == (200, "follows\n")
+    first.process.kill()
+    first.process.wait()
+    lab.measure(
+        lambda: None,
+        lambda: bool(second.events("leads")),
+        "from kill -9 to the next leader",
+        second.log,
+    )
+    lab.merge("201", "203")
+    lab.measure(second.tell_push, lambda: lab.has_number("203"), "from the hook to the value", second.log)
+    assert not lab.has_number("202")
+
+
+def test_it_ends_when_it_is_told_and_frees_the_lock_at_once(lab: Lab) -> None:
+    second = lab.instances[-1]
+    began = time.monotonic()
+    second.process.send_signal(signal.SIGTERM)
+    assert second.process.wait(DEADLINE_S) == 0
+    print(f"from SIGTERM to the end: {time.monotonic() - began:.2f} s")
+    assert not lab.is_led()
+    assert second.events("ended")
+    entry = lab.consul.read(Rights(lab.fleet.name).lock)
+    assert entry is not None
+    lead = read_lead(entry.key, entry.value)
+    assert {server: tokens for server, tokens in lead.tokens.items() if tokens} == {}
