@@ -13,7 +13,7 @@ from ritilib.clients.nomad import Nomad
 from ritilib.clients.protocols import ConsulClient, NomadClient, VaultClient
 from ritilib.clients.settings import Settings
 from ritilib.clients.vault import Vault
-from ritilib.errors import GitopsError, LeadershipLost, Problem, RitiError, Unreachable
+from ritilib.errors import GitopsError, LeadershipLost, Problem, RitiError
 from ritilib.gitops.desired import Desired
 from ritilib.reconcile.plan import Change, Plan, make_plan
 from ritilib.reconcile.prune import Removals, Waiting, decide_removals
@@ -22,6 +22,7 @@ from ritilib.reconcile.state import NEEDED_FILES, FleetRecord, Record, Wish, has
 from ritilib.reconcile.windows import is_inside
 from ritilib.render.names import UnitNames
 from ritilib.sync.apply import Leave, Outcome, Servers, apply_change
+from ritilib.sync.crew import Work
 from ritilib.sync.observe import Places, Seen, observe
 from ritilib.sync.prune import Newest, Pruned, prune, take_census, write_notes
 from ritilib.sync.secrets import read_authority
@@ -117,6 +118,7 @@ def sync_once(
     busy: Set[str] = frozenset(),
     not_due: Mapping[str, datetime] = {},
     go_on: Callable[[], bool] = lambda: True,
+    crew: Collection[Servers] = (),
 ) -> Synced:
     """Make Nomad, Consul and Vault equal to one merged commit.
 
@@ -126,7 +128,8 @@ def sync_once(
     manifest names is stopped last, and only where nothing went wrong before; without newest nothing is stopped or
     purged at all, since the newest commit could not be looked at again. clock tells the time; floor and busy are the
     inventory_index and busy of this process's cycle before. not_due are units that are left alone until a time, and for
-    which no wave waits; go_on is asked before each unit whether it shall still be begun. Raises what reading raises:
+    which no wave waits; go_on is asked before each unit whether it shall still be begun. crew are further clients of
+    the same servers: with each, one more unit is applied at the same time. Raises what reading raises:
     then nothing was written; and LeadershipLost, where another controller may write by now: what was begun stands in
     the inventory.
     """
@@ -150,39 +153,30 @@ def sync_once(
     if any(change.secrets or change.policies for change in plan.changes):
         # Vault is needed now, and at the latest when certificates are due, which is well within the token's period.
         servers.vault.renew_token()
-    outcomes: list[Outcome] = []
     skipped = [change.key for change in plan.changes if change.key in not_due]
-    changes = [change for change in plan.changes if change.key not in not_due]
+    gone_back = {  # just now
+        change.key
+        for change in plan.changes
+        if (record := records.get(change.key)) and record.bad_job == hash_text(change.wish.job)
+    }
+    changes = [change for change in plan.changes if change.key not in gone_back | not_due.keys()]
+
+    def attempt(change: Change, through: Servers) -> Outcome:
+        record, index = records.get(change.key), indexes.get(change.key, 0)
+        leave = _give_leave(change, turn, change.key in may_replace, now)
+        return apply_change(change, desired.fleet_id, desired.commit, record, index, through, now, leave)
+
+    outcomes: list[Outcome] = []
     left = len(changes)
-    for change in changes:
-        if not go_on():
-            break
+    for change, found in Work(changes, attempt, go_on, report).do((servers, *crew)):
         left -= 1
-        if (record := records.get(change.key)) and record.bad_job == hash_text(change.wish.job):
-            continue  # it went back just now
-        report(f"{change.key}: {', '.join(change.reasons)}")
-        try:
-            outcome = apply_change(
-                change,
-                desired.fleet_id,
-                desired.commit,
-                records.get(change.key),
-                indexes.get(change.key, 0),
-                servers,
-                now,
-                _give_leave(change, turn, change.key in may_replace, now),
-            )
-        except LeadershipLost:
-            raise
-        except RitiError as error:
-            troubles.note(change.key, error)
-            if isinstance(error, Unreachable):
-                break  # the others would fail alike; what this unit lacks stands in its intent
+        if isinstance(found, RitiError):
+            troubles.note(change.key, found)  # what the unit lacks stands in its intent
             continue
-        outcomes.append(outcome)
-        if outcome.held:
+        outcomes.append(found)
+        if found.held:
             mend = f"sync again later; `riti sync --once --replace {change.key}` cuts its calls"
-            held.append(Problem("", 0, 0, f"{change.key} is held back: {outcome.held}", mend))
+            held.append(Problem("", 0, 0, f"{change.key} is held back: {found.held}", mend))
     values = {key: record.value for key, record in records.items()}
     values |= {outcome.key: outcome.value for outcome in outcomes}
     if wait:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -27,6 +27,7 @@ from ritilib.sync.pace import Memory, Pace, find_pause, forget_old, learn, list_
 from ritilib.sync.source import Source
 from ritilib.sync.wake import Report, Wakeups
 
+CREW = 8  # units at the same time: a connection each to each server, and Consul allows one client 200
 PATIENCE_S = 60.0  # so long it stands before it shows that it lives, and renews its standing token
 
 Connect = Callable[[Settings, str], Servers]  # a leader's settings and the fleet's name
@@ -35,7 +36,8 @@ Watch = Callable[[str, Settings, Wakeups, Report], AbstractContextManager[object
 
 @dataclass
 class Service:
-    """Everything that the loop needs. candidate gives who stands for election for a fleet, once its name is known.
+    """Everything that the loop needs. candidate gives who stands for election for a fleet, once its name is known;
+    connect is called once for each of the crew, the units that are applied at the same time.
 
     stopped ends it, with `stop`: the unit in hand is finished, the leader's lock given back.
     """
@@ -47,6 +49,7 @@ class Service:
     wakeups: Wakeups
     chronicle: Chronicle
     pace: Pace = field(default_factory=Pace)
+    crew: int = CREW
     clock: Callable[[], datetime] = read_clock
     monotonic: Callable[[], float] = time.monotonic
     random: Random = any_random
@@ -101,14 +104,14 @@ class Service:
         """Cycle after cycle until the term is nearly over. Raises LeadershipLost, and Denied for all units alike."""
         self.chronicle.journal.hide(one.token for one in vars(leadership.settings).values())
         self.chronicle.note_role(leads=True, epoch=leadership.epoch)
-        servers = self.connect(leadership.settings, fleet)
+        servers, *crew = [self.connect(leadership.settings, fleet) for _ in range(self.crew)]
         with self.watch(fleet, leadership.settings, self.wakeups, self.chronicle.report):
             while not self.stopped.is_set() and leadership.left_s > self.pace.leave_s:
                 leadership.check()
-                pause_s = self._cycle(servers)
+                pause_s = self._cycle(servers, crew)
                 self._wait(leadership, pause_s)
 
-    def _cycle(self, servers: Servers) -> float:
+    def _cycle(self, servers: Servers, crew: Sequence[Servers]) -> float:
         """One cycle; seconds until the next."""
         desired = self.source.desired
         assert desired  # once there is one there always is
@@ -131,6 +134,7 @@ class Service:
                 busy=memory.busy.keys(),
                 not_due=not_due,
                 go_on=lambda: self._may_go_on(desired),
+                crew=crew,
             )
         except (LeadershipLost, Denied):
             raise

@@ -82,6 +82,7 @@ class World(replacing.World):
 
     forge: Forge = field(default_factory=Forge)
     pace: Pace = PACE
+    crew: int = 1  # so that a test knows what comes after what
     log: StringIO = field(default_factory=StringIO)
     guard: Callable[[], None] = lambda: None
 
@@ -114,6 +115,7 @@ class World(replacing.World):
             self.wakeups,
             chronicle,
             self.pace,
+            self.crew,
             clock=lambda: self.now,
         )
 
