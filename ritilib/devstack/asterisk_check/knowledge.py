@@ -21,6 +21,7 @@ SAMPLES = (
     "manager",
     "modules",
     "rtp",
+    "voicemail",
 )
 _OPTION = re.compile(r"^\s*;?\s*([A-Za-z][A-Za-z0-9_-]*)\s*=", re.MULTILINE)
 # What their samples describe in words, or not at all (manager.conf: main/manager.c of Asterisk 22).
