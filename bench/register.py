@@ -25,7 +25,7 @@ def run(report: Callable[[str], None]) -> list[dict[str, Any]]:
         refuse_work(lab.running)
         desired = merge_fleet(lab, 1)
         text = next(unit.files["pbx/job.nomad.hcl"] for unit in desired.units if unit.kind == "pbx")
-        settings = read_settings(lab.tokens)
+        settings = read_settings(lab.management)
         return [_measure(Nomad(settings), settings.nomad, text, report)]
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from bench.lab.servers import connect_servers, hold_lab, merge_fleet
+from bench.lab.servers import hold_lab, lead_servers, merge_fleet
 from ritilib.clients.consul import Consul
 from ritilib.clients.docker import Docker
 from ritilib.devstack.demo.lab import Lab
@@ -67,7 +67,8 @@ def run(report: Callable[[str], None]) -> list[dict[str, Any]]:
     with hold_lab(report) as lab:
         desired = merge_fleet(lab, 1)
         report("starting the lighthouse and one PBX")
-        done = sync_once(desired, connect_servers(lab, desired.fleet), (), report)
+        with lead_servers(lab, desired.fleet) as servers:
+            done = sync_once(desired, servers, (), report)
         if not done.is_clean:
             raise RitiError((*done.problems, *done.held))
         key = next(unit.key for unit in desired.units if unit.kind == "pbx")

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.lab.servers import (
-    connect_servers,
     count_requests,
     hold_lab,
+    lead_servers,
     merge_fleet,
     open_session,
     post_job,
@@ -34,16 +34,15 @@ def run(report: Callable[[str], None]) -> list[dict[str, Any]]:
     with hold_lab(report) as lab:
         refuse_work(lab.running)
         desired = merge_fleet(lab, BOXES)
-        servers = connect_servers(lab, desired.fleet)
         report(f"syncing {BOXES} boxes for the first time")
-        with count_requests() as count:
+        with lead_servers(lab, desired.fleet) as servers, count_requests() as count:
             start = time.perf_counter()
             done = sync_once(desired, servers, (), lambda _: None, wait=False)
             seconds = time.perf_counter() - start
         if not done.is_clean:
             raise RitiError((*done.problems, *done.held))
         report("registering the same jobs bare")
-        floor_s = _register_bare(desired, read_settings(lab.tokens))
+        floor_s = _register_bare(desired, read_settings(lab.management))
     units = len(done.changed)
     return [
         {

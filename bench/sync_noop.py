@@ -16,9 +16,9 @@ import requests
 
 from bench.lab.servers import (
     BRANCH,
-    connect_servers,
     count_requests,
     hold_lab,
+    lead_servers,
     merge_fleet,
     open_session,
     refuse_work,
@@ -45,12 +45,12 @@ def _run_size(boxes: int, report: Callable[[str], None]) -> dict[str, Any]:
     with hold_lab(report) as lab:
         refuse_work(lab.running)
         desired = merge_fleet(lab, boxes)
-        servers = connect_servers(lab, desired.fleet)
-        report(f"syncing {boxes} boxes for the first time")
-        first = sync_once(desired, servers, (), _say_nothing, wait=False)
-        if first.problems or first.held:
-            raise RitiError((*first.problems, *first.held))
-        return _measure(lab, boxes, desired, servers, report)
+        with lead_servers(lab, desired.fleet) as servers:
+            report(f"syncing {boxes} boxes for the first time")
+            first = sync_once(desired, servers, (), _say_nothing, wait=False)
+            if first.problems or first.held:
+                raise RitiError((*first.problems, *first.held))
+            return _measure(lab, boxes, desired, servers, report)
 
 
 def _measure(

@@ -3,10 +3,12 @@
     RitiError                    anything a person can mend; carries its problems
     ├── FleetError               the fleet's files: each problem with file and line
     ├── GitopsError              the GitOps repository: absent, foreign, stale, not as the manifest says
+    │   └── HistoryRefused       what was fetched does not go on from what was accepted; that stays in force
     ├── ServerError              a server said no, or said nothing
     │   ├── Unreachable          no answer; nothing is known, so nothing may be concluded from it
     │   ├── Denied               the token or identity may not do this
     │   └── Conflict             somebody else wrote in between: read again, decide again
+    ├── LeadershipLost           another controller leads, or may by now: nothing more is written
     └── DevstackError            the local stack: a program missing, a server that does not come up
 
 Only `ritilib.cli.main` catches them. A message never holds a secret.
@@ -68,6 +70,10 @@ class GitopsError(RitiError):
     """The GitOps repository is absent, foreign, stale, or not what its manifest says."""
 
 
+class HistoryRefused(GitopsError):
+    """The branch was rewritten, has another root, or is not signed as the fleet asks: nothing of it is applied."""
+
+
 class ServerError(RitiError):
     """Nomad, Consul, Vault or Docker answered with an error."""
 
@@ -82,6 +88,10 @@ class Denied(ServerError):
 
 class Conflict(ServerError):
     """A compare-and-set lost: somebody wrote in between (rule 7: read again, never blind-retry)."""
+
+
+class LeadershipLost(RitiError):
+    """Another controller leads, or may by now (rule 8): the cycle ends where it is, and whoever leads goes on."""
 
 
 class DevstackError(RitiError):

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from ritilib.fleet.kinds import ImageName, PersonName, PublicNumber, Serial, ShortNumber, Slug
+from ritilib.fleet.kinds import ImageName, Key, PersonName, PublicNumber, Serial, ShortNumber, Slug
 from tests.unit.fleets import FLEET_ID
 
 # What ends, opens or means something in one of the languages that a name lands in, or in a reader's eye.
@@ -56,6 +56,7 @@ _FIELDS: Mapping[str, TypeAdapter[str]] = {
     "serial": TypeAdapter(Serial),
     "number": TypeAdapter(ShortNumber),
     "public": TypeAdapter(PublicNumber),
+    "key": TypeAdapter(Key),
 }
 FIELDS = tuple(_FIELDS)
 
@@ -86,6 +87,7 @@ admitted_names = (
 )
 
 
+NOISE = b"\xd5" * 33 * 5  # 0.1 s of GSM 06.10
 _PLAIN = {chr(code) for code in range(0x20, 0x7F)} - {'"', "\\"}
 
 
@@ -100,10 +102,16 @@ def write_yaml(value: Any) -> str:
     return str(value).lower()
 
 
-def list_phones(names: Sequence[str], first: int = 1000) -> list[dict[str, str]]:
-    """An extension with a telephone for each name, numbered from `first`."""
+def make_menu(name: str, words: str, number: str = "700") -> dict[str, Any]:
+    """A menu of the fleets that make_fleet_files makes: whatever is pressed, the first extension rings."""
+    choices = {f'"{key}"': "1000" for key in "0123456789*#"}
+    return {"number": number, "name": name, "words": words, "choices": choices, "else": "1000"}
+
+
+def list_phones(names: Sequence[str], first: int = 1000) -> list[dict[str, Any]]:
+    """An extension with a telephone and a mailbox for each name, numbered from `first`."""
     return [
-        {"number": str(number), "name": name, "phone": "sip"}
+        {"number": str(number), "name": name, "phone": "sip", "mailbox": {}}
         for number, name in enumerate(names, start=first)
     ]
 
@@ -114,11 +122,13 @@ def make_fleet_files(
     names: tuple[str, str] = ("Acme", "Office"),
     fleet: Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
+    lent: bool = False,
+    menus: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, bytes]:
     """The files of a fleet with one company: box → the names of its extensions (1000, 1001… in order of boxes).
 
     names are the company's and every box's; fleet and settings add to or replace keys of fleet.yaml and of each
-    box's file.
+    box's file; lent: every office has a line, and lends it to every other. What menus say is a moment of noise each.
     """
     said = {
         "id": FLEET_ID,
@@ -129,10 +139,14 @@ def make_fleet_files(
         "lighthouses": [{"name": "one", "address": "10.93.0.1"}],
         **(fleet or {}),
     }
-    files = {"fleet/fleet.yaml": said, f"fleet/companies/{company}.yaml": {"name": names[0]}}
+    said_by = {"name": names[0], **({"menus": menus} if menus else {})}
+    files = {"fleet/fleet.yaml": said, f"fleet/companies/{company}.yaml": said_by}
     first = 1000
     for box, phones in boxes.items():
         path = f"fleet/boxes/{company}/{box}.yaml"
-        files[path] = {"name": names[1], "extensions": list_phones(phones, first), **(settings or {})}
+        line = {"number": f"+5982400{first}", "rings": str(first), "lent_to": "all"}
+        more = {**(settings or {}), **({"line": line} if lent else {})}
+        files[path] = {"name": names[1], "extensions": list_phones(phones, first), **more}
         first += len(phones)
-    return {path: write_yaml(value).encode() for path, value in files.items()}
+    made = {path: write_yaml(value).encode() for path, value in files.items()}
+    return made | {f"fleet/words/{company}/{menu['words']}.gsm": NOISE for menu in menus}

@@ -14,10 +14,7 @@ import requests
 
 from bench.lab.fleets import write_offices
 from bench.measure import hold_stack
-from ritilib.clients.consul import Consul
-from ritilib.clients.nomad import Nomad
 from ritilib.clients.settings import Server, read_settings
-from ritilib.clients.vault import Vault
 from ritilib.devstack.demo.deploy import make_repository, propose_and_merge
 from ritilib.devstack.demo.lab import Lab
 from ritilib.devstack.demo.verdicts import Step
@@ -25,14 +22,15 @@ from ritilib.devstack.servers.http_api import call, expect
 from ritilib.devstack.stack import Stack
 from ritilib.gitops.desired import Desired, read_desired
 from ritilib.sync.apply import Servers
-from ritilib.sync.once import connect_authority
+from ritilib.sync.lead import Candidate, take_lead
+from ritilib.sync.once import connect_servers
 
 BRANCH = "main"
 
 
 @dataclass
 class Count:
-    """HTTP requests that this process has sent."""
+    """HTTP requests that this process has sent, but for what a leader's clock asks for."""
 
     requests: int = 0
 
@@ -66,11 +64,11 @@ def merge_fleet(lab: Lab, boxes: int) -> Desired:
     return read_desired(lab.forge, BRANCH)
 
 
-def connect_servers(lab: Lab, fleet: str) -> Servers:
-    """What a sync needs, with the controller's own tokens."""
-    settings = read_settings(lab.tokens)
-    vault = Vault(settings)
-    return Servers(Nomad(settings), Consul(settings), vault, lab.overlay, connect_authority(vault, fleet))
+@contextmanager
+def lead_servers(lab: Lab, fleet: str) -> Iterator[Servers]:
+    """What a sync needs, with a leader's tokens, as long as the context lasts."""
+    with take_lead(Candidate(read_settings(lab.tokens), fleet, "bench", lab.report)) as leadership:
+        yield connect_servers(leadership.settings, fleet, lab.overlay)
 
 
 def refuse_work(stack: Stack) -> None:
@@ -106,7 +104,7 @@ def count_requests() -> Iterator[Count]:
     def counted(
         self: requests.Session, request: requests.PreparedRequest, **options: object
     ) -> requests.Response:
-        count.requests += 1
+        count.requests += "/v1/session/renew/" not in str(request.url)
         return send(self, request, **options)  # type: ignore[arg-type]  # passed on as it came
 
     requests.Session.send = counted  # type: ignore[method-assign]

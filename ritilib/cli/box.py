@@ -73,7 +73,7 @@ def box_add(
     """
     first, *others = extensions
     given = (NewExtension(first.number, first.name, first.phone, public), *others)
-    _change(repo, partial(add_box, key=key, name=name, serial=serial, extensions=given))
+    report_change(repo, partial(add_box, key=key, name=name, serial=serial, extensions=given))
 
 
 @box.command("show")
@@ -102,6 +102,8 @@ def _list_rows(shown: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "adapter", shown["adapter"]["mac"]
     if shown["line"]:
         yield "line", shown["line"]["number"]
+        if shown["line"]["lent_to"]:
+            yield "lent_to", ", ".join(shown["line"]["lent_to"])
     for extension in shown["extensions"]:
         cells = (extension["number"], extension["name"], extension["phone"], extension["public"] or "")
         yield "extension", "  ".join(filter(None, cells))
@@ -147,7 +149,7 @@ def box_remove(key: str, repo: Path) -> None:
     \b
     Example: riti box remove acme/rivera
     """
-    _change(repo, partial(remove_box, key=key))
+    report_change(repo, partial(remove_box, key=key))
 
 
 @click.group()
@@ -176,10 +178,11 @@ def extension_add(
     \b
     Example: riti extension add acme/salto 202 Workshop --phone sip
     """
-    _change(repo, partial(add_extension, key=key, extension=NewExtension(number, name, phone, public)))
+    report_change(repo, partial(add_extension, key=key, extension=NewExtension(number, name, phone, public)))
 
 
-def _change(repo: Path, edit: Edit) -> None:
+def report_change(repo: Path, edit: Edit) -> None:
+    """Make a change of the fleet's files, and print what was written, and the warnings about it."""
     changed: Changed = change_fleet(repo, edit)
     concerned = {*changed.paths, *(f"fleet/companies/{path.split('/')[2]}.yaml" for path in changed.paths)}
     print_problems(one for one in changed.loaded.warnings if one.file in concerned)

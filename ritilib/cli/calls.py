@@ -18,7 +18,7 @@ from ritilib.gitops.objects import read_files
 from ritilib.gitops.repository import check_repository, find_commit
 from ritilib.gitops.worktree import read_fleet_files
 from ritilib.routing.directory import Directory, build_directory
-from ritilib.routing.ladder import parse_failure
+from ritilib.routing.ladder import RUNGS, parse_failure
 from ritilib.routing.proof import Gap, Proof, prove_company
 from ritilib.routing.trace import trace_call
 
@@ -34,7 +34,12 @@ SHOWN = 20
     "--down", multiple=True, metavar="X", help="A part that does not work: link:acme/salto, cloud, …"
 )
 @click.option("--closed", is_flag=True, help="As it goes outside the company's hours.")
-def trace(repo: Path, as_json: bool, caller: str, dialled: str, down: tuple[str, ...], closed: bool) -> None:
+@click.option(
+    "--press", metavar="KEYS", default="", help="What is pressed where menus answer, a key for each."
+)
+def trace(
+    repo: Path, as_json: bool, caller: str, dialled: str, down: tuple[str, ...], closed: bool, press: str
+) -> None:
     """Print how one call goes, rung by rung, with the line of the fleet's files that each comes from.
 
     FROM is a telephone such as acme/montevideo:101, TO what is dialled. Exit 1 where the call does not get through.
@@ -43,12 +48,13 @@ def trace(repo: Path, as_json: bool, caller: str, dialled: str, down: tuple[str,
     Parts: link:COMPANY/BOX  box:COMPANY/BOX  pbx:COMPANY/BOX  line:COMPANY/BOX
            mesh:COMPANY/BOX:BOX  cloud  vault  consul  nomad
     Example: riti trace acme/montevideo:101 201 --down link:acme/montevideo
+    Example: riti trace acme/montevideo:101 700 --press 1
     """
     files = read_fleet_files(repo)
     fleet = load_fleet(files).fleet
     directory, slug = find_caller(fleet, caller)
     failures = frozenset(parse_failure(one, directory) for one in down)
-    told = trace_call(directory, Places(files), slug, dialled, failures, closed)
+    told = trace_call(directory, Places(files), slug, dialled, failures, closed, press)
     if as_json:
         print_json(told)
     else:
@@ -70,7 +76,7 @@ def trace(repo: Path, as_json: bool, caller: str, dialled: str, down: tuple[str,
 )
 @click.option("--all", "every", is_flag=True, help=f"Print every gap, not the first {SHOWN}.")
 def prove(repo: Path, as_json: bool, base: str | None, every: bool) -> None:
-    """Check every pair of telephones, and every emergency call, under every single failure.
+    """Check every pair of telephones, emergency calls and calls outside, under every single failure.
 
     It claims this and no more: for one call on an otherwise idle fleet and a working public network, the route exists
     in the rendered tables. With --base: exit 3 where a change breaks or mends something.
@@ -87,7 +93,7 @@ def prove(repo: Path, as_json: bool, base: str | None, every: bool) -> None:
         _print_difference(gaps, [gap for proof in before for gap in proof.gaps], as_json)
         return
     calls, lost = sum(proof.calls for proof in proofs), sum(proof.lost for proof in proofs)
-    rungs = {rung: sum(proof.rungs.get(rung, 0) for proof in proofs) for rung in ("cloud", "direct", "line")}
+    rungs = {rung: sum(proof.rungs.get(rung, 0) for proof in proofs) for rung in RUNGS}
     if as_json:
         print_json({"calls": calls, "lost": lost, "rungs": rungs, "gaps": gaps})
         return
@@ -95,7 +101,8 @@ def prove(repo: Path, as_json: bool, base: str | None, every: bool) -> None:
     print_rows(("office", "without", "calls to", "calls", "why they do not get through"), _rows(shown))
     if len(gaps) > len(shown):
         click.echo(f"… and {len(gaps) - len(shown)} gaps more (--all)")
-    by_rung = ", ".join(f"{count:,} by {rung}" for rung, count in rungs.items())
+    words = {"lent": "a lent line"}
+    by_rung = ", ".join(f"{count:,} by {words.get(rung, rung)}" for rung, count in rungs.items())
     click.echo(f"{calls:,} calls under every single failure: {by_rung}; {lost:,} do not get through")
     report(f"proved in {time.monotonic() - start:.1f} s")
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "schema": "validate",
     "box": "box",
     "extension": "box",
+    "words": "words",
     "render": "fleet",
     "propose": "fleet",
     "pull": "fleet",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import click
@@ -19,10 +21,13 @@ from ritilib.clients.nomad import Nomad
 from ritilib.clients.settings import read_settings
 from ritilib.clients.vault import Vault
 from ritilib.errors import RitiError
-from ritilib.gitops.desired import read_desired
-from ritilib.sync.apply import Servers
+from ritilib.gitops.desired import read_desired, read_newer
+from ritilib.reconcile.prune import Waiting
 from ritilib.sync.bootstrap import bootstrap as bootstrap_servers
-from ritilib.sync.once import connect_authority, plan_once, sync_once
+from ritilib.sync.lead import Candidate, take_lead
+from ritilib.sync.once import connect_servers, plan_once, sync_once
+
+PATIENCE_S = 60.0  # a controller that was killed leads for up to 31 s more (ritilib.reconcile.leading.Timing)
 
 rev_option = click.option("--rev", default="main", show_default=True, help="The merged branch or commit.")
 
@@ -109,21 +114,24 @@ def plan(repo: Path, rev: str, as_json: bool) -> None:
     """
     settings = read_settings(os.environ)
     desired = read_desired(repo, rev)
-    made, _ = plan_once(desired, Nomad(settings), Consul(settings))
-    stale = [problem for _, problem in desired.held]
+    made, removals, _ = plan_once(desired, Nomad(settings), Consul(settings))
+    held = [*(problem for _, problem in desired.held), *removals.held]
+    conflicts = [*made.conflicts, *removals.conflicts]
     rows = [(change.key, ", ".join(change.reasons)) for change in made.changes]
+    stops = {one.key: f"stop: in no manifest since {one.record.absent_since}" for one in removals.stops}
+    purges = {one.key: f"remove: stopped since {one.record.stopped_at}" for one in removals.purges}
     if as_json:
-        print_json(
-            {"changes": dict(rows), "conflicts": made.conflicts, "held": stale, "orphans": made.orphans}
-        )
+        going = {"stop": stops, "purge": purges, "waiting": removals.waits}
+        print_json({"changes": dict(rows), "conflicts": conflicts, "held": held, **going})
     else:
-        print_rows(("unit", "why"), rows)
-        click.echo(f"{len(rows)} to change, {made.unchanged} as wished")
-        _print_orphans(made.orphans)
-    print_problems((*made.conflicts, *stale))
-    if made.conflicts or stale:
+        print_rows(("unit", "why"), [*rows, *stops.items(), *purges.items()])
+        gone = f"{len(stops)} to stop, {len(purges)} to remove, " if stops or purges else ""
+        click.echo(f"{len(rows)} to change, {gone}{made.unchanged} as wished")
+        _print_waiting(removals.waits)
+    print_problems((*conflicts, *held))
+    if conflicts or held:
         sys.exit(1)
-    if rows:
+    if rows or stops or purges:
         sys.exit(EXIT_CHANGES)
 
 
@@ -137,27 +145,36 @@ def plan(repo: Path, rev: str, as_json: bool) -> None:
     "--wait/--no-wait", default=True, show_default=True, help="Stay until Nomad has judged the deployments."
 )
 def sync(repo: Path, rev: str, as_json: bool, once: bool, replace: tuple[str, ...], wait: bool) -> None:
-    """Make Nomad, Consul and Vault equal to the merged commit.
+    """Make Nomad, Consul and Vault equal to the merged commit. One controller at a time: waits while another leads.
 
     \b
     Example: riti sync --once --repo telephones.git
     """
     settings = read_settings(os.environ)
-    vault = Vault(settings)
-    desired = read_desired(repo, rev)
-    authority = connect_authority(vault, desired.fleet)
-    servers = Servers(Nomad(settings), Consul(settings), vault, find_overlay_tool(), authority)
-    done = sync_once(desired, servers, replace, report, wait)
+    desired, tool = read_desired(repo, rev), find_overlay_tool()
+    candidate = Candidate(settings, desired.fleet, f"{socket.gethostname()}:{os.getpid()}", report)
+    newest = partial(read_newer, repo, rev)
+    with take_lead(candidate, PATIENCE_S) as leadership:
+        servers = connect_servers(leadership.settings, desired.fleet, tool)
+        done = sync_once(desired, servers, replace, report, wait, newest=newest)
     if as_json:
         print_json(done)
     else:
-        click.echo(f"{done.commit[:12]}: {len(done.changed)} changed, {done.unchanged} as wished")
-        _print_orphans(done.orphans)
+        gone = (
+            f"{len(done.stopped)} stopped, {len(done.purged)} removed, "
+            if done.stopped or done.purged
+            else ""
+        )
+        click.echo(f"{done.commit[:12]}: {len(done.changed)} changed, {gone}{done.unchanged} as wished")
+        _print_waiting(done.waiting)
     print_problems((*done.held, *done.problems))
     if not done.is_clean:
         sys.exit(1)
 
 
-def _print_orphans(orphans: tuple[str, ...]) -> None:
-    for orphan in orphans:
-        click.echo(f"job {orphan} is in no manifest; it is left running (this version deletes nothing)")
+def _print_waiting(waiting: tuple[Waiting, ...]) -> None:
+    for one in waiting:
+        until = (
+            f"is left as it is until {one.until:%Y-%m-%d %H:%M:%S} UTC" if one.until else "is left as it is"
+        )
+        click.echo(f"{one.key} {until}: {one.why}")

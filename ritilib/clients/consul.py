@@ -6,7 +6,6 @@ import base64
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,47 +14,27 @@ import requests
 from consul.base import Response
 from consul.exceptions import ConsulException
 
+from ritilib.clients.consul_values import BindingRule, Entry, Keys, Tree, Watched
 from ritilib.clients.session import make_session, refused, unreachable
 from ritilib.clients.settings import Settings
+from ritilib.clients.tokens import Issued
 from ritilib.errors import Conflict, RitiError, ServerError
 
+__all__ = ["BindingRule", "Consul", "Entry", "Keys", "Tree", "Watched"]
+
 TOKEN_VARIABLE = "CONSUL_HTTP_TOKEN"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One key; modify_index is what a compare-and-set names."""
-
-    key: str
-    value: bytes = field(repr=False)
-    modify_index: int
-
-
-@dataclass(frozen=True)
-class Tree:
-    """Every entry below a prefix, sorted by key; index as in Keys."""
-
-    index: int
-    entries: tuple[Entry, ...]
-
-
-@dataclass(frozen=True)
-class Keys:
-    """The keys below a prefix, sorted, and Consul's index of that prefix (see Consul.list_keys)."""
-
-    index: int
-    keys: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class BindingRule:
-    """Which role or service identity a login through an auth method is given."""
-
-    id: str
-    bind_type: str
-    bind_name: str
-    selector: str
-    description: str
+# A transaction has one status for whatever went wrong in it, and these words (Consul 1.15.3, agent/consul/state/txn.go
+# and kvs.go) where somebody else wrote, holds the lock, or our session is gone.
+LOST = (
+    "index is stale",
+    "failed index check",
+    "failed to check index",
+    '" exists',
+    "lock is already held",
+    "due to lock delay",
+    "lock isn't held",
+    "invalid session",
+)
 
 
 class Consul:
@@ -65,7 +44,8 @@ class Consul:
     the object is not ours) and ServerError. Writes are never tried again.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, session: requests.Session | None = None) -> None:
+        """session is one of make_session's where none is given; a WatchSession lets a blocking query be ended."""
         self._server = settings.consul
         parts = urlsplit(self._server.address)
         self._client = consul.Consul(
@@ -77,7 +57,7 @@ class Consul:
         )
         # The library prefers CONSUL_HTTP_TOKEN of its own environment to the token that it is given.
         self._client.token = self._server.token
-        self._client.http.session = make_session(self._server.verify)
+        self._client.http.session = session or make_session(self._server)
 
     def read(self, key: str) -> Entry | None:
         """One key; None where it is not there."""
@@ -91,8 +71,11 @@ class Consul:
             index, found = self._client.kv.get(prefix, recurse=True)
         return Tree(int(index), tuple(sorted(map(_make_entry, found or ()), key=lambda one: one.key)))
 
-    def list_keys(self, prefix: str) -> Keys:
+    def list_keys(self, prefix: str, index: int = 0, wait_s: float = 0.0) -> Keys:
         """The keys below a prefix, without values, in one request.
+
+        With an index that an earlier answer gave, the answer comes when Consul's index is another one, or after
+        wait_s (and up to a sixteenth more) with the same index: a blocking query.
 
         The index, as tried on Consul 1.15.3 (state/kvs.go, kvsListTxn): the highest ModifyIndex of the keys
         below the prefix and of the deletions below it that Consul still remembers (15 minutes); where there
@@ -103,8 +86,8 @@ class Consul:
         deletion is forgotten: it then falls to the highest ModifyIndex of the keys that are left.
         """
         with self._explained(f"list keys below {prefix}"):
-            index, found = self._client.kv.get(prefix, keys=True)
-        return Keys(int(index), tuple(sorted(found or ())))
+            now, found = self._client.kv.get(prefix, index=index or None, wait=f"{wait_s:.3f}s", keys=True)
+        return Keys(int(now), tuple(sorted(found or ())))
 
     def write(self, key: str, value: bytes, modify_index: int) -> int:
         """Write a key that still has this ModifyIndex (0: that is not there yet); the new ModifyIndex.
@@ -112,8 +95,7 @@ class Consul:
         A transaction of one operation, since only that answers with the new index. 512 KB at most.
         """
         operation = {"Key": key, "Value": base64.b64encode(value).decode(), "Index": modify_index}
-        answer = self._transact(f"write key {key}", {"Verb": "cas", **operation})
-        return int(answer["Results"][0]["KV"]["ModifyIndex"])
+        return self._transact(f"write key {key}", {"Verb": "cas", **operation})
 
     def delete(self, key: str, modify_index: int) -> None:
         """Delete a key that still has this ModifyIndex; one that is already gone is no conflict."""
@@ -122,6 +104,51 @@ class Consul:
             done = self._client.kv.delete(key, cas=modify_index)
         if not done:
             raise self._conflict(asked)
+
+    def watch(self, key: str, index: int, wait_s: float) -> Watched:
+        """One key as soon as its index is another than this one, or after wait_s; index 0 answers at once."""
+        waiting = {"index": index, "wait": f"{wait_s:.1f}s"} if index else {}
+        with self._explained(f"watch key {key}"):
+            now, found = self._client.kv.get(key, **waiting)
+        return Watched(int(now), _make_entry(found) if found else None)
+
+    def create_session(self, name: str, ttl_s: float, lock_delay_s: float) -> str:
+        """A session that Consul ends when it is not renewed; its id.
+
+        It lives for ttl_s (10 to 86,400) at the least and twice that at the most (session_ttl.go), longer while
+        Consul has no leader. It is bound to no health check, so that its owner can tell by his own clock how long
+        he has it at the least. When it ends, keys that it locks stay, unlocked, and cannot be locked for lock_delay_s.
+        """
+        body = {
+            "Name": name,
+            "TTL": f"{ttl_s:.0f}s",
+            "LockDelay": f"{lock_delay_s * 1000:.0f}ms",
+            "Behavior": "release",
+            "NodeChecks": [],
+        }
+        return str(self._send("PUT", "session/create", f"create session {name}", body)["ID"])
+
+    def renew_session(self, session: str) -> None:
+        """Give a session its whole time again; Conflict where it is gone."""
+        asked = "renew our session"
+        if self._send("PUT", f"session/renew/{session}", asked, accepted=(404,)) is None:
+            raise self._conflict(asked)
+
+    def destroy_session(self, session: str) -> None:
+        """End a session; one that is gone already is fine."""
+        self._send("PUT", f"session/destroy/{session}", "destroy our session")
+
+    def lock(self, key: str, value: bytes, session: str, modify_index: int) -> int:
+        """Lock and write, in one transaction, a key that has this ModifyIndex (0: is not there); its new one.
+
+        A key that this session holds already is written and stays locked. Conflict where another session holds
+        it, where somebody wrote in between, where the session is gone, and during the lock delay.
+        """
+        return self._lock("lock", key, value, session, modify_index)
+
+    def unlock(self, key: str, value: bytes, session: str, modify_index: int) -> int:
+        """Write and unlock a key that this session holds and that has this ModifyIndex; its new one."""
+        return self._lock("unlock", key, value, session, modify_index)
 
     def put_policy(self, name: str, rules: str, description: str) -> bool:
         """Make or update an ACL policy of ours; True where something was written.
@@ -147,6 +174,14 @@ class Consul:
             return names == sorted(policies) and not others
 
         return self._put("role", name, held, body, same)
+
+    def delete_policy(self, name: str, description: str) -> bool:
+        """Delete an ACL policy that bears this very description; False where there is none, Conflict else."""
+        return self._delete("policy", name, description)
+
+    def delete_role(self, name: str, description: str) -> bool:
+        """Delete an ACL role that bears this very description; False where there is none, Conflict else."""
+        return self._delete("role", name, description)
 
     def put_auth_method(self, name: str, config: dict[str, Any], description: str) -> bool:
         """Make or update a JWT auth method; True where written.
@@ -201,6 +236,30 @@ class Consul:
             made = self._client.acl.token.create(policies_name=list(policies), description=description)
         return str(made["SecretID"])
 
+    def issue_token(self, policies: tuple[str, ...], description: str, ttl_s: int) -> Issued:
+        """A new token of this datacenter with these policies (by name), that expires after ttl_s (60 to 86,400)."""
+        body = {
+            "Description": description,
+            "Policies": [{"Name": policy} for policy in policies],
+            "Local": True,
+            "ExpirationTTL": f"{ttl_s}s",
+        }
+        made = self._send("PUT", "acl/token", f"create a token ({description})", body)
+        return Issued(made["SecretID"], made["AccessorID"])
+
+    def list_tokens(self, policy: str) -> tuple[str, ...]:
+        """The accessors, sorted, of all tokens that name this policy themselves; none where there is no such policy."""
+        held = self._read(f"acl/policy/name/{policy}", f"read policy {policy}")
+        if held is None:
+            return ()
+        params = [("policy", held["ID"])]
+        found = self._send("GET", "acl/tokens", f"list the tokens with {policy}", params=params) or ()
+        return tuple(sorted(one["AccessorID"] for one in found))
+
+    def revoke_token(self, accessor: str) -> None:
+        """Make a token worthless from this moment on; one that is gone already is fine."""
+        self._send("DELETE", f"acl/token/{accessor}", "revoke a token", accepted=(404,))
+
     def has_token(self, token: str, policies: tuple[str, ...]) -> bool:
         """Whether Consul knows this token, with exactly these policies."""
         answer = self._send("GET", "acl/token/self", "look at a token", token=token, accepted=(403, 404))
@@ -225,11 +284,28 @@ class Consul:
         self._send("PUT", path, f"write {kind} {name}", {**body, **({"ID": held["ID"]} if held else {})})
         return True
 
+    def _delete(self, kind: str, name: str, description: str) -> bool:
+        held = self._read(f"acl/{kind}/name/{name}", f"read {kind} {name}")
+        if not held:
+            return False
+        if held.get("Description", "") != description:
+            raise self._foreign(kind, name)
+        self._send("DELETE", f"acl/{kind}/{held['ID']}", f"delete {kind} {name}")
+        return True
+
     def _read(self, path: str, asked: str) -> Any:
         return self._send("GET", path, asked, accepted=(404,))
 
-    def _transact(self, asked: str, operation: dict[str, Any]) -> Any:
-        return self._send("PUT", "txn", asked, [{"KV": operation}])
+    def _lock(self, verb: str, key: str, value: bytes, session: str, modify_index: int) -> int:
+        same: dict[str, Any] = {"Verb": "check-index", "Index": modify_index}
+        check = {"Key": key, **(same if modify_index else {"Verb": "check-not-exists"})}
+        write = {"Verb": verb, "Key": key, "Value": base64.b64encode(value).decode(), "Session": session}
+        return self._transact(f"{verb} key {key}", check, write)
+
+    def _transact(self, asked: str, *operations: dict[str, Any]) -> int:
+        """The ModifyIndex of the key that the last operation wrote."""
+        answer = self._send("PUT", "txn", asked, [{"KV": one} for one in operations])
+        return int(answer["Results"][-1]["KV"]["ModifyIndex"])
 
     def _send(
         self,
@@ -239,24 +315,25 @@ class Consul:
         body: Any = None,
         token: str | None = None,
         accepted: tuple[int, ...] = (),
+        params: list[tuple[str, str]] | None = None,
     ) -> Any:
         """One call by the library's own connection; None for a status that is accepted as "not there"."""
         headers = {"X-Consul-Token": self._server.token if token is None else token}
         http = self._client.http
-        extra = {} if method == "GET" else {"data": json.dumps(body)}
+        extra = {} if body is None else {"data": json.dumps(body)}
         with self._explained(asked):
-            send = {"GET": http.get, "PUT": http.put, "POST": http.post}[method]
-            answer: Response = send(lambda given: given, f"/v1/{path}", headers=headers, **extra)
+            send = {"GET": http.get, "PUT": http.put, "POST": http.post, "DELETE": http.delete}[method]
+            answer: Response = send(lambda given: given, f"/v1/{path}", params, headers=headers, **extra)
         if 200 <= answer.code < 300:
             return json.loads(answer.body)
         if answer.code in accepted:
             return None
         if answer.code == 409:
-            # a transaction's only status for whatever went wrong in it
-            if "index is stale" in answer.body:
+            said = "; ".join(one["What"] for one in json.loads(answer.body)["Errors"])
+            if any(words in said for words in LOST):
                 raise self._conflict(asked)
-            denied = "Permission denied" in answer.body or "lacks permission" in answer.body
-            raise self._refused(asked, 403 if denied else 409, answer.body)
+            denied = "Permission denied" in said or "lacks permission" in said
+            raise self._refused(asked, 403 if denied else 409, said)
         raise self._refused(asked, answer.code, answer.body)
 
     def _conflict(self, asked: str) -> RitiError:
@@ -283,7 +360,7 @@ class Consul:
 
 
 def _make_entry(found: Mapping[str, Any]) -> Entry:
-    return Entry(found["Key"], found["Value"] or b"", found["ModifyIndex"])
+    return Entry(found["Key"], found["Value"] or b"", found["ModifyIndex"], found.get("Session", ""))
 
 
 def _says(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from ritilib.clients.nomad_values import (
 )
 from ritilib.clients.session import make_session, refused, unreachable
 from ritilib.clients.settings import Settings
+from ritilib.clients.tokens import Issued
 from ritilib.errors import Conflict, Denied, RitiError, ServerError, Unreachable
 
 __all__ = ["Allocation", "Deployment", "JobList", "JobPlan", "Nomad", "Registered"]
@@ -98,6 +100,21 @@ class Nomad:
             raise self._conflict(f"stop job {job_id}")
         return self.register({**job, "Stop": True}, modify_index)
 
+    def purge_job(self, job_id: str, modify_index: int) -> bool:
+        """Remove a stopped job whose JobModifyIndex is still this one; False where it is already gone.
+
+        Conflict where it has changed or runs. Nomad's deregister ignores an index, so this looks just before: a
+        registration that comes in between, within one request, is lost.
+        """
+        asked = f"purge job {job_id}"
+        job = self.read_job(job_id)
+        if job is None:
+            return False
+        if job["JobModifyIndex"] != modify_index or not job["Stop"]:
+            raise self._conflict(asked)
+        self._ask(asked, "job", _quote(job_id), method="delete", params={"purge": "true"})
+        return True
+
     def wait_deployed(self, job_id: str, modify_index: int, timeout_s: float) -> Deployment:
         """Follow the deployment that a registration with this JobModifyIndex started, by blocking queries.
 
@@ -124,6 +141,23 @@ class Nomad:
         """A job's allocations, oldest first, dead ones too; one more request for each that runs."""
         found = sorted(self._list_stubs(job_id), key=lambda one: one["CreateIndex"])
         return tuple(make_allocation(one, self._read_network(one)) for one in found)
+
+    def find_running(self, job_id: str) -> tuple[str, ...]:
+        """Ids of the job's allocations that are to run and do, oldest first, in one request."""
+        found = sorted(self._list_stubs(job_id), key=lambda one: one["CreateIndex"])
+        alive = (one for one in found if (one["ClientStatus"], one["DesiredStatus"]) == ("running", "run"))
+        return tuple(one["ID"] for one in alive)
+
+    def read_alloc_file(self, allocation_id: str, path: str) -> bytes | None:
+        """A file that a task wrote, by its path below the allocation's folder; None where it is not there (yet)."""
+        asked = f"read {path} of allocation {allocation_id}"
+        with self._explained(asked):
+            try:
+                request = self._client.client.cat.request
+                answer: requests.Response = request(allocation_id, params={"path": path}, method="get")
+            except nomad.api.exceptions.URLNotFoundNomadException:
+                return None
+        return answer.content
 
     def list_template_retries(self) -> tuple[TemplateRetries, ...]:
         """What the agent of each ready node says of itself, asked at its own address: servers do not know it.
@@ -160,17 +194,52 @@ class Nomad:
         answer = self._ask(f"create token {name}", "acl", "token", method="post", json=body)
         return str(answer.json()["SecretID"])
 
+    def issue_token(self, policies: tuple[str, ...], name: str, ttl_s: int) -> Issued:
+        """A new client token of this region with these policies, that expires after ttl_s (60 to 86,400)."""
+        return self._issue({"Type": "client", "Policies": list(policies), "ExpirationTTL": f"{ttl_s}s"}, name)
+
+    def issue_management_token(self, name: str) -> Issued:
+        """A new token with every right, the only kind that may make and revoke tokens."""
+        return self._issue({"Type": "management"}, name)
+
+    def list_tokens(self, policy: str) -> tuple[str, ...]:
+        """The accessors, sorted, of all tokens with this policy."""
+        params = {"filter": f"{json.dumps(policy)} in Policies"}
+        found = self._ask(f"list the tokens with {policy}", "acl", "tokens", params=params).json()
+        return tuple(sorted(one["AccessorID"] for one in found))
+
+    def revoke_token(self, accessor: str) -> None:
+        """Make a token worthless from this moment on; one that is gone already is fine."""
+        try:
+            self._ask("revoke a token", "acl", "token", _quote(accessor), method="delete")
+        except ServerError as error:
+            if "Cannot delete nonexistent tokens" not in str(error):
+                raise
+
     def has_token(self, token: str, policies: tuple[str, ...]) -> bool:
         """Whether Nomad knows this token, with exactly these policies."""
+        held = self._look_at(token)
+        return held is not None and sorted(held.get("Policies") or ()) == sorted(policies)
+
+    def is_management(self, token: str) -> bool:
+        """Whether Nomad knows this token, and as one with every right."""
+        held = self._look_at(token)
+        return held is not None and held["Type"] == "management"
+
+    def _issue(self, rights: Mapping[str, Any], name: str) -> Issued:
+        body = {"Name": name, "Global": False, **rights}
+        made = self._ask(f"create token {name}", "acl", "token", method="post", json=body).json()
+        return Issued(made["SecretID"], made["AccessorID"])
+
+    def _look_at(self, token: str) -> dict[str, Any] | None:
         other = self._connect(self._server.address, token)
         try:
             with self._explained("look at a token"):
-                held = other.acl.request("token", "self", method="get").json()
+                return dict(other.acl.request("token", "self", method="get").json())
         except (Denied, ServerError) as error:
             if isinstance(error, Denied) or "token not found" in str(error):
-                return False
+                return None
             raise
-        return sorted(held.get("Policies") or ()) == sorted(policies)
 
     def _connect(self, address: str, token: str) -> Any:
         return nomad.Nomad(
@@ -179,7 +248,7 @@ class Nomad:
             namespace=NAMESPACE,
             timeout=self._server.timeout_s,
             verify=self._server.verify,
-            session=make_session(self._server.verify),
+            session=make_session(self._server),
         )
 
     def _read_retries(self, node: str, address: str, is_tls: bool) -> TemplateRetries:

@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
+from ritilib.clients.settings import Server
 from ritilib.errors import Denied, ServerError, Unreachable
 
 # 412: a Vault standby that has not yet seen our last write; 502, 503: a server that starts or changes leader
 RETRIED = (412, 502, 503)
+READING = ("GET", "HEAD", "LIST")
 TRIES = 3
 CONNECTIONS = 32
 
 
-def make_session(verify: bool | str) -> requests.Session:
-    """A session for one server; verify is True or a CA file.
+class GuardedAdapter(HTTPAdapter):
+    """Asks before each request that may write, after all waiting of ours: nothing of this process comes in between."""
+
+    def __init__(self, guard: Callable[[], None] | None, **options: Any) -> None:
+        self._guard = guard
+        super().__init__(**options)
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        if self._guard and request.method not in READING:
+            self._guard()
+        return super().send(request, *args, **options)
+
+
+def make_session(server: Server) -> requests.Session:
+    """A session for one server, that calls its guard before each write.
 
     The shell's proxies, .netrc and CA variables are not for these servers: each has its own *_CACERT.
     """
     session = requests.Session()
     session.trust_env = False
-    session.verify = verify
+    session.verify = server.verify
     retry = Retry(
         total=TRIES,
         connect=0,
@@ -30,11 +48,11 @@ def make_session(verify: bool | str) -> requests.Session:
         other=0,
         status=TRIES,
         status_forcelist=RETRIED,
-        allowed_methods=("GET", "HEAD", "LIST"),
+        allowed_methods=READING,
         backoff_factor=0.2,
         raise_on_status=False,
     )
-    adapter = HTTPAdapter(max_retries=retry, pool_maxsize=CONNECTIONS)
+    adapter = GuardedAdapter(server.guard, max_retries=retry, pool_maxsize=CONNECTIONS)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     return session

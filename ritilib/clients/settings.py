@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -13,12 +13,16 @@ TIMEOUT_S = 30.0
 
 @dataclass(frozen=True)
 class Server:
-    """One server: its URL without a path, our token, the CA file that verifies it ("": the public CAs)."""
+    """One server: its URL without a path, our token, the CA file that verifies it ("": the public CAs).
+
+    guard is called right before each request that may write, and may raise: then nothing is sent.
+    """
 
     address: str
     token: str = field(repr=False)
     ca_file: str = ""
     timeout_s: float = TIMEOUT_S
+    guard: Callable[[], None] | None = field(default=None, repr=False, compare=False)
 
     @property
     def verify(self) -> bool | str:

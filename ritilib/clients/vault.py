@@ -16,6 +16,7 @@ from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest, VaultError
 
 from ritilib.clients.session import make_session, refused, unreachable
 from ritilib.clients.settings import Settings
+from ritilib.clients.tokens import Issued
 from ritilib.errors import Conflict, RitiError
 
 TOKEN_VARIABLE = "VAULT_TOKEN"
@@ -81,6 +82,23 @@ class Vault:
             raise self._conflict(asked)
         return version
 
+    def delete_document(self, path: str) -> bool:
+        """Hide every version of a document; False where there is none to hide.
+
+        `vault kv undelete` brings one back, and a later write goes on after the last: nothing is destroyed.
+        """
+        held = self._read_versions(path)
+        versions = [
+            int(number) for number, one in (held["versions"] if held else {}).items() if not _is_gone(one)
+        ]
+        if not versions:
+            return False
+        with self._explained(f"delete document {path}"):
+            self._client.secrets.kv.v2.delete_secret_versions(
+                _quote(path), versions=versions, mount_point=KV_MOUNT
+            )
+        return True
+
     def compute_hmac(self, key: str, text: str, key_version: int = 1) -> str:
         """HMAC-SHA-256 of text under a transit key, 64 hexadecimal digits, the same at every call.
 
@@ -117,13 +135,19 @@ class Vault:
 
     def put_role(self, mount: str, name: str, fields: dict[str, Any]) -> bool:
         """Make a JWT role say these fields; others keep their values. True where something was written."""
-        path = f"auth/{mount}/role/{_quote(name)}"
-        held = self._find(path, f"read role {name}")
-        if held and _says(held, fields):
-            return False
-        with self._explained(f"write role {name}"):
-            self._client.adapter.post(f"/v1/{path}", json=fields)
-        return True
+        return self._put_role(f"auth/{mount}/role/{_quote(name)}", name, fields)
+
+    def put_token_role(self, name: str, fields: dict[str, Any]) -> bool:
+        """Make a role say these fields of the tokens that are made through it. True where something was written."""
+        return self._put_role(f"auth/token/roles/{_quote(name)}", name, fields)
+
+    def delete_policy(self, name: str) -> bool:
+        """Delete a policy, whose name alone says whose it is; False where there is none."""
+        return self._delete(f"sys/policies/acl/{_quote(name)}", f"policy {name}")
+
+    def delete_role(self, mount: str, name: str) -> bool:
+        """Delete a JWT role, whose name alone says whose it is; False where there is none."""
+        return self._delete(f"auth/{mount}/role/{_quote(name)}", f"role {name}")
 
     def enable_kv(self, mount: str) -> bool:
         """Mount KV v2, where every write must be a compare-and-set; True where something was written."""
@@ -172,6 +196,20 @@ class Vault:
             )
         return str(answer["auth"]["client_token"])
 
+    def issue_token(self, role: str, name: str, ttl_s: int) -> Issued:
+        """A new token through a token role, child of our own, that expires after ttl_s.
+
+        It ends with our own token too. Needs nothing but `update` of auth/token/create/<role>.
+        """
+        with self._explained(f"create token {name}"):
+            answer = self._client.auth.token.create(role_name=role, display_name=name, ttl=f"{ttl_s}s")
+        return Issued(answer["auth"]["client_token"], answer["auth"]["accessor"])
+
+    def revoke_token(self, accessor: str) -> None:
+        """Make a token worthless from this moment on; one that is gone already is fine."""
+        with self._explained("revoke a token"):
+            self._client.auth.token.revoke_accessor(accessor)
+
     def renew_token(self) -> None:
         """Give our own periodic token its whole period again; one that cannot be renewed stays as it is."""
         with self._explained("renew our own token"):
@@ -195,6 +233,14 @@ class Vault:
             answer = self._connect("").auth.jwt.jwt_login(role=role, jwt=jwt, path=mount)
         return str(answer["auth"]["client_token"])
 
+    def _put_role(self, path: str, name: str, fields: dict[str, Any]) -> bool:
+        held = self._find(path, f"read role {name}")
+        if held and _says(held, fields):
+            return False
+        with self._explained(f"write role {name}"):
+            self._client.adapter.post(f"/v1/{path}", json=fields)
+        return True
+
     def _connect(self, token: str) -> Any:
         server = self._server
         return hvac.Client(
@@ -202,7 +248,7 @@ class Vault:
             token=token,
             verify=server.verify,
             timeout=server.timeout_s,
-            session=make_session(server.verify),
+            session=make_session(server),
         )
 
     def _read_kv_configuration(self, mount: str) -> dict[str, Any]:
@@ -239,16 +285,27 @@ class Vault:
 
     def _find_deleted(self, path: str) -> int:
         """The latest version where that is deleted or destroyed; 0 where it can be read."""
+        held = self._read_versions(path)
+        if held is None:
+            return 0
+        latest = held["versions"].get(str(held["current_version"]), {"destroyed": True})
+        return int(held["current_version"]) if _is_gone(latest) else 0
+
+    def _read_versions(self, path: str) -> dict[str, Any] | None:
+        """KV's metadata of a document; None where there never was one."""
         with self._explained(f"read the versions of document {path}"):
             try:
-                held = self._client.secrets.kv.v2.read_secret_metadata(_quote(path), mount_point=KV_MOUNT)[
-                    "data"
-                ]
+                held = self._client.secrets.kv.v2.read_secret_metadata(_quote(path), mount_point=KV_MOUNT)
             except InvalidPath:
-                return 0
-        latest = held["versions"].get(str(held["current_version"]), {"destroyed": True})
-        gone = bool(latest["destroyed"] or latest.get("deletion_time"))
-        return int(held["current_version"]) if gone else 0
+                return None
+        return dict(held["data"])
+
+    def _delete(self, path: str, what: str) -> bool:
+        if self._find(path, f"read {what}") is None:
+            return False
+        with self._explained(f"delete {what}"):
+            self._client.adapter.delete(f"/v1/{path}")
+        return True
 
     def _enable(self, kind: str, mount: str, body: dict[str, Any]) -> bool:
         asked = f"look at the mounts of {kind}"
@@ -287,6 +344,10 @@ class Vault:
 
 def _quote(path: str) -> str:
     return quote(path, safe="/")
+
+
+def _is_gone(version: Mapping[str, Any]) -> bool:
+    return bool(version["destroyed"] or version.get("deletion_time"))
 
 
 def _says(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

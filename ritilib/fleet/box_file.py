@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ritilib.fleet.inherited import Settings
-from ritilib.fleet.kinds import Address, Frozen, Mac, PersonName, PublicNumber, Serial, ShortNumber
+from ritilib.fleet.kinds import Address, Frozen, Mac, Offices, PersonName, PublicNumber, Serial, ShortNumber
 
 
 class Forward(Frozen):
@@ -24,6 +24,14 @@ class Forward(Frozen):
     """How long it rings before it counts as unanswered, in seconds."""
 
 
+class Mailbox(Frozen):
+    """What answers when nobody does, keeps messages on the office's box, and is heard from its own telephone by *97."""
+
+    # a telephone without a mailbox rings for 45 s, and callers wait for 60
+    after_s: Annotated[int, Field(ge=5, le=45, strict=True)] = 20
+    """How long the telephone rings first, in seconds."""
+
+
 class Extension(Frozen):
     """One number inside the company and the telephone that it rings."""
 
@@ -37,6 +45,8 @@ class Extension(Frozen):
     """Its number in the public network, in quotes: a plus, the country, the number; one in the whole fleet."""
     forward: Forward = Forward()
     """Who rings instead, and when."""
+    mailbox: Mailbox | None = None
+    """Answers when nobody does, and keeps messages: `{}`, or with the seconds before; instead of `unanswered`."""
 
 
 class OwnLine(Frozen):
@@ -49,6 +59,8 @@ class OwnLine(Frozen):
     """The line's number in the public network, in quotes."""
     rings: ShortNumber | None = None
     """Number of who answers it, in quotes; where it is absent, the extension with the line's number as `public`."""
+    lent_to: Offices | None = None
+    """Offices (names of their files) that may call out by it where they have no line that is free; or `all`."""
 
 
 class Adapter(Frozen):

@@ -8,14 +8,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ritilib.fleet.inherited import Settings
-from ritilib.fleet.kinds import Frozen, Holiday, PersonName, ShortNumber, Slug, TimeZone
+from ritilib.fleet.kinds import Frozen, Holiday, Key, PersonName, ShortNumber, Slug, TimeZone
 from ritilib.fleet.stretch import Stretch
 
 
 class Route(Frozen):
     """A number that every office of the company may dial, and who rings: to, or closed outside the hours that it names.
 
-    to and closed are numbers of the company: extensions, groups or routes.
+    to and closed are numbers of the company: extensions, groups, routes or menus.
     """
 
     number: ShortNumber
@@ -42,7 +42,28 @@ class Group(Frozen):
     seconds: Annotated[int, Field(ge=5, le=120, strict=True)] = 20
     """How long it rings, in seconds (each telephone, where they ring in turn)."""
     then: ShortNumber | None = None
-    """Who rings when nobody answers: number of an extension or group, in quotes."""
+    """Who rings when nobody answers: a number of the company, in quotes."""
+
+
+class Menu(Frozen):
+    """A number that answers with recorded words, and rings whom the caller chooses by pressing a key.
+
+    The words are played twice at the most. What choices and else lead to are numbers of the company: extensions,
+    groups, routes or menus.
+    """
+
+    number: ShortNumber
+    """What is dialled: two to six digits, in quotes; one in the whole company."""
+    name: PersonName
+    """What the menu is called."""
+    words: Slug
+    """What is said: the name of a recording in fleet/words/COMPANY, without its .gsm (`riti words add`)."""
+    choices: Annotated[Mapping[Key, ShortNumber], Field(min_length=1)]
+    """Key that is pressed, a digit, * or #, and the number of who rings then, both in quotes."""
+    seconds: Annotated[int, Field(ge=1, le=30, strict=True)] = 6
+    """How long a key is waited for after the words, in seconds."""
+    else_: Annotated[ShortNumber, Field(alias="else")]
+    """Number of who rings when none of these keys was pressed, in quotes."""
 
 
 class CompanyFile(Settings):
@@ -60,3 +81,5 @@ class CompanyFile(Settings):
     """Numbers that every office of the company may dial besides the extensions."""
     groups: tuple[Group, ...] = ()
     """Numbers that ring several telephones."""
+    menus: tuple[Menu, ...] = ()
+    """Numbers that answer with recorded words and let the caller choose."""

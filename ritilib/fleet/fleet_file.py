@@ -8,7 +8,17 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 
 from ritilib.fleet.inherited import Settings
-from ritilib.fleet.kinds import Address, EmergencyNumber, Frozen, ImageName, Network, Slug, TimeZone
+from ritilib.fleet.kinds import (
+    Address,
+    EmergencyNumber,
+    Frozen,
+    ImageName,
+    Network,
+    Removal,
+    SignerKey,
+    Slug,
+    TimeZone,
+)
 
 
 class Images(Frozen):
@@ -74,5 +84,11 @@ class FleetFile(Settings):
     """Where PBXes may run, and how many; none: anywhere."""
     emergency: tuple[EmergencyNumber, ...] = ()
     """Emergency numbers, in quotes, besides those that the country is known to have."""
+    removals: tuple[Removal, ...] = ()
+    """Companies or offices that these files no longer hold, such as acme or acme/salto: they may go however many go."""
+    removal_grace_min: Annotated[int, Field(ge=1, le=10080, strict=True)] = 10
+    """Minutes for which what these files no longer hold runs on, so that a mistake can be taken back."""
     rollout: Rollout = Rollout()
     """In which waves PBXes are replaced."""
+    signers: tuple[SignerKey, ...] = ()
+    """SSH public keys; the controller then applies only what one of them signed. None: whatever is merged."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ritilib.fleet.kinds import Codec, Frozen, Outside, Slug
+from ritilib.fleet.kinds import Codec, Frozen, Language, Outside, Slug
 from ritilib.fleet.stretch import Stretch
 
 
@@ -20,7 +20,7 @@ class Link(Frozen):
 
 
 class Calls(Frozen):
-    """What the telephones of an office may do outside their company."""
+    """What the telephones of an office may do outside their company, and how many calls its link carries."""
 
     outside: Outside | None = None
     """How far into the public network: `none`, `national` or `international`; emergency numbers always."""
@@ -28,6 +28,8 @@ class Calls(Frozen):
     """Whether numbers that cost more than a call may be dialled."""
     longest_min: Annotated[int, Field(ge=1, le=1440, strict=True)] | None = None
     """Minutes after which a call is ended, since somebody forgot to."""
+    at_once: Annotated[int, Field(ge=1, le=200, strict=True)] | None = None
+    """How many calls the office's link carries at once; where it is absent, as many as fit into `link.kbit_s`."""
 
 
 class Settings(Frozen):
@@ -37,9 +39,11 @@ class Settings(Frozen):
     """What calls are spoken in, the best first; two offices of a company need one in common."""
     place: Slug | None = None
     """Where the PBX runs, one of fleet.yaml's `places`; where it is absent, wherever Nomad finds room."""
+    language: Language | None = None
+    """What mailboxes speak: `en`, `es`, `fr`, `it` or `ru`."""
     link: Link = Link()
     """The office's way into the Internet."""
     calls: Calls = Calls()
-    """What telephones may do outside their company."""
+    """What telephones may do outside their company, and how many calls the link carries."""
     maintenance: tuple[Stretch, ...] | None = None
     """When a PBX that must be replaced, and is never without a call, may be; none: only without a call."""

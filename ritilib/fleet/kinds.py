@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from ritilib.fleet.timezones import check_timezone
@@ -26,7 +26,10 @@ ImageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9./:_@-]*$
 EmergencyNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{2,6}$")]
 DAY = "(mon|tue|wed|thu|fri|sat|sun)"
 TimeZone = Annotated[str, AfterValidator(check_timezone)]
+Key = Annotated[str, StringConstraints(pattern=r"^[0-9*#]$")]  # of a telephone
 Holiday = Annotated[str, StringConstraints(pattern=r"^([0-9]{4}-)?(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")]
+REMOVAL_PATTERN = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*(/[a-z][a-z0-9]*(-[a-z0-9]+)*)?$"
+Removal = Annotated[str, StringConstraints(pattern=REMOVAL_PATTERN)]
 Codec = Literal["alaw", "ulaw", "g722", "gsm"]  # what both images can speak
 Language = Literal["en", "es", "fr", "it", "ru"]  # what the box image can speak
 LANGUAGES: tuple[Language, ...] = get_args(Language)
@@ -37,6 +40,26 @@ Mac = Annotated[
     AfterValidator(lambda mac: mac.replace(":", "").replace("-", "")),
 ]
 Serial = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8,16}$")]  # as a Pi prints it in /proc/cpuinfo
+_Slugs = Annotated[tuple[Slug, ...], Field(min_length=1)]
+EVERY_OFFICE = "all"
+
+
+def _list_word(said: Any) -> Any:
+    """`all` may stand without its list."""
+    return [said] if said == EVERY_OFFICE else said
+
+
+Offices = Annotated[
+    _Slugs,
+    BeforeValidator(_list_word, json_schema_input_type=Literal["all"] | _Slugs),  # one union, one error
+]
+
+# What stands in a public key's file: kind, key, and a comment that nobody reads
+SIGNER_PATTERN = (
+    r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)"
+    r" [A-Za-z0-9+/]{40,}={0,2}( [^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+)?$"
+)
+SignerKey = Annotated[str, StringConstraints(pattern=SIGNER_PATTERN, max_length=1500)]
 
 
 def _refuse_numbers(said: Any) -> Any:

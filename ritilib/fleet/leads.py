@@ -1,4 +1,4 @@
-"""Where one number of a company leads to another (routes, groups, forwards): somewhere, and to an end."""
+"""Where one number of a company leads to another (routes, groups, menus, forwards): somewhere, and to an end."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ CONDITIONS = ("always", "busy", "unanswered")
 
 @dataclass(frozen=True)
 class Lead:
-    """`number` leads to `to`; kind is "route", "group", "forward" or "line".
+    """`number` leads to `to`; kind is "route", "group", "menu", "forward" or "line".
 
-    is_onward: the call is led on, to an extension, group or route; else a telephone is rung, an extension's.
+    is_onward: the call is led on, to any number of the company; else a telephone is rung, an extension's.
+    is_chosen: by a person, who presses a key for it.
     """
 
     number: str
@@ -28,6 +29,7 @@ class Lead:
     source: Source
     steps: tuple[Step, ...]
     is_onward: bool = True
+    is_chosen: bool = False
 
 
 def judge_leads(
@@ -42,19 +44,23 @@ def judge_leads(
     """
     boxes = list(boxes)
     extensions = {extension.number for _, box in boxes for extension in box.extensions}
-    others: set[str] = set()
-    if said:
-        others = {one.number for one in said[1].groups} | {one.number for one in said[1].routes}
+    others = _list_others(said[1]) if said else set()
     leads = [*(_list_company(said) if said else ()), *_list_boxes(boxes)]
     problems = []
     for lead in leads:
         known = extensions | others if lead.is_onward else extensions
         if lead.to not in known and complete and said:
-            wanted = "extension, group or route" if lead.is_onward else "extension"
+            wanted = "extension, group, route or menu" if lead.is_onward else "extension"
             what = f"{lead.kind} {lead.number} leads to {lead.to}, which is no {wanted} of {company}"
             mend = "name one of the company's numbers, or add that one"
             problems.append(lead.source.problem(lead.steps, what, mend, "leads-nowhere"))
     return [*problems, *_find_circles(leads)]
+
+
+def _list_others(said: CompanyFile) -> set[str]:
+    """The numbers of a company that are no telephone's."""
+    numbers = {route.number for route in said.routes} | {group.number for group in said.groups}
+    return numbers | {menu.number for menu in said.menus}
 
 
 def _list_company(said: tuple[Source, CompanyFile]) -> Iterator[Lead]:
@@ -68,6 +74,11 @@ def _list_company(said: tuple[Source, CompanyFile]) -> Iterator[Lead]:
             yield Lead(group.number, number, "group", source, ("groups", index, "rings", place), False)
         if group.then:
             yield Lead(group.number, group.then, "group", source, ("groups", index, "then"))
+    for index, menu in enumerate(company.menus):
+        for key, number in menu.choices.items():
+            chosen: tuple[Step, ...] = ("menus", index, "choices", key)
+            yield Lead(menu.number, number, "menu", source, chosen, is_chosen=True)
+        yield Lead(menu.number, menu.else_, "menu", source, ("menus", index, "else"))
 
 
 def _list_boxes(boxes: Iterable[tuple[Source, BoxFile]]) -> Iterator[Lead]:
@@ -83,8 +94,11 @@ def _list_boxes(boxes: Iterable[tuple[Source, BoxFile]]) -> Iterator[Lead]:
 
 
 def _find_circles(leads: list[Lead]) -> Iterator[Problem]:
-    """A call that is led in a circle would never end. What a group rings is not led on, so it makes none."""
-    onward = {(lead.number, lead.to): lead for lead in leads if lead.is_onward}
+    """A call that is led in a circle would never end. What a group rings is not led on, so it makes none.
+
+    A menu waits for a person: a circle through one of its choices ends when that person wants it to.
+    """
+    onward = {(lead.number, lead.to): lead for lead in leads if lead.is_onward and not lead.is_chosen}
     while circle := _find_circle(onward):
         lead = onward.pop((circle[0], circle[1]))
         what = f"{lead.kind} {lead.number} leads back to itself: {' → '.join(circle)}"

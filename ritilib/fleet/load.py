@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from ritilib.fleet.schema import find_stale_schemas
 from ritilib.fleet.settings import inherit_settings
 from ritilib.fleet.source import Source, build_model, parse_source
 from ritilib.fleet.warnings import find_warnings
+from ritilib.fleet.words import WORDS_FOLDER, WORDS_PATH, judge_recording, list_used
 
 FLEET_PATH = "fleet/fleet.yaml"
 _COMPANY = re.compile(r"^fleet/companies/([^/]+)\.yaml\Z")
@@ -108,6 +109,7 @@ def read_draft(
     companies = _read_companies(reads, problems)
     boxes = _read_boxes(files, reads, problems)
     known = {match.group(1) for match in map(_COMPANY.match, files) if match}
+    words = _read_words(files, known, problems)
     for key, (source, _) in sorted(boxes.items()):
         company = key.split("/")[0]
         if company not in known:
@@ -116,7 +118,7 @@ def read_draft(
             problems.append(Problem(source.path, 1, 1, what, mend, "unknown-company"))
     asked = {match.group(1, 2) for match in map(_BOX.match, files) if match}
     incomplete = frozenset(company for company, box in asked if f"{company}/{box}" not in boxes)
-    return (Draft(*fleet, companies, boxes, incomplete) if fleet else None), problems
+    return (Draft(*fleet, companies, boxes, incomplete, words) if fleet else None), problems
 
 
 def read_file(asked: Asked) -> Read:
@@ -197,10 +199,32 @@ def _read_boxes(
     return found
 
 
+def _read_words(
+    files: Mapping[str, bytes], known: Set[str], problems: list[Problem]
+) -> dict[str, dict[str, bytes]]:
+    """company → name → content of every recording; known are the companies that have a file."""
+    found: dict[str, dict[str, bytes]] = {}
+    for path in sorted(files):
+        match = WORDS_PATH.match(path)
+        if not match:
+            continue
+        company, name = match.groups()
+        problems += [*_judge_slug(path, name), *judge_recording(path, files[path])]
+        if company not in known:
+            mend = f"add fleet/companies/{company}.yaml, or move the file to its company's folder"
+            what = f"words of an unknown company `{company}`"
+            problems.append(Problem(path, 0, 0, what, mend, "unknown-company"))
+        found.setdefault(company, {})[name] = files[path]
+    return found
+
+
 def _judge_place(path: str) -> list[Problem]:
     """A problem for a file that looks as if it described something, and is not read."""
-    if path == FLEET_PATH or _COMPANY.match(path):
+    if path == FLEET_PATH or _COMPANY.match(path) or WORDS_PATH.match(path):
         return []
+    if path.startswith(WORDS_FOLDER):
+        mend = f"name it {WORDS_FOLDER}<company>/<name>.gsm, or make it with `riti words add`"
+        return [Problem(path, 0, 0, "is no file that RITI reads", mend, "wrong-place")]
     if not path.endswith((".yaml", ".yml")) and not path.startswith(("fleet/boxes/", "fleet/companies/")):
         return []
     mend = "name it fleet/companies/<company>.yaml or fleet/boxes/<company>/<box>.yaml, or take it elsewhere"
@@ -240,6 +264,8 @@ def _assemble(draft: Draft, claims: Claims) -> Fleet:
             )
             for key in draft.keys_of(slug)
         )
-        companies.append(Company(slug=slug, said=draft.companies[slug][1], boxes=boxes))
+        said, words = draft.companies[slug][1], draft.words.get(slug, {})
+        used = {name: words[name] for name in list_used(said)}
+        companies.append(Company(slug=slug, said=said, boxes=boxes, words=used))
     lighthouses = tuple(claims.find(f"lighthouse/{one.name}") for one in draft.fleet.lighthouses)
     return Fleet(said=draft.fleet, companies=tuple(companies), lighthouse_addresses=lighthouses)

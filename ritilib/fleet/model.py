@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import IPv4Address
 
 from ritilib.fleet.box_file import BoxFile
 from ritilib.fleet.company_file import CompanyFile
 from ritilib.fleet.fleet_file import FleetFile
-from ritilib.fleet.kinds import Codec, Frozen, Outside, Slug
+from ritilib.fleet.kinds import Codec, Frozen, Language, Outside, Slug
 from ritilib.fleet.stretch import Stretch
 
 
@@ -15,12 +16,14 @@ class BoxSettings(Frozen):
     """What holds for one box, with every default filled in."""
 
     codecs: tuple[Codec, ...]
+    language: Language
     place: Slug | None  # None: wherever Nomad finds room
     round_trip_ms: int | None  # None: nobody has said it
     kbit_s: int | None  # None: wide enough not to matter
     outside: Outside
     premium: bool
     longest_min: int
+    at_once: int | None  # calls that its link carries; None: as many as come
     maintenance: tuple[Stretch, ...]  # in the time zone of Fleet.find_timezone
 
 
@@ -41,11 +44,12 @@ class Box(Frozen):
 
 
 class Company(Frozen):
-    """A company and its boxes, sorted by name."""
+    """A company and its boxes, sorted by name; words are the recordings that its menus say, by name."""
 
     slug: str
     said: CompanyFile
     boxes: tuple[Box, ...]
+    words: Mapping[str, bytes] = {}
 
 
 class Fleet(Frozen):

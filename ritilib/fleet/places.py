@@ -23,10 +23,15 @@ class Places:
         """The box's own line."""
         return self._locate(f"fleet/boxes/{key}.yaml", ("line",))
 
+    def find_lending(self, key: str) -> str:
+        """Where the box says to whom it lends its line."""
+        return self._locate(f"fleet/boxes/{key}.yaml", ("line", "lent_to"))
+
     def find_number(self, company: str, number: str) -> str:
-        """The company's route or group of that number; "" where there is none."""
+        """The company's route, group or menu of that number; "" where there is none."""
         path = f"fleet/companies/{company}.yaml"
-        return self._find(path, "routes", number) or self._find(path, "groups", number)
+        found = (self._find(path, listed, number) for listed in ("routes", "groups", "menus"))
+        return next(filter(None, found), "")
 
     def find_calls(self, key: str) -> str:
         """Where `calls` is said nearest to the box: in its own file, its company's, or the fleet's."""

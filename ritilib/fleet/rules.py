@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import phonenumbers
@@ -15,9 +15,13 @@ from ritilib.fleet.emergency import list_emergencies
 from ritilib.fleet.fleet_file import FleetFile
 from ritilib.fleet.hours import judge_hours, judge_maintenance, judge_stretches
 from ritilib.fleet.leads import judge_leads
+from ritilib.fleet.lending import judge_lending
+from ritilib.fleet.mailboxes import judge_mailboxes
 from ritilib.fleet.placement import judge_places
+from ritilib.fleet.removals import judge_removals
 from ritilib.fleet.settings import inherit_settings
 from ritilib.fleet.source import Source, Step
+from ritilib.fleet.words import judge_words
 
 # "lighthouse" is an overlay group and the first part of units; to Nebula's firewall the group "any" is everybody.
 RESERVED_COMPANIES = {"any", "lighthouse"}
@@ -33,6 +37,8 @@ class Draft:
     boxes: Mapping[str, tuple[Source, BoxFile]]
     # companies with a box whose file could not be read: what is missing there may be in that file
     incomplete: frozenset[str] = frozenset()
+    # company → name → content of its recorded words
+    words: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
 
     @cached_property
     def _keys(self) -> dict[str, list[str]]:
@@ -73,7 +79,10 @@ def judge(draft: Draft) -> list[Problem]:
         problems += _find_doubles(uses, f"in company {company}", "number-twice")
         leading, boxes = draft.companies.get(company), list(_boxes_of(draft, company))
         problems += judge_leads(company, leading, boxes, company not in draft.incomplete)
+        slugs = {key.split("/")[1]: draft.boxes[key] for key in draft.keys_of(company)}
+        problems += judge_lending(slugs, company not in draft.incomplete)
         problems += _judge_emergencies(uses, draft.fleet)
+        problems += judge_mailboxes(boxes)
     numbers, serials, macs = list_unique(draft)
     problems += _find_doubles(numbers, "in the fleet", "public-twice")
     problems += _find_doubles(serials, "in the fleet", "serial-twice")
@@ -88,9 +97,11 @@ def judge(draft: Draft) -> list[Problem]:
     for company, (source, said) in draft.companies.items():
         problems += judge_hours(source, said, said.timezone or draft.fleet.timezone)
         problems += judge_maintenance(draft.fleet, (source, said), _boxes_of(draft, company))
+        problems += judge_words(source, said, draft.words.get(company, {}))
     problems += judge_stretches(draft.source, ("maintenance",), draft.fleet.maintenance or ())
     problems += judge_places(draft.source, draft.fleet, draft.companies, draft.boxes)
     problems += _judge_adapters(draft)
+    problems += judge_removals(draft.source, draft.fleet, draft.companies.keys(), draft.boxes.keys())
     return problems
 
 
@@ -116,6 +127,8 @@ def _short_numbers(draft: Draft, company: str) -> Iterator[Use]:
         yield Use(route.number, source, ("routes", index, "number"), "route")
     for index, group in enumerate(said.groups):
         yield Use(group.number, source, ("groups", index, "number"), "group")
+    for index, menu in enumerate(said.menus):
+        yield Use(menu.number, source, ("menus", index, "number"), "menu")
 
 
 def _public_numbers(draft: Draft) -> Iterator[Use]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ritilib.fleet.box_file import BoxFile
+from ritilib.fleet.capacity import derive_at_once
 from ritilib.fleet.company_file import CompanyFile
 from ritilib.fleet.fleet_file import FleetFile
 from ritilib.fleet.inherited import Settings
@@ -13,26 +14,36 @@ from ritilib.fleet.model import BoxSettings
 # A call of three hours is one that somebody forgot to end (and an FXO line may never tell that the other has).
 DEFAULTS = BoxSettings(
     codecs=("alaw",),
+    language="en",
     place=None,
     round_trip_ms=None,
     kbit_s=None,
     outside="national",
     premium=False,
     longest_min=180,
+    at_once=None,
     maintenance=(),
 )
 
 
 def inherit_settings(fleet: FleetFile, company: CompanyFile, box: BoxFile) -> BoxSettings:
-    """What holds for the box."""
+    """What holds for the box; where nobody says how many calls its link carries, its kbit_s does."""
     said: dict[str, Any] = {}
     for level in (fleet, company, box):
         said |= _list_said(level)
-    return DEFAULTS.model_copy(update=said)
+    made = DEFAULTS.model_copy(update=said)
+    if made.at_once is None and made.kbit_s is not None:
+        return made.model_copy(update={"at_once": derive_at_once(made.kbit_s, made.codecs[0])})
+    return made
 
 
 def _list_said(level: Settings) -> dict[str, Any]:
     """key → value of what this level says; what it leaves to the level above is left out."""
-    every = {"codecs": level.codecs, "place": level.place, "maintenance": level.maintenance}
-    every |= {**dict(level.link), **dict(level.calls)}
+    own = {
+        "codecs": level.codecs,
+        "language": level.language,
+        "maintenance": level.maintenance,
+        "place": level.place,
+    }
+    every = own | dict(level.link) | dict(level.calls)
     return {key: value for key, value in every.items() if value is not None}

@@ -8,8 +8,11 @@ from ipaddress import IPv4Network
 import phonenumbers
 
 from ritilib.errors import Problem
+from ritilib.fleet.mailboxes import warn_of_mailboxes
 from ritilib.fleet.rules import Draft
+from ritilib.fleet.settings import inherit_settings
 from ritilib.fleet.source import Source, Step
+from ritilib.fleet.words import find_unused
 
 # What the routers of small offices give out as they come out of their boxes.
 _OFFICE_NETWORK = IPv4Network("192.168.0.0/16")
@@ -21,6 +24,10 @@ def find_warnings(draft: Draft) -> Iterator[Problem]:
     yield from _judge_overlay(draft)
     yield from _judge_lighthouses(draft)
     yield from _judge_companies(draft)
+    yield from _judge_lending(draft)
+    for company, (_, said) in draft.companies.items():
+        boxes = (draft.boxes[key] for key in draft.keys_of(company))
+        yield from warn_of_mailboxes(boxes, said.timezone or draft.fleet.timezone)
     for source, box in draft.boxes.values():
         for index, extension in enumerate(box.extensions):
             if extension.public:
@@ -49,11 +56,25 @@ def _judge_lighthouses(draft: Draft) -> Iterator[Problem]:
 
 def _judge_companies(draft: Draft) -> Iterator[Problem]:
     inhabited = {key.split("/")[0] for key in draft.boxes}
-    for company, (source, _) in draft.companies.items():
+    for company, (source, said) in draft.companies.items():
         if company not in inhabited:
             what = f"company {company} has no box"
             mend = f"add fleet/boxes/{company}/<box>.yaml (`riti box add`), or remove the company's file"
             yield source.warning((), what, mend, "company-without-box")
+        yield from find_unused(company, said, draft.words.get(company, {}))
+
+
+def _judge_lending(draft: Draft) -> Iterator[Problem]:
+    for key, (source, box) in draft.boxes.items():
+        company = key.split("/")[0]
+        for index, name in enumerate((box.line.lent_to or ()) if box.line else ()):
+            borrower = draft.boxes.get(f"{company}/{name}")
+            if borrower is None:
+                continue  # all
+            if inherit_settings(draft.fleet, draft.companies[company][1], borrower[1]).outside == "none":
+                what = f"the line is lent to {name}, whose telephones may not call outside"
+                mend = f"let {name} call outside (`calls: {{outside: national}}`), or lend it nothing"
+                yield source.warning(("line", "lent_to", index), what, mend, "lent-in-vain")
 
 
 def _judge_public_number(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ritilib.fleet.kinds import DAY, SLUG_PATTERN
+from ritilib.fleet.kinds import DAY, REMOVAL_PATTERN, SIGNER_PATTERN, SLUG_PATTERN
 
 # Form asked for → one that has it. A pattern is exact; an example is what people read.
 EXAMPLES: Mapping[str, str] = {
     SLUG_PATTERN: "demo",
+    REMOVAL_PATTERN: "acme/salto",
     r"^[0-9]{2,6}$": '"201"',
     r"^\+[1-9][0-9]{6,14}$": '"+59847331201"',
     r"^[0-9a-f]{8,16}$": "10000000a1b2c3d4",
@@ -20,6 +21,8 @@ EXAMPLES: Mapping[str, str] = {
     r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$": '"18:00"',
     r"^([0-9]{4}-)?(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$": '"12-25"',
     r"^[0-9a-fA-F]{2}([:-]?[0-9a-fA-F]{2}){5}$": '"c0:74:ad:00:11:22"',
+    r"^[0-9*#]$": '"1"',
+    SIGNER_PATTERN: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ6dzXHhNVUMY5CiQ5aHIb5qcZ+6r1qjbWfK4ZyYc0Qm ana@example.org",
     r"^[^\x00-\x1f\x7f]+$": "Recepción (one line)",
 }
 _QUOTE = "quote it, so that YAML keeps it as text"

@@ -9,7 +9,7 @@ from pathlib import Path
 from ritilib.fleet.load import Loaded, load_fleet
 from ritilib.gitops.worktree import read_fleet_files, write_files
 
-Edit = Callable[[Mapping[str, bytes]], Mapping[str, str | None]]
+Edit = Callable[[Mapping[str, bytes]], Mapping[str, str | bytes | None]]
 
 
 @dataclass(frozen=True)
@@ -21,18 +21,22 @@ class Changed:
 
 
 def change_fleet(repo: Path, edit: Edit) -> Changed:
-    """Let edit say (path → text, None: no such file any more) what becomes of the files under fleet/, and do it.
+    """Let edit say (path → text or content, None: no such file any more) what becomes of files under fleet/, and do it.
 
     Raises what edit raises, GitopsError where the files cannot be read, and FleetError with every problem that the
     fleet would have; nothing is written then. Each file is written beside its place and renamed.
     """
     files = read_fleet_files(repo)
     wanted = edit(files)
-    texts = {path: text for path, text in wanted.items() if text is not None}
-    gone = [path for path, text in wanted.items() if text is None]
+    contents = {
+        path: said.encode() if isinstance(said, str) else said
+        for path, said in wanted.items()
+        if said is not None
+    }
+    gone = [path for path, said in wanted.items() if said is None]
     kept = {path: content for path, content in files.items() if path not in wanted}
-    loaded = load_fleet(kept | {path: text.encode() for path, text in texts.items()})
-    written = write_files(repo, texts)
+    loaded = load_fleet(kept | contents)
+    written = write_files(repo, contents)
     for path in gone:
         (repo / path).unlink()
     return Changed((*written, *gone), loaded)

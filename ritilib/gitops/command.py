@@ -32,6 +32,11 @@ _INHERITED = (
 )
 # A replaced object (refs/replace) would make one commit mean different things in two clones.
 _OWN = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_OPTIONAL_LOCKS": "0", "GIT_MERGE_AUTOEDIT": "no"}
+TIMED_OUT = (
+    124,
+    137,
+)  # exit statuses of coreutils' timeout: ended by TERM, or by KILL when that was not enough
+_GRACE_S = 5
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -49,15 +54,18 @@ def ask_git(
     *arguments: str,
     environment: Mapping[str, str] | None = None,
     stdin: BinaryIO | None = None,
+    timeout_s: float | None = None,
 ) -> Answer:
     """Run `git *arguments` in folder, whatever its exit status; environment is added to the process's own.
 
-    stdin is an open file that Git reads; without it, Git finds nothing there.
+    stdin is an open file that Git reads; without it, Git finds nothing there. After timeout_s Git and every program
+    that it started are ended (GitPython's own way would leave git-remote-https), and the status is in TIMED_OUT.
     """
     given = _OWN | dict(environment or {})
+    bound = ["timeout", f"--kill-after={_GRACE_S}", f"{timeout_s:.3f}"] if timeout_s else []
     try:
         status, output, errors = Git(str(folder)).execute(
-            [*_shed(given), "git", *arguments],
+            [*_shed(given), *bound, "git", *arguments],
             istream=stdin,
             env=given,
             with_extended_output=True,

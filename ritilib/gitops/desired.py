@@ -10,32 +10,40 @@ from pathlib import Path
 from typing import Literal
 
 from ritilib.errors import GitopsError, Problem
-from ritilib.fleet.fleet_file import FleetFile
+from ritilib.fleet.fleet_file import FleetFile, Rollout
 from ritilib.fleet.source import build_model, parse_source
 from ritilib.gitops.objects import read_files, read_texts
 from ritilib.gitops.repository import check_repository, find_commit, find_root
 from ritilib.render.manifest import (
     FLEET_FOLDER,
     Manifest,
+    ManifestBox,
     compute_tree_id,
     group_inputs,
     name_manifest,
     read_manifest,
 )
+from ritilib.render.upkeep import Windows
 
 _FLEET = "fleet/fleet.yaml"
 _LIGHTHOUSE = "lighthouse-"
+_ROLLOUT = Rollout()  # where nobody says another
 _SURROGATE = re.compile("[\ud800-\udfff]")  # what read_texts makes of a byte that is not UTF-8
 _RENDER = "run `riti render` and propose the result"
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One thing to run: key "acme/montevideo" (a PBX and its box) or "lighthouse/one"; files: path → text."""
+    """One thing to run: key "acme/montevideo" (a PBX and its box) or "lighthouse/one"; files: path → text.
+
+    canary: it is among the first of every rollout; windows: when it may be replaced although it has calls.
+    """
 
     key: str
     kind: Literal["pbx", "lighthouse"]
     files: Mapping[str, str]
+    canary: bool = False
+    windows: Windows | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,8 @@ class Desired:
     """A commit as sync needs it; units are sorted by key.
 
     held names the companies ("_fleet" for the lighthouses) whose manifests are stale, with the reason: their
-    units are not in units, and nothing of theirs may be changed, let alone deleted.
+    units are not in units, and nothing of theirs may be changed, let alone deleted. removals are the companies and
+    units that may go although they are over the limit ("_fleet" held: none), after removal_grace_min minutes.
     """
 
     fleet: str
@@ -52,6 +61,9 @@ class Desired:
     commit: str
     units: tuple[Unit, ...]
     held: tuple[tuple[str, Problem], ...]
+    removals: tuple[str, ...] = ()
+    removal_grace_min: int = 10
+    rollout: Rollout = _ROLLOUT
 
 
 def read_desired(repo: Path, rev: str) -> Desired:
@@ -67,7 +79,16 @@ def read_desired(repo: Path, rev: str) -> Desired:
     files = read_files(repo, commit, "fleet")
     fleet = _read_fleet_file(files, root, root_id)
     units, held = check_tree(files, read_texts(repo, commit, "rendered"), fleet)
-    return Desired(fleet.name, str(fleet.id), root, commit, units, held)
+    # as `_fleet`'s manifest says them too, or check_tree had refused it: what nobody rendered approves nothing
+    removals = () if FLEET_FOLDER in dict(held) else tuple(sorted(set(fleet.removals)))
+    return Desired(
+        fleet.name, str(fleet.id), root, commit, units, held, removals, fleet.removal_grace_min, fleet.rollout
+    )
+
+
+def read_newer(repo: Path, rev: str, desired: Desired) -> Desired:
+    """What rev says by now: desired itself while rev is still that commit. Raises as read_desired does."""
+    return desired if find_commit(repo, rev) == desired.commit else read_desired(repo, rev)
 
 
 def check_tree(
@@ -110,8 +131,9 @@ def check_tree(
             held.append((company, Problem(path, 0, 0, what, mend)))
             continue
         problems += _check_names(path, manifest, fleet)
+        problems += _check_removals(path, manifest, fleet if company == FLEET_FOLDER else None)
         problems += _check_boxes(path, manifest, _find_asked(company, inputs[company], fleet))
-        units += [_make_unit(company, box, texts[box]) for box in sorted(manifest.boxes)]
+        units += [_make_unit(company, box, manifest.boxes[box], texts[box]) for box in sorted(manifest.boxes)]
     if problems:
         raise GitopsError(sorted(problems))
     return tuple(sorted(units, key=lambda unit: unit.key)), tuple(held)
@@ -183,6 +205,12 @@ def _check_names(path: str, manifest: Manifest, fleet: FleetFile) -> Iterator[Pr
         yield Problem(path, 0, 0, what, _RENDER)
 
 
+def _check_removals(path: str, manifest: Manifest, fleet: FleetFile | None) -> Iterator[Problem]:
+    """A removal approved by hand in a manifest, which no reviewer of fleet.yaml saw; fleet: None for a company's."""
+    if manifest.removals != (sorted(set(fleet.removals)) if fleet else []):
+        yield Problem(path, 0, 0, f"approves other `removals` than {_FLEET}", _RENDER)
+
+
 def _find_asked(company: str, inputs: Mapping[str, bytes], fleet: FleetFile) -> dict[str, str]:
     """box (or lighthouse's folder) → the file that asks for it."""
     if company == FLEET_FOLDER:
@@ -201,7 +229,7 @@ def _check_boxes(path: str, manifest: Manifest, asked: Mapping[str, str]) -> Ite
         yield Problem(path, 0, 0, f"lists `{box}`, and nothing under fleet/ asks for it", _RENDER)
 
 
-def _make_unit(company: str, box: str, texts: Mapping[str, str]) -> Unit:
+def _make_unit(company: str, box: str, entry: ManifestBox, texts: Mapping[str, str]) -> Unit:
     if company == FLEET_FOLDER:
         return Unit(f"lighthouse/{box.removeprefix(_LIGHTHOUSE)}", "lighthouse", texts)
-    return Unit(f"{company}/{box}", "pbx", texts)
+    return Unit(f"{company}/{box}", "pbx", texts, entry.canary, entry.windows)

@@ -135,8 +135,8 @@ def _remove(root: Path, place: Path) -> None:
             return  # not empty
 
 
-def write_whole(place: str | Path, text: str) -> tuple[int, int, int]:
-    """Write text to place: beside it first, then renamed, so that nobody sees half a file.
+def write_whole(place: str | Path, text: str | bytes) -> tuple[int, int, int]:
+    """Write text, or content, to place: beside it first, then renamed, so that nobody sees half a file.
 
     Gives (inode, mtime in ns, size) of what was written.
     """
@@ -149,7 +149,7 @@ def write_whole(place: str | Path, text: str) -> tuple[int, int, int]:
         os.makedirs(folder, exist_ok=True)
         handle = os.open(beside, flags, 0o666)
     try:
-        content = text.encode("utf-8")
+        content = text.encode("utf-8") if isinstance(text, str) else text
         while content:
             content = content[os.write(handle, content) :]
         made = os.fstat(handle)

@@ -70,13 +70,14 @@ def read_contents(repo: Path, paths: Iterable[str]) -> dict[str, bytes]:
     return files
 
 
-def write_files(folder: Path, texts: Mapping[str, str]) -> tuple[str, ...]:
-    """Write path in folder → text, each file whole or not at all; gives the paths of those that changed."""
+def write_files(folder: Path, texts: Mapping[str, str | bytes]) -> tuple[str, ...]:
+    """Write path in folder → text or content, each file whole or not at all; gives the paths of those that changed."""
     changed = []
     for path, text in texts.items():
         place = folder / path
-        if not place.is_file() or place.read_bytes() != text.encode():
-            write_whole(place, text)
+        content = text.encode() if isinstance(text, str) else text
+        if not place.is_file() or place.read_bytes() != content:
+            write_whole(place, content)
             changed.append(path)
     return tuple(changed)
 

@@ -8,11 +8,15 @@ from datetime import datetime
 
 from ritilib.errors import Problem
 from ritilib.reconcile.state import LiveJob, Observed, Record, Wish, hash_text
+from ritilib.render.names import UnitNames
 
 
 @dataclass(frozen=True)
 class Change:
-    """One unit that is not as wished. Its parts are written in rule 11's order; reasons are for people."""
+    """One unit that is not as wished. Its parts are written in rule 11's order; reasons are for people.
+
+    is_drift: its job was applied as wished once, and is not so any more.
+    """
 
     wish: Wish
     secrets: bool
@@ -20,6 +24,7 @@ class Change:
     live: bool
     job: bool
     reasons: tuple[str, ...]
+    is_drift: bool = False
 
     @property
     def key(self) -> str:
@@ -28,11 +33,15 @@ class Change:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sync would do. orphans are jobs with our mark that no manifest names: reported, never touched here."""
+    """What a sync would write; what it would take away is for reconcile.prune to say.
+
+    refused are the units whose wished job did not come up when it was tried: they stay what they were until Git wishes
+    another.
+    """
 
     changes: tuple[Change, ...]
     conflicts: tuple[Problem, ...]
-    orphans: tuple[str, ...]
+    refused: tuple[Wish, ...]
     unchanged: int
     live_index_moved: bool
 
@@ -48,26 +57,24 @@ def make_plan(wishes: Iterable[Wish], fleet_id: str, observed: Observed) -> Plan
     """
     changes: list[Change] = []
     conflicts: list[Problem] = []
-    wished: set[str] = set()
+    refused: list[Wish] = []
     unchanged = 0
     for wish in sorted(wishes, key=lambda one: (not one.names.is_lighthouse, one.names.key)):
-        wished.add(wish.names.job_id)
         job = observed.jobs.get(wish.names.job_id)
-        if job and not _is_ours(job, fleet_id, wish.names.key):
-            conflicts.append(_conflict(wish))
+        if job and not is_ours(job, fleet_id, wish.names.key):
+            conflicts.append(refuse_foreign(wish.names))
+            continue
+        record = observed.records.get(wish.names.key)
+        if record and record.bad_job and record.bad_job == hash_text(wish.job):
+            refused.append(wish)
             continue
         change = _compare(wish, job, observed)
         if change:
             changes.append(change)
         else:
             unchanged += 1
-    orphans = tuple(
-        job_id
-        for job_id, job in sorted(observed.jobs.items())
-        if job_id not in wished and job.meta.get("riti.fleet") == fleet_id and not job.stopped
-    )
     moved = observed.fleet is None or observed.fleet.live_index != observed.live_index
-    return Plan(tuple(changes), tuple(conflicts), orphans, unchanged, moved)
+    return Plan(tuple(changes), tuple(conflicts), tuple(refused), unchanged, moved)
 
 
 def _compare(wish: Wish, job: LiveJob | None, observed: Observed) -> Change | None:
@@ -84,7 +91,8 @@ def _compare(wish: Wish, job: LiveJob | None, observed: Observed) -> Change | No
     if not reasons:
         return None
     # A new version of the secrets is named in the live value, so that the job's templates read it at once.
-    return Change(wish, bool(secrets), bool(policies), bool(live or secrets), bool(spec), reasons)
+    is_drift = record.job == hash_text(wish.job)
+    return Change(wish, bool(secrets), bool(policies), bool(live or secrets), bool(spec), reasons, is_drift)
 
 
 def _why_secrets(wish: Wish, record: Record, now: datetime) -> list[str]:
@@ -106,6 +114,8 @@ def _why_live(wish: Wish, record: Record, observed: Observed) -> list[str]:
 
 
 def _why_job(wish: Wish, record: Record, job: LiveJob | None) -> list[str]:
+    if (job is None or job.stopped) and record.stopped_at:
+        return ["wished again: its job was stopped when no manifest named it"]
     if job is None:
         return ["drift: its job is gone"]
     if job.stopped:
@@ -117,11 +127,13 @@ def _why_job(wish: Wish, record: Record, job: LiveJob | None) -> list[str]:
     return []
 
 
-def _is_ours(job: LiveJob, fleet_id: str, key: str) -> bool:
+def is_ours(job: LiveJob, fleet_id: str, key: str) -> bool:
+    """Whether a job carries the whole mark of this fleet's unit (rule 4)."""
     return job.meta.get("riti.fleet") == fleet_id and job.meta.get("riti.box") == key
 
 
-def _conflict(wish: Wish) -> Problem:
-    what = f"job {wish.names.job_id} exists and does not carry this fleet's mark for {wish.names.key}"
+def refuse_foreign(names: UnitNames) -> Problem:
+    """The conflict that a job of this name is when it is not ours."""
+    what = f"job {names.job_id} exists and does not carry this fleet's mark for {names.key}"
     mend = "see whose it is; RITI changes nothing that is not its own"
     return Problem("", 0, 0, what, mend)

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ritilib.errors import GitopsError, Problem
 from ritilib.render.names import CONFIG_FORMAT, UnitNames
+from ritilib.render.upkeep import Windows
 
 Entry = TypeVar("Entry")
 JOB_FILE = "pbx/job.nomad.hcl"
@@ -21,10 +22,15 @@ NEEDED_FILES = (JOB_FILE, "pbx/secrets.json", "pbx/consul-policy.hcl", "pbx/vaul
 
 @dataclass(frozen=True)
 class Wish:
-    """One unit as the merged commit wants it; files are its rendered ones, path below the unit's folder → text."""
+    """One unit as the merged commit wants it; files are its rendered ones, path below the unit's folder → text.
+
+    canary and windows are as in Unit.
+    """
 
     names: UnitNames
     files: Mapping[str, str]
+    canary: bool = False
+    windows: Windows | None = None
 
     @property
     def job(self) -> str:
@@ -37,6 +43,11 @@ class Wish:
         return {
             path.removeprefix(folder): text for path, text in self.files.items() if path.startswith(folder)
         }
+
+    @property
+    def live_plans(self) -> dict[str, str]:
+        """Of these, what a watcher acknowledges by its whole text."""
+        return {name: text for name, text in self.live.items() if name.endswith(".conf")}
 
     @property
     def secrets(self) -> str:
@@ -55,7 +66,11 @@ class Wish:
 
 @dataclass(frozen=True)
 class Record:
-    """The inventory's entry of one unit. An entry that says `applying` is an intent whose end is not known."""
+    """The inventory's entry of one unit. An entry that says `applying` is an intent whose end is not known.
+
+    absent_since and stopped_at are the marks of a unit that no manifest names (reconcile.prune); stopped_at is written
+    before the job is stopped, so that a stop whose end is not known counts as one.
+    """
 
     state: Literal["applying", "applied"]
     commit: str
@@ -67,6 +82,13 @@ class Record:
     secrets_version: int = 0
     job_modify_index: int = 0
     renew_at: str = ""  # RFC 3339: from then on its overlay certificate is due
+    replaced_by: str = ""  # the commit whose job replaced the running task, and when (RFC 3339)
+    replaced_at: str = ""
+    judged: Literal["", "good", "bad"] = ""  # what became of it, and since when it is known
+    judged_at: str = ""
+    bad_job: str = ""  # SHA-256 of a job that did not come up: it went back, and that one is not tried again
+    absent_since: str = ""  # RFC 3339
+    stopped_at: str = ""  # RFC 3339
 
     def to_bytes(self) -> bytes:
         return (json.dumps(asdict(self), indent=1, sort_keys=True) + "\n").encode()
@@ -95,7 +117,11 @@ class LiveJob:
 
 @dataclass(frozen=True)
 class Observed:
-    """What the servers show. values is None where the index says that no value has moved, so none was read."""
+    """What the servers show. values is None where the index says that no value has moved, so none was read.
+
+    doubts say why this may not be all that there is (rule 5): nothing is deleted because of it. rewound: Consul shows
+    an older state than was seen before.
+    """
 
     jobs: Mapping[str, LiveJob]
     records: Mapping[str, Record]
@@ -104,6 +130,12 @@ class Observed:
     live_keys: frozenset[str]
     values: Mapping[str, str] | None  # key in Consul → SHA-256 of its value
     now: datetime
+    doubts: tuple[str, ...] = ()
+    rewound: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        return not (self.doubts or self.rewound)
 
 
 # Made once: making one costs more than a hundred uses of it, and a no-op reads a record for each box.

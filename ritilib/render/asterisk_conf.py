@@ -7,6 +7,10 @@ from ritilib.render.modules import BOX_MODULES, PBX_MODULES
 CONFIG_FOLDER = "/local/asterisk"
 # Written at run time and forgotten with the container: the root file system is read-only.
 SCRATCH_FOLDERS = ("/var/lib/asterisk", "/var/log/asterisk", "/var/run/asterisk", "/var/spool/asterisk")
+# the words of menus, where the watcher unpacks them and dial plans play them
+SPOKEN_FOLDER = "/var/spool/asterisk/words"
+# Inside them, what a box keeps over its container's end, on its data partition: the messages of mailboxes.
+KEPT_FOLDERS = ("/var/spool/asterisk/voicemail",)
 MANAGER_SECRET = "/var/run/asterisk/manager.secret"
 
 _ASTERISK = f"""\

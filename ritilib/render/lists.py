@@ -13,10 +13,11 @@ def write_leads(directory: Directory, slug: str, home: str) -> str:
     """A line of a dial plan for every string that the company's telephones may dial.
 
     slug is the office whose plan it is, home the context of its own telephones ("phones", "to-box"); those of others
-    are led to the context office-<office>, groups to group-<number>, what looks at the clock to timed-<number>.
+    are led to the context office-<office>, groups to group-<number>, menus to menu-<number>, what looks at the clock to
+    timed-<number>.
     """
     contexts = {name: f"office-{name}" for name in directory.offices} | {slug: home}
-    whole = {"group": "group", "hours": "timed"}
+    whole = {"group": "group", "hours": "timed", "menu": "menu"}
     lines = (
         f"exten => {entry.dialled},1,Goto({contexts[entry.box]},{entry.extension},1)"
         if entry.kind == "extension"
@@ -27,16 +28,26 @@ def write_leads(directory: Directory, slug: str, home: str) -> str:
 
 
 def write_peer(
-    name: str, username: str, address: str, context: str, codecs: Iterable[str], link: Link
+    name: str,
+    username: str,
+    address: str,
+    contexts: Iterable[str],
+    codecs: Iterable[str],
+    link: Link,
 ) -> str:
-    """A peer's section of iax.conf; its secret comes from the template of its name, which stands before it."""
+    """A peer's section of iax.conf; its secret comes from the template of its name, which stands before it.
+
+    Its calls are for the first of contexts, or for another of them where they ask for it; for any else they are refused
+    before they reach a dial plan.
+    """
     trunk = "trunk=yes\n" if link.trunk else ""
+    allowed = "".join(f"context={context}\n" for context in contexts)
     return (
         f"[{name}]({name}-secret)\n"
         "type=friend\n"
         f"username={username}\n"
         f"host={address}\n"
-        f"context={context}\n"
+        f"{allowed}"
         "disallow=all\n"
         f"allow={','.join(codecs)}\n"
         "auth=md5\n"

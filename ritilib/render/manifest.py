@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -14,15 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from ritilib.errors import GitopsError, Problem
 from ritilib.fleet.fleet_file import Rollout
-from ritilib.fleet.kinds import Slug
+from ritilib.fleet.kinds import Removal, Slug
 from ritilib.render.upkeep import Windows
 
 FORMAT = 1
 FLEET_FOLDER = "_fleet"  # beside the companies in rendered/; no slug starts with an underscore
 MEND = "run `riti render` and propose the result; a manifest is never edited by hand"
-_SCOPED = re.compile(r"^fleet/(?:companies/(?P<company>[^/]+)\.yaml|boxes/(?P<boxes>[^/]+)/.+)$")
+_SCOPED = re.compile(r"^fleet/(?:companies/(?P<company>[^/]+)\.yaml|(?:boxes|words)/(?P<folder>[^/]+)/.+)$")
 _CLAIMS = "fleet/claims/"
-_BOXES = "fleet/boxes/"
+_OF_A_COMPANY = ("fleet/boxes/", "fleet/words/")  # which need not have a file of its own
 _LIGHTHOUSE = "lighthouse"
 _ROLLOUT = Rollout()  # where nobody says another
 _OWNER = re.compile(rb"\s*([a-z][a-z0-9-]*)/")
@@ -58,6 +58,7 @@ class Manifest(_Frozen):
     riti: Annotated[str, StringConstraints(min_length=1)]
     inputs: TreeId
     boxes: dict[Slug, ManifestBox]
+    removals: list[Removal] = []  # of "_fleet" alone: what may go although it is over the limit
     rollout: Rollout = _ROLLOUT
 
     @model_validator(mode="after")
@@ -84,13 +85,14 @@ def build_manifest(
     boxes: Mapping[str, Mapping[str, bytes | str]],
     upkeep: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     rollout: Rollout = _ROLLOUT,
+    removals: Iterable[str] = (),
 ) -> str:
     """The manifest's text: sorted JSON, two spaces deep, a line feed at the end.
 
     company is a slug or "_fleet"; riti is the version that rendered; inputs is the Git tree id of what it was
     rendered from (compute_tree_id of select_inputs); boxes maps a box to its files (path inside the box's
-    folder → content). upkeep maps a box to what list_upkeep says of it; what is as everywhere is not written, so a
-    fleet that says nothing of it has the manifests that it had.
+    folder → content). upkeep maps a box to what list_upkeep says of it, rollout and removals are fleet.yaml's; what is
+    as everywhere is not written, so a fleet that says nothing of it has the manifests that it had.
     """
     listed = {
         box: {
@@ -99,7 +101,7 @@ def build_manifest(
         }
         for box, files in boxes.items()
     }
-    said = {
+    said: dict[str, Any] = {
         "format": FORMAT,
         "company": company,
         "fleet": fleet,
@@ -110,6 +112,8 @@ def build_manifest(
     }
     if rollout != _ROLLOUT:
         said["rollout"] = rollout.model_dump()
+    if removed := sorted(set(removals)):
+        said["removals"] = removed
     return json.dumps(said, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
@@ -158,7 +162,7 @@ def group_inputs(files: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:
     """company → its manifest's inputs, for "_fleet" and each fleet/companies/<company>.yaml, in one pass.
 
     files maps a path to its content; what is not under fleet/, hidden files and editors' copies (`x~`) count
-    nowhere. The inputs of a company are fleet/fleet.yaml, its own file, its boxes' and its claims; of
+    nowhere. The inputs of a company are fleet/fleet.yaml, its own file, its boxes', its words and its claims; of
     "_fleet", fleet.yaml and the claims of no company. A claim belongs to the company that its text begins
     with ("acme/montevideo pbx-0"); a lighthouse's, which stands in every overlay configuration, and one whose
     text begins otherwise belong to all. Claims of others are no input, because two pull requests that add
@@ -174,7 +178,7 @@ def group_inputs(files: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:
         if not scope:
             shared[path] = content
             continue
-        if not path.startswith((_CLAIMS, _BOXES)):
+        if not path.startswith((_CLAIMS, *_OF_A_COMPANY)):
             own.setdefault(scope, {})
         scoped.append((scope, path))
     for company, path in scoped:
@@ -199,7 +203,7 @@ def find_scope(path: str, content: bytes) -> str | None:
         company = owner.group(1).decode() if owner else ""
         return "" if company == _LIGHTHOUSE else company
     match = _SCOPED.match(path)
-    return (match["company"] or match["boxes"]) if match else None
+    return (match["company"] or match["folder"]) if match else None
 
 
 def select_inputs(files: Mapping[str, bytes], company: str) -> dict[str, bytes]:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# The part of a PBX's dial plan that every call passes, and what the controller puts in its place so that none does:
+# 3 is "no route", by which callers take the next rung of their ladder.
+OPEN_DOOR = "[door]\nexten => s,1,Return()\n"
+CLOSED_DOOR = "[door]\nexten => s,1,Hangup(3)\n"
 CONFIG_FORMAT = 1  # the job names it; a new format lives beside the old one while an old allocation runs
+
+
+def name_job(fleet: str, key: str) -> str:
+    """The job of a unit ("acme/montevideo") in Nomad."""
+    return f"{fleet}--{key.replace('/', '--')}"
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,7 @@ class UnitNames:
 
     @property
     def job_id(self) -> str:
-        return f"{self.fleet}--{self.company}--{self.box}"
+        return name_job(self.fleet, self.key)
 
     @property
     def role(self) -> str:

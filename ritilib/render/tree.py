@@ -15,7 +15,7 @@ from ritilib.render.manifest import (
     group_inputs,
     name_manifest,
 )
-from ritilib.render.unit import render_box, render_lighthouse, render_pbx
+from ritilib.render.unit import render_box, render_lighthouse, render_pbx, render_words
 from ritilib.render.upkeep import list_upkeep
 from ritilib.routing.directory import build_directory
 
@@ -42,8 +42,9 @@ def list_inputs(loaded: Loaded, files: Mapping[str, bytes]) -> dict[str, dict[st
 def render_folder(fleet: Fleet, folder: str, inputs: Mapping[str, bytes], riti: str) -> dict[str, str]:
     """path in the repository → text, for everything under rendered/<folder>/; inputs are those of list_inputs."""
     rollout, upkeep = Rollout(), {}
+    removals: tuple[str, ...] = ()
     if folder == FLEET_FOLDER:
-        rollout = fleet.said.rollout
+        rollout, removals = fleet.said.rollout, fleet.said.removals
         units = {
             f"lighthouse-{lighthouse.name}": render_lighthouse(fleet, lighthouse, address)
             for lighthouse, address in zip(fleet.said.lighthouses, fleet.lighthouse_addresses, strict=True)
@@ -52,8 +53,11 @@ def render_folder(fleet: Fleet, folder: str, inputs: Mapping[str, bytes], riti: 
         company = next(one for one in fleet.companies if one.slug == folder)
         upkeep = list_upkeep(fleet, company)
         directory = build_directory(fleet, company)
+        words = render_words(company)
         units = {
-            box.slug: render_pbx(fleet, company, box, directory) | render_box(fleet, company, box, directory)
+            box.slug: render_pbx(fleet, company, box, directory)
+            | render_box(fleet, company, box, directory)
+            | words
             for box in company.boxes
         }
     placed = {
@@ -70,5 +74,6 @@ def render_folder(fleet: Fleet, folder: str, inputs: Mapping[str, bytes], riti: 
         units,
         upkeep,
         rollout,
+        removals,
     )
     return placed

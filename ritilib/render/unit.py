@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Mapping
 from ipaddress import IPv4Address
 from typing import Any
 
 from ritilib.fleet.fleet_file import Lighthouse
 from ritilib.fleet.model import Box, Company, Fleet
-from ritilib.render.asterisk_conf import SCRATCH_FOLDERS, write_box_files, write_pbx_files
+from ritilib.render.asterisk_conf import SCRATCH_FOLDERS, SPOKEN_FOLDER, write_box_files, write_pbx_files
 from ritilib.render.language import config_environment, job_environment
 from ritilib.render.links import derive_cloud_link, derive_direct_link, derive_mesh_link
 from ritilib.render.lists import write_leads, write_peer
-from ritilib.render.names import UnitNames
+from ritilib.render.mailboxes import OWN_MAILBOX, render_mailboxes
+from ritilib.render.names import OPEN_DOOR, UnitNames
 from ritilib.render.records import write_record_files
 from ritilib.routing.directory import Directory
 from ritilib.routing.outside import SHORTEST
@@ -41,13 +43,16 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -
         fleet, f"pbx of {box.key}", "/secrets", company.slug, advertise=_advertised(), port=OVERLAY_PORT
     )
     cloud, mesh = derive_cloud_link(box.settings), derive_mesh_link()
-    sections = [write_peer("box", "cloud", str(box.box_address), "from-box", box.settings.codecs, cloud)]
+    office = directory.offices[box.slug]
+    borrowers = set(office.borrowers)
+    asked = ("from-box", *(f"borrow-{lender}" for lender in office.lenders))
+    sections = [write_peer("box", "cloud", str(box.box_address), asked, box.settings.codecs, cloud)]
     sections += [
         write_peer(
             f"pbx-{peer.slug}",
             f"pbx-{box.slug}",
             str(peer.pbx_addresses[0]),
-            "from-mesh",
+            ("from-mesh", "lend") if peer.slug in borrowers else ("from-mesh",),
             _find_common(box, peer),
             mesh,
         )
@@ -73,13 +78,16 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -
             "pbx/extensions.conf.j2",
             kind="pbx",
             box=box,
-            office=directory.offices[box.slug],
+            office=office,
+            at_once=None,
             peers=peers,
             directory=directory,
             leads=write_leads(directory, box.slug, "to-box"),
-            channels=_name_channels(directory, box, "IAX2/box/{}", "IAX2/pbx-{}/{}"),
+            channels=_name_channels(directory, box, "IAX2/box/{rung}", "IAX2/pbx-{slug}/{rung}"),
+            words_folder=SPOKEN_FOLDER,
             cloud=cloud,
             mesh=mesh,
+            door=OPEN_DOOR,
             no_route=NO_ROUTE,
             silent=SILENT,
         ),
@@ -101,18 +109,20 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
         "line": box.said.line is not None,
         "adapter": box.said.adapter is not None,
     }
-    offices = directory.offices
+    offices, office = directory.offices, directory.offices[box.slug]
     directs = {peer.slug: derive_direct_link(box.settings, peer.settings, len(peers)) for peer in peers}
     cloud = derive_cloud_link(box.settings)
     here = str(box.pbx_addresses[0])
     etc = write_box_files() | write_record_files("box", box.key)
-    sections = [write_peer("cloud", "box", here, "from-cloud", box.settings.codecs, cloud)]
+    borrowers = set(office.borrowers)
+    asked = ("from-cloud", "lend") if borrowers else ("from-cloud",)
+    sections = [write_peer("cloud", "box", here, asked, box.settings.codecs, cloud)]
     sections += [
         write_peer(
             f"box-{peer.slug}",
             f"box-{box.slug}",
             str(peer.box_address),
-            "from-peer",
+            ("from-peer", "lend") if peer.slug in borrowers else ("from-peer",),
             _find_common(box, peer),
             directs[peer.slug],
         )
@@ -124,20 +134,29 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
             "box/extensions.conf.j2",
             kind="box",
             box=box,
-            office=offices[box.slug],
+            office=office,
+            at_once=office.settings.at_once,
+            lenders=[(lender, directs[lender]) for lender in office.lenders],
             peers=[(offices[peer.slug], directs[peer.slug]) for peer in peers],
             cloud=cloud,
             directory=directory,
             leads=write_leads(directory, box.slug, "phones"),
-            channels=_name_channels(directory, box, "PJSIP/phone-{}", "IAX2/box-{}/{}"),
+            channels=_name_channels(directory, box, "PJSIP/phone-{number}", "IAX2/box-{slug}/{rung}"),
+            nearby={
+                ring.number: [f"PJSIP/phone-{number}" for slug, number in ring.members if slug == box.slug]
+                for ring in directory.rings.values()
+            },
+            words_folder=SPOKEN_FOLDER,
             colleagues=_list_colleagues(directory),
             country=directory.country,
             shortest=SHORTEST,
             no_route=NO_ROUTE,
             silent=SILENT,
+            own_mailbox=OWN_MAILBOX,
         ),
         "box/etc/iax.conf": _config("box/iax.conf.j2", box=box, peers="\n".join(sections)),
-        "box/etc/pjsip.conf": _config("box/pjsip.conf.j2", box=box),
+        "box/etc/pjsip.conf": _config("box/pjsip.conf.j2", box=box, own_mailbox=OWN_MAILBOX),
+        **render_mailboxes(box, company.said.timezone or fleet.said.timezone),
         **_render_adapter(box, directory),
         "box/overlay.yml": _overlay(fleet, f"box of {box.key}", "/overlay", company.slug, port=0),
         "box/secrets.json": write_json(secrets),
@@ -159,6 +178,18 @@ def _render_adapter(box: Box, directory: Directory) -> dict[str, str]:
         emergencies=directory.emergencies,
     )
     return {f"box/adapter/cfg{adapter.mac}.xml": text}
+
+
+def render_words(company: Company) -> dict[str, str]:
+    """path below each rendered/<company>/<box>/ → text: what the company's menus say, for the watchers to unpack.
+
+    A line for each recording, its name and its content in base64: to read JSON the watcher would need 120 KB of code
+    more. {} for a company without menus.
+    """
+    if not company.words:
+        return {}
+    text = "".join(f"{name} {b64encode(company.words[name]).decode()}\n" for name in sorted(company.words))
+    return {"pbx/live/words.txt": text, "box/etc/words.txt": text}
 
 
 def render_lighthouse(fleet: Fleet, lighthouse: Lighthouse, address: IPv4Address) -> dict[str, str]:
@@ -209,13 +240,19 @@ def _identity(fleet: Fleet, name: str, address: IPv4Address, group: str) -> dict
 
 
 def _name_channels(directory: Directory, box: Box, here: str, there: str) -> dict[str, list[str]]:
-    """group → what is dialled for each of its members: telephones of this office, and of others."""
+    """group → what is dialled for each of its members: telephones of this office, and of others.
+
+    In `here` and `there` stand {slug} for the member's office, {number} for its extension, and {rung} for that by which
+    it rings and no mailbox answers.
+    """
     return {
-        number: [
-            here.format(extension) if slug == box.slug else there.format(slug, extension)
-            for slug, extension in ring.members
+        group: [
+            (here if slug == box.slug else there).format(
+                slug=slug, number=number, rung=directory.name_rung(number)
+            )
+            for slug, number in ring.members
         ]
-        for number, ring in directory.rings.items()
+        for group, ring in directory.rings.items()
     }
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from ritilib.fleet.box_file import Forward
 from ritilib.fleet.emergency import list_emergencies
+from ritilib.fleet.lending import list_borrowers
 from ritilib.fleet.model import Box, BoxSettings, Company, Fleet
 from ritilib.routing.country import Country, describe_country
 from ritilib.routing.table import Entry, build_table
@@ -24,12 +25,18 @@ class Line:
 
 @dataclass(frozen=True)
 class Office:
-    """What the directory says of one box; its extensions ring there."""
+    """What the directory says of one box; its extensions ring there.
+
+    lenders are the offices by whose lines it may call out when it has none that is free, borrowers those that may by
+    its own; slugs, sorted.
+    """
 
     slug: str
     extensions: tuple[str, ...]
     settings: BoxSettings
     line: Line | None = None
+    lenders: tuple[str, ...] = ()
+    borrowers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,17 @@ class Timed:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """A menu: the name of its words, key → the number it leads to, seconds to wait for a key, and who rings else."""
+
+    number: str
+    words: str
+    choices: Mapping[str, str]
+    seconds: int
+    otherwise: str
+
+
+@dataclass(frozen=True)
 class Directory:
     """One company: its offices by slug, and every string that its telephones may dial.
 
@@ -85,12 +103,23 @@ class Directory:
     rings: Mapping[str, Ring]
     timed: Mapping[str, Timed]
     schedules: Mapping[str, Schedule]
+    menus: Mapping[str, Choice]
     forwards: Mapping[str, Forward]
     emergencies: tuple[str, ...]
+    mailboxes: frozenset[str]  # extensions that have one
+
+    def name_rung(self, number: str) -> str:
+        """By what a group reaches an extension: that its telephone rings, and its mailbox does not answer for it."""
+        return f"ring-{number}" if number in self.mailboxes else number
 
     def find(self, dialled: str) -> Entry | None:
         """Who rings for a string of digits; None where it is nobody of the company."""
         return self._by_dialled.get(dialled)
+
+    @cached_property
+    def is_limited(self) -> bool:
+        """Whether an office's link carries only so many calls at once."""
+        return any(office.settings.at_once for office in self.offices.values())
 
     @cached_property
     def _by_dialled(self) -> Mapping[str, Entry]:
@@ -100,10 +129,19 @@ class Directory:
 def build_directory(fleet: Fleet, company: Company) -> Directory:
     """The company's directory; the same for all its boxes and PBXes."""
     country = describe_country(fleet.said.country)
+    boxes = {box.slug: box for box in company.boxes}
+    borrowers = {slug: list_borrowers(slug, box.said, boxes) for slug, box in boxes.items()}
+    lenders: dict[str, list[str]] = {}
+    for slug in sorted(borrowers):
+        for borrower in borrowers[slug]:
+            lenders.setdefault(borrower, []).append(slug)
     return Directory(
         company=company.slug,
         country=country,
-        offices={box.slug: _make_office(box, country) for box in company.boxes},
+        offices={
+            slug: _make_office(box, country, tuple(lenders.get(slug, ())), borrowers[slug])
+            for slug, box in boxes.items()
+        },
         entries=build_table(company, country),
         rings=_list_rings(company),
         timed={
@@ -112,6 +150,10 @@ def build_directory(fleet: Fleet, company: Company) -> Directory:
             if route.hours and route.closed
         },
         schedules=_list_schedules(company, fleet.find_timezone(company) or ""),
+        menus={
+            menu.number: Choice(menu.number, menu.words, menu.choices, menu.seconds, menu.else_)
+            for menu in company.said.menus
+        },
         forwards={
             extension.number: extension.forward
             for box in company.boxes
@@ -119,6 +161,12 @@ def build_directory(fleet: Fleet, company: Company) -> Directory:
             if extension.forward.busy or extension.forward.unanswered
         },
         emergencies=list_emergencies(fleet.said.country, fleet.said.emergency),
+        mailboxes=frozenset(
+            extension.number
+            for box in company.boxes
+            for extension in box.said.extensions
+            if extension.mailbox
+        ),
     )
 
 
@@ -153,12 +201,14 @@ def _step_back(time: str) -> str:
     return f"{(hours * 60 + minutes - 1) // 60:02}:{(minutes - 1) % 60:02}"
 
 
-def _make_office(box: Box, country: Country) -> Office:
+def _make_office(box: Box, country: Country, lenders: tuple[str, ...], borrowers: tuple[str, ...]) -> Office:
     return Office(
         slug=box.slug,
         extensions=tuple(extension.number for extension in box.said.extensions),
         settings=box.settings,
         line=_make_line(box, country),
+        lenders=lenders,
+        borrowers=borrowers,
     )
 
 

@@ -4,6 +4,7 @@ same order, by the same tables, as the rendered dial plans.
     cloud   box → own PBX → the callee's PBX → the callee's box
     direct  box → the callee's box, over the overlay; inside one office just the box
     line    the office's own line → the public network → the line of the callee's office
+    lent    a number that is nobody's in the company: by the cloud, then directly, to another office's box → its line
     tone    a clear tone
 
 It says that a route exists for one call on an otherwise idle fleet, and nothing of capacity.
@@ -25,7 +26,8 @@ CAUSE_NOT_ALLOWED = 21
 CAUSE_CONGESTION = 34
 
 FailureKind = Literal["none", "link", "box", "pbx", "mesh", "line", "cloud", "vault", "consul", "nomad"]
-Rung = Literal["cloud", "direct", "line"]
+Rung = Literal["cloud", "direct", "line", "lent"]
+RUNGS: tuple[Rung, ...] = get_args(Rung)
 
 
 @dataclass(frozen=True, order=True)
@@ -65,11 +67,15 @@ def parse_failure(text: str, directory: Directory) -> Failure:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One rung that was tried: the nodes passed ("box:acme/salto"), and why it went no further ("" where it did)."""
+    """One rung that was tried: the nodes passed ("box:acme/salto"), and why it went no further ("" where it did).
+
+    lender is the office (a slug) whose line it is about, where the rung is lent.
+    """
 
     rung: Rung
     path: tuple[str, ...]
     why: str = ""
+    lender: str = ""
 
     @property
     def reached(self) -> bool:
@@ -81,11 +87,12 @@ class Outcome:
     """What the caller gets.
 
     rings: the telephone of `extension` at `box`; where box is "", those of that group that can be reached. emergency:
-    the service answers. public: the number is dialled on the own line. tone: nothing of it; cause says what the
+    the service answers. menu: the words of the menu `extension` are heard, and a choice goes on as a call of its own.
+    public: the number is dialled on the own line, or on that of `box`. tone: nothing of it; cause says what the
     telephone is told. dark: the caller's own box does not work.
     """
 
-    kind: Literal["rings", "emergency", "public", "tone", "dark"]
+    kind: Literal["rings", "menu", "emergency", "public", "tone", "dark"]
     box: str = ""
     extension: str = ""
     cause: int = 0
@@ -106,19 +113,31 @@ class Route:
 
 @dataclass(frozen=True)
 class Fleetwork:
-    """One company's directory, what of the world does not work, and whether it is outside the company's hours."""
+    """One company's directory, what of the world does not work, and whether it is outside the company's hours.
+
+    colleague: the call came in by an office's own line, from a colleague's; it meets no closed door and no menu.
+    """
 
     directory: Directory
     down: frozenset[Failure]
     closed: bool = False
+    colleague: bool = False
 
     def lead(self, dialled: str) -> Entry | None:
-        """Who rings at this time: an extension's entry, or a group's."""
+        """Who rings at this time: an extension's entry, a group's, or a menu's."""
         entry = self.directory.find(dialled)
-        while entry and entry.kind == "hours":
-            timed = self.directory.timed[entry.extension]
-            entry = self.directory.find(timed.closed if self.closed else timed.to)
+        while entry and (number := self._lead_on(entry)):
+            entry = self.directory.find(number)
         return entry
+
+    def _lead_on(self, entry: Entry) -> str:
+        """The number that this one leads to at this time; "" where the call has come to its end."""
+        if entry.kind == "hours":
+            timed = self.directory.timed[entry.extension]
+            return timed.closed if self.closed and not self.colleague else timed.to
+        return (
+            self.directory.menus[entry.extension].otherwise if entry.kind == "menu" and self.colleague else ""
+        )
 
     def is_down(self, kind: FailureKind, box: str = "") -> bool:
         return Failure(kind, box) in self.down
@@ -166,6 +185,8 @@ def find_route(
 
 def _climb(work: Fleetwork, office: Office, entry: Entry) -> Route:
     """The rungs inside the overlay: the cloud, then box to box. Of a group, whoever can be reached rings."""
+    if entry.kind == "menu":
+        return _hear_menu(work, office, entry)
     ring = work.directory.rings[entry.extension] if entry.kind == "group" else None
     boxes = [box for box, _ in ring.members] if ring else [entry.box]
     attempts: list[Attempt] = []
@@ -178,6 +199,14 @@ def _climb(work: Fleetwork, office: Office, entry: Entry) -> Route:
     return Route(tuple(attempts), Outcome("tone", cause=CAUSE_CONGESTION))
 
 
+def _hear_menu(work: Fleetwork, office: Office, entry: Entry) -> Route:
+    """The caller's PBX says the words, or else its box does by itself."""
+    here = Attempt("direct", (work.node("box", office.slug),))
+    cloud = _reach_pbx(work, office.slug)
+    attempts = (cloud,) if cloud.reached else (cloud, here)
+    return Route(attempts, Outcome("menu", extension=entry.extension))
+
+
 def _take_line(work: Fleetwork, office: Office, entry: Entry, before: tuple[Attempt, ...]) -> Route:
     """The office's own line to the callee's office; over the public network only one member of a group is called."""
     if entry.kind == "group":
@@ -186,8 +215,7 @@ def _take_line(work: Fleetwork, office: Office, entry: Entry, before: tuple[Atte
         callee = work.directory.offices[entry.box]
     attempt = _try_line(work, office, callee)
     tone = Outcome("tone", cause=CAUSE_CONGESTION)
-    # a colleague who comes in by a line meets no closed door
-    owner = replace(work, closed=False).lead(callee.line.owner) if callee.line and attempt.reached else None
+    owner = replace(work, colleague=True).lead(callee.line.owner) if callee.line and attempt.reached else None
     if owner is None:
         return Route((*before, attempt), tone)
     # what comes in by a line is the cloud's to decide, as long as there is one
@@ -198,14 +226,14 @@ def _take_line(work: Fleetwork, office: Office, entry: Entry, before: tuple[Atte
 
 def _try_cloud(work: Fleetwork, caller: str, callee: str | None) -> Attempt:
     """callee None: a number that the company does not have, and for which its PBXes know no way."""
-    path = [work.node("box", caller)]
-    if not work.is_linked(caller):
-        return Attempt("cloud", tuple(path), "the box is not in the overlay")
-    if not work.has_pbx(caller):
-        return Attempt("cloud", tuple(path), "its PBX does not answer")
-    path.append(work.node("pbx", caller))
+    own = _reach_pbx(work, caller)
+    if not own.reached:
+        return own
+    path = [*own.path]
     if callee is None:
         return Attempt("cloud", tuple(path), "no number of the company: cause 3")
+    if callee == caller and work.directory.offices[caller].settings.at_once == 1:
+        return Attempt("cloud", tuple(path), "the link carries one call, and this one would be two: cause 27")
     if callee != caller:
         if not (work.has_mesh(caller, callee) and work.has_pbx(callee)):
             return Attempt("cloud", tuple(path), "the PBX of the other office does not answer: cause 3")
@@ -213,6 +241,16 @@ def _try_cloud(work: Fleetwork, caller: str, callee: str | None) -> Attempt:
         if not work.is_linked(callee):
             return Attempt("cloud", tuple(path), "the other office's box does not answer: cause 27")
     return Attempt("cloud", (*path, work.node("box", callee)))
+
+
+def _reach_pbx(work: Fleetwork, caller: str) -> Attempt:
+    """As far as the caller's own PBX."""
+    here = work.node("box", caller)
+    if not work.is_linked(caller):
+        return Attempt("cloud", (here,), "the box is not in the overlay")
+    if not work.has_pbx(caller):
+        return Attempt("cloud", (here,), "its PBX does not answer")
+    return Attempt("cloud", (here, work.node("pbx", caller)))
 
 
 def _try_direct(work: Fleetwork, caller: str, callee: str) -> Attempt:
@@ -249,16 +287,40 @@ def _call_emergency(work: Fleetwork, office: Office) -> Route:
 
 
 def _call_outside(work: Fleetwork, office: Office, dialled: str) -> Route:
+    """The office's own line, then those that are lent to it."""
     attempts = [_try_cloud(work, office.slug, None)]
     here = work.node("box", office.slug)
-    if office.line is None:
+    if office.line is None and not office.lenders:
         attempts.append(Attempt("line", (here,), "the office has no line"))
         return Route(tuple(attempts), Outcome("tone", cause=CAUSE_UNKNOWN_NUMBER))
     if not may_dial_outside(dialled, office.settings, work.directory.country):
         attempts.append(Attempt("line", (here,), "the office's `calls` do not allow it"))
         return Route(tuple(attempts), Outcome("tone", cause=CAUSE_NOT_ALLOWED))
-    if not work.has_line(office):
+    if work.has_line(office):
+        attempts.append(Attempt("line", (here, work.node("line", office.slug), "public")))
+        return Route(tuple(attempts), Outcome("public"))
+    if office.line:
         attempts.append(Attempt("line", (here,), "the office's line does not answer"))
-        return Route(tuple(attempts), Outcome("tone", cause=CAUSE_CONGESTION))
-    attempts.append(Attempt("line", (here, work.node("line", office.slug), "public")))
-    return Route(tuple(attempts), Outcome("public"))
+    for lender in office.lenders:
+        attempts += _borrow(work, office, work.directory.offices[lender])
+        if attempts[-1].reached:
+            return Route(tuple(attempts), Outcome("public", lender))
+    return Route(tuple(attempts), Outcome("tone", cause=CAUSE_CONGESTION))
+
+
+def _borrow(work: Fleetwork, office: Office, lender: Office) -> list[Attempt]:
+    """By the cloud to the lender's line; where a PBX is what fails, directly."""
+    attempts = [_take_lent(work, lender, _try_cloud(work, office.slug, lender.slug))]
+    if work.node("box", lender.slug) not in attempts[0].path and work.is_linked(lender.slug):
+        attempts.append(_take_lent(work, lender, _try_direct(work, office.slug, lender.slug)))
+    return attempts
+
+
+def _take_lent(work: Fleetwork, lender: Office, inside: Attempt) -> Attempt:
+    """The way inside the overlay, and the lender's line after it."""
+    whole = replace(inside, rung="lent", lender=lender.slug)
+    if not inside.reached:
+        return whole
+    if not work.has_line(lender):
+        return replace(whole, why="the other office's line does not answer: cause 47")
+    return replace(whole, path=(*inside.path, work.node("line", lender.slug), "public"))

@@ -1,4 +1,5 @@
-"""Whether calls get through: every pair of ends of a company under every single failure, and every emergency call.
+"""Whether calls get through under every single failure: every pair of ends of a company, every emergency call, and a
+number outside from each telephone that may dial one.
 
 The space is reduced, and nothing is lost by it:
 
@@ -9,6 +10,9 @@ The space is reduced, and nothing is lost by it:
 - A host that fails takes some PBXes away. For one call that is its caller's PBX, its callee's, both, or neither: the
   failures pbx, pbx, cloud, none.
 - A call to a group looks at its members' offices besides. (Its own telephone in a group rings in either case.)
+- A call to a number outside looks at the offices that lend theirs a line besides. To the ladder one such number is
+  like another, so one stands for all.
+- A menu is heard from the caller's own PBX or box; what is chosen is a call like another.
 - The telephones of an office stand behind the same box, so they are counted, not asked one by one.
 
 A property test asks small companies call by call and compares.
@@ -16,15 +20,17 @@ A property test asks small companies call by call and compares.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
 from ritilib.routing.directory import Directory, Office
 from ritilib.routing.ladder import Failure, FailureKind, Route, find_route
+from ritilib.routing.outside import choose_outside_number
 
 NOTHING = frozenset({Failure("none")})
 OUT, IN = "other offices", "it from other offices"
+OUTSIDE = "numbers outside"
 AT_AN_OFFICE: tuple[FailureKind, ...] = ("link", "box", "pbx", "line")
 EVERYWHERE: tuple[FailureKind, ...] = ("none", "cloud", "vault", "consul", "nomad")
 
@@ -33,7 +39,7 @@ EVERYWHERE: tuple[FailureKind, ...] = ("none", "cloud", "vault", "consul", "noma
 class Gap:
     """Calls of one kind that do not get through under one failure, for one reason.
 
-    office: "acme/salto". to: OUT, IN, "its own telephones", "emergency" or "group 600".
+    office: "acme/salto". to: OUT, IN, OUTSIDE, "its own telephones", "emergency", "group 600" or "menu 700".
     """
 
     office: str
@@ -74,7 +80,7 @@ def prove_company(directory: Directory) -> Proof:
     gaps: dict[tuple[str, str, str, str], int] = {}
     for case in list_cases(directory):
         calls += case.calls
-        if case.route.outcome.kind in ("rings", "emergency"):
+        if case.route.outcome.kind in ("rings", "menu", "emergency", "public"):
             rung = case.route.attempts[-1].rung
             rungs[rung] = rungs.get(rung, 0) + case.calls
         else:
@@ -96,8 +102,9 @@ def list_cases(directory: Directory) -> Iterator[Case]:
     """Every call under every failure once, in bundles that fare alike."""
     everything = len(list_failures(directory))
     offices = list(directory.offices.values())
+    outside = choose_outside_number(directory.country, lambda digits: directory.find(digits) is not None)
     for office in offices:
-        yield from _list_within(directory, office, everything)
+        yield from _list_within(directory, office, everything, outside)
         for other, extensions in _list_classes(offices, office):
             calls = len(office.extensions) * extensions
             mesh = Failure("mesh", office.slug, other.slug)
@@ -110,27 +117,34 @@ def list_cases(directory: Directory) -> Iterator[Case]:
             yield _ask(directory, many, office, OUT, Failure("none"), office, other.extensions[0])
 
 
-def _list_within(directory: Directory, office: Office, everything: int) -> Iterator[Case]:
-    """Calls that are not to one telephone of another office: its own, emergency services, groups."""
+def _list_within(directory: Directory, office: Office, everything: int, outside: str) -> Iterator[Case]:
+    """Calls that are not to one telephone of another office: its own, emergency services, groups, numbers outside."""
     extensions = len(office.extensions)
     own = [*map(Failure, EVERYWHERE), *_list_own(office)]
     numbers = [(number, extensions, "emergency", own) for number in directory.emergencies]
+    numbers += [(number, extensions, f"menu {number}", own) for number in directory.menus]
     if extensions > 1:
         pairs = extensions * (extensions - 1)
         numbers.append((office.extensions[0], pairs, "its own telephones", own))
     for ring in directory.rings.values():
-        others = {box: directory.offices[box] for box, _ in ring.members if box != office.slug}
-        related = [
-            *own,
-            *(failure for other in others.values() for failure in _list_own(other)),
-            *(Failure("mesh", office.slug, slug) for slug in others),
-        ]
+        others = dict.fromkeys(box for box, _ in ring.members if box != office.slug)
+        related = [*own, *_list_between(directory, office, others)]
         numbers.append((ring.number, extensions, f"group {ring.number}", related))
+    if office.settings.outside != "none":
+        related = [*own, *_list_between(directory, office, office.lenders)]
+        numbers.append((outside, extensions, OUTSIDE, related))
     for number, calls, to, failures in numbers:
         for failure in failures:
             yield _ask(directory, calls, office, to, failure, office, number)
         many = calls * (everything - len(failures))
         yield _ask(directory, many, office, to, Failure("none"), office, number)
+
+
+def _list_between(directory: Directory, office: Office, others: Iterable[str]) -> Iterator[Failure]:
+    """The failures of these other offices, and of the ways to them."""
+    for slug in others:
+        yield from _list_own(directory.offices[slug])
+        yield Failure("mesh", office.slug, slug)
 
 
 def _list_own(office: Office) -> list[Failure]:

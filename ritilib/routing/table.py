@@ -8,15 +8,15 @@ from typing import Literal
 from ritilib.fleet.model import Company
 from ritilib.routing.country import Country
 
-Kind = Literal["extension", "group", "hours"]
+Kind = Literal["extension", "group", "hours", "menu"]
 
 
 @dataclass(frozen=True, order=True)
 class Entry:
     """What becomes of `dialled` (digits only).
 
-    extension: that one rings at `box` (the box's slug). group, hours: box is "", and `extension` is the number of the
-    group, or of the route that looks at the clock.
+    extension: that one rings at `box` (the box's slug). group, hours, menu: box is "", and `extension` is the number of
+    the group, of the route that looks at the clock, or of the menu.
     """
 
     dialled: str
@@ -35,7 +35,9 @@ def build_table(company: Company, country: Country) -> tuple[Entry, ...]:
     extensions = [extension for box in company.boxes for extension in box.said.extensions]
     onward = {one.number: one.forward.always for one in extensions if one.forward.always}
     onward |= {route.number: route.to for route in company.said.routes if not route.hours}
-    timed = {route.number for route in company.said.routes if route.hours}
+    kinds: dict[str, Kind] = dict.fromkeys((one.number for one in company.said.groups), "group")
+    kinds |= dict.fromkeys((route.number for route in company.said.routes if route.hours), "hours")
+    kinds |= dict.fromkeys((menu.number for menu in company.said.menus), "menu")
 
     def lead(dialled: str, number: str) -> Entry:
         """Where it ends when routes and forwards are followed; the rules have seen to it that it does end."""
@@ -43,13 +45,9 @@ def build_table(company: Company, country: Country) -> tuple[Entry, ...]:
             number = onward[number]
         if number in homes:
             return Entry(dialled, homes[number], number)
-        return Entry(dialled, "", number, "hours" if number in timed else "group")
+        return Entry(dialled, "", number, kinds[number])
 
-    numbers = [
-        *homes,
-        *(one.number for one in company.said.groups),
-        *(one.number for one in company.said.routes),
-    ]
+    numbers = [*homes, *kinds, *(one.number for one in company.said.routes)]
     entries = {number: lead(number, number) for number in numbers}
     public = [(extension.public, extension.number) for extension in extensions]
     lines = (box.said.line for box in company.boxes if box.said.line)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from ritilib.clients.nebula import Authority, OverlayTool
 from ritilib.clients.nomad_values import JobPlan
 from ritilib.clients.protocols import ConsulClient, NomadClient, VaultClient
 from ritilib.reconcile.plan import Change
 from ritilib.reconcile.state import Record, Wish, hash_text
+from ritilib.sync.door import CLOSING_S, close_door, count_calls, write_closed
+from ritilib.sync.last_good import keep_last_good
 from ritilib.sync.observe import Places
 from ritilib.sync.secrets import write_secrets
 
@@ -34,17 +36,29 @@ class Servers:
 
 
 @dataclass(frozen=True)
+class Leave:
+    """When the unit's running task may be replaced: "idle" is without a call; why says what "never" waits for."""
+
+    when: Literal["never", "idle", "always"]
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What became of one unit.
 
     registered_index: the job version to wait for (None where the job was not looked at). held: why nothing of it was
-    written. value: SHA-256 of what its key in Consul now holds.
+    written; busy: it waits for its calls to end. value: SHA-256 of what its key in Consul now holds. record and index:
+    its new entry in the inventory, where the running task was replaced and is not judged yet.
     """
 
     key: str
     registered_index: int | None = None
     held: str = ""
+    busy: bool = False
     value: str = ""
+    record: Record | None = None
+    index: int = 0
 
 
 def apply_change(
@@ -55,25 +69,38 @@ def apply_change(
     record_index: int,
     servers: Servers,
     now: datetime,
-    may_replace: bool,
+    leave: Leave,
 ) -> Outcome:
     """Bring one unit to its wish: secrets → policy and role → KV → job → inventory.
 
     record and record_index are the inventory's entry as it was read (None, 0: there is none). Where the job would
-    replace a running task, the whole unit is held back unless may_replace (rules 9 and 11: a new dial plan may need
-    the new image). Raises Conflict where another writer came in between; nothing is tried again blindly.
+    replace a running task, the whole unit is held back as leave says (rules 9 and 11: a new dial plan may need the new
+    image). Raises Conflict where another writer came in between; nothing is tried again blindly.
     """
     wish, places = change.wish, Places(change.wish.names.fleet)
     planned = _plan_job(wish, servers.nomad) if change.job else None
     base = record or Record("applying", commit)
-    if planned and planned[1].changes == "destructive" and not may_replace:
-        return Outcome(change.key, held="its task would be replaced, which cuts its calls", value=base.value)
+    replaces = planned is not None and planned[1].changes == "destructive"
+    if replaces and leave.when == "never":
+        return Outcome(change.key, held=leave.why, value=base.value)
+    waits_for_calls = replaces and leave.when == "idle" and not wish.names.is_lighthouse
+    if waits_for_calls and (why := count_calls(servers.nomad, wish.names)):
+        return Outcome(change.key, held=why, busy=True, value=base.value)
     entry = places.record(change.key)
-    intent = replace(base, state="applying", commit=commit)
+    begun = base
+    if replaces:
+        begun = replace(base, replaced_by=commit, replaced_at=now.isoformat(), judged="", judged_at="")
+    intent = replace(begun, state="applying", commit=commit)
     index = record_index
     if intent != record:
         index = servers.consul.write(entry, intent.to_bytes(), record_index)
-    done = base
+    if replaces:
+        keep_last_good(wish, base, servers.nomad, servers.consul)
+    if waits_for_calls and (why := close_door(wish.names, servers.consul, servers.nomad, CLOSING_S)):
+        if record:
+            servers.consul.write(entry, record.to_bytes(), index)
+        return Outcome(change.key, held=why, busy=True, value=base.value)
+    done = begun
     if change.secrets:
         written = write_secrets(wish, fleet_id, servers.vault, servers.authority(), servers.overlay, now)
         done = replace(
@@ -85,17 +112,22 @@ def apply_change(
     if change.policies:
         _write_policies(wish, fleet_id, servers)
         done = replace(done, policies=hash_text(wish.policies))
-    if change.live:
+    if change.live or waits_for_calls:
         value = wish.live_value(done.secrets_version)
+        if waits_for_calls and wish.live:
+            # sync.judge opens the door when the new task is up: the old one could else take a call in its last moment
+            value = write_closed(value)
         _write_live(wish, value, servers.consul)
         done = replace(done, live=hash_text(wish.live_value(0)), value=hash_text(value))
     registered = None
     if planned:
         registered = _write_job(*planned, servers.nomad)
-        done = replace(done, job=hash_text(wish.job), job_modify_index=registered)
+        done = replace(done, job=hash_text(wish.job), job_modify_index=registered, bad_job="")
     done = replace(done, state="applied", commit=commit)
-    servers.consul.write(entry, done.to_bytes(), index)
-    return Outcome(change.key, registered_index=registered, value=done.value)
+    index = servers.consul.write(entry, done.to_bytes(), index)
+    # also where an earlier sync replaced it, and did not live to judge it
+    unjudged = done if done.replaced_at and not done.judged else None
+    return Outcome(change.key, registered, "", False, done.value, unjudged, index)
 
 
 def _plan_job(wish: Wish, nomad: NomadClient) -> tuple[dict[str, Any], JobPlan]:
@@ -112,11 +144,16 @@ def _write_job(job: dict[str, Any], planned: JobPlan, nomad: NomadClient) -> int
 
 
 def _write_policies(wish: Wish, fleet_id: str, servers: Servers) -> None:
-    names, description = wish.names, f"riti {fleet_id} {wish.names.key}"
+    names, description = wish.names, describe_owner(fleet_id, wish.names.key)
     servers.vault.put_policy(names.role, wish.files["pbx/vault-policy.hcl"])
     servers.vault.put_role(JWT_MOUNT, names.role, vault_role(wish))
     servers.consul.put_policy(names.role, wish.files["pbx/consul-policy.hcl"], description)
     servers.consul.put_role(names.role, (names.role,), description)
+
+
+def describe_owner(fleet_id: str, key: str) -> str:
+    """The mark that a unit's ACL objects in Consul bear."""
+    return f"riti {fleet_id} {key}"
 
 
 def vault_role(wish: Wish) -> dict[str, Any]:

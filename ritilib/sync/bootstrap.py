@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ritilib.clients.nebula import OverlayTool
 from ritilib.clients.nomad_values import TemplateRetries
 from ritilib.clients.protocols import ConsulClient, NomadClient, VaultClient
+from ritilib.clients.vault import KV_MOUNT, TRANSIT_MOUNT
 from ritilib.errors import Conflict, Problem, RitiError
+from ritilib.reconcile.leading import Timing
 from ritilib.sync.apply import JWT_MOUNT
+from ritilib.sync.rights import NOMAD_CANDIDATE, NOMAD_LEADER, Rights
 
-KV_MOUNT = "riti"
-TRANSIT_MOUNT = "riti-transit"
 AUTH_METHOD = "nomad-workloads"  # what Nomad's agents log in to for a task, by default
 AUTH_METHOD_DESCRIPTION = "riti workload identities that Nomad signs"
 CONSUL_AUDIENCE = "consul.io"
@@ -22,23 +22,14 @@ ROLE_OF_JOB = "pbx-${value.nomad_job_id}"
 TASKS_ONLY = '"nomad_service" not in value and value.nomad_namespace == "default"'
 AUTHORITY_HOURS = 10 * 365 * 24
 
-NOMAD_POLICY = """\
-namespace "default" {
-  capabilities = ["list-jobs", "read-job", "submit-job", "parse-job"]
-}
-
-node {
-  policy = "read"
-}
-"""
-
 
 @dataclass(frozen=True)
 class Bootstrapped:
-    """The controller's own tokens.
+    """The controller's standing tokens: they read, and stand for election (ritilib.sync.lead); a leader's own write.
 
-    In Vault they reach this fleet's documents and roles; in Nomad every job of the namespace `default`; in Consul
-    every ACL, since it has no narrower right by which a controller could give each PBX a role.
+    What they can do by that: ritilib.sync.rights. A leader's reach in Vault this fleet's documents and roles; in Nomad
+    every job of the namespace `default`; in Consul every ACL, since it has no narrower right by which a controller
+    could give each PBX a role.
     """
 
     nomad_token: str = field(repr=False)
@@ -88,6 +79,7 @@ def bootstrap(
     _refuse_wide_rules(consul)
     _make_authority(vault, overlay_tool, fleet, report)
     report("the controller's rights and tokens")
+    _make_leader_rights(nomad, consul, vault, fleet, fleet_id)
     return _make_tokens(nomad, consul, vault, fleet, fleet_id, previous or {}, report)
 
 
@@ -149,6 +141,27 @@ def _make_authority(
         vault.write_document(path, {"crt": made.crt, "key": made.key}, 0, revive=False)
 
 
+def _make_leader_rights(
+    nomad: NomadClient, consul: ConsulClient, vault: VaultClient, fleet: str, fleet_id: str
+) -> None:
+    """What a leader may do, and by which right the candidate makes its tokens and revokes its predecessor's."""
+    rights, description = Rights(fleet), f"riti {fleet_id} leader"
+    nomad.put_policy(rights.leader, NOMAD_LEADER, description)
+    consul.put_policy(rights.leader, rights.consul_leader(), description)
+    vault.put_policy(rights.leader, rights.vault_leader())
+    vault.put_token_role(rights.leader, rights.vault_token_role(Timing().token_ttl_s))
+    held = vault.read_document(rights.nomad_document)
+    if held and nomad.is_management(held.data["token"]):
+        return
+    issued = nomad.issue_management_token(f"riti {fleet_id} election")
+    try:
+        data = {"token": issued.secret, "accessor": issued.accessor}
+        vault.write_document(rights.nomad_document, data, held.version if held else 0)
+    except RitiError:
+        nomad.revoke_token(issued.accessor)
+        raise
+
+
 def _make_tokens(
     nomad: NomadClient,
     consul: ConsulClient,
@@ -158,11 +171,12 @@ def _make_tokens(
     previous: Mapping[str, str],
     report: Callable[[str], None],
 ) -> Bootstrapped:
-    name, description = f"riti-{fleet}", f"riti {fleet_id} controller"
+    rights, description = Rights(fleet), f"riti {fleet_id} controller"
+    name = rights.candidate
     policies = (name,)
-    nomad.put_policy(name, NOMAD_POLICY, description)
-    consul.put_policy(name, consul_policy(fleet), description)
-    vault.put_policy(name, vault_policy(fleet))
+    nomad.put_policy(name, NOMAD_CANDIDATE, description)
+    consul.put_policy(name, rights.consul_candidate(), description)
+    vault.put_policy(name, rights.vault_candidate())
     kept = {
         variable
         for variable, client in (
@@ -184,31 +198,4 @@ def _make_tokens(
             else consul.create_token(policies, description)
         ),
         vault_token=previous["VAULT_TOKEN"] if "VAULT_TOKEN" in kept else vault.create_token(policies, name),
-    )
-
-
-def consul_policy(fleet: str) -> str:
-    """The controller's rules: the fleet's keys, and ACLs, since it makes a policy and a role for each PBX.
-
-    Consul cannot narrow `acl = "write"`: whoever has it can give himself any other right.
-    """
-    return f'key_prefix "riti/{fleet}/" {{\n  policy = "write"\n}}\n\nacl = "write"\n'
-
-
-def vault_policy(fleet: str) -> str:
-    """The controller's rights in Vault: the fleet's documents, its HMACs, and its PBXes' policies and roles.
-
-    Vault narrows the names of the policies that it may write, not what they say.
-    """
-    write, read, compute = ["create", "read", "update"], ["list", "read"], ["update"]
-    paths = {
-        f"{KV_MOUNT}/data/{fleet}/*": write,
-        f"{KV_MOUNT}/metadata/{fleet}/*": read,
-        f"{TRANSIT_MOUNT}/hmac/{fleet}": compute,
-        f"{TRANSIT_MOUNT}/hmac/{fleet}/*": compute,
-        f"sys/policies/acl/pbx-{fleet}--*": write,
-        f"auth/{JWT_MOUNT}/role/pbx-{fleet}--*": write,
-    }
-    return "\n".join(
-        f'path "{path}" {{\n  capabilities = {json.dumps(rights)}\n}}\n' for path, rights in paths.items()
     )

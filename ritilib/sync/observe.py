@@ -45,15 +45,23 @@ class Places:
 
 @dataclass(frozen=True)
 class Seen:
-    """What was observed, and the indexes by which each inventory entry may be written again (0: not there)."""
+    """What was observed, and the indexes by which each inventory entry may be written again (0: not there).
+
+    inventory_index is Consul's of the whole inventory: the floor of the next look.
+    """
 
     observed: Observed
     record_indexes: dict[str, int]
     fleet_index: int
+    inventory_index: int
 
 
-def observe(fleet: str, nomad: NomadClient, consul: ConsulClient, now: datetime) -> Seen:
+def observe(fleet: str, nomad: NomadClient, consul: ConsulClient, now: datetime, floor: int = 0) -> Seen:
     """One job list, one read of the inventory, one list of keys; the values only where the keys' index has moved.
+
+    floor is the index of the inventory that the cycle before has seen (0: not known): a lower one, or one of the live
+    keys below the recorded one, is an older state. (A deletion that Consul forgets after 15 minutes lowers an index
+    too, see list_keys; to take it for a restore costs a grace period, and no more.)
 
     Raises Unreachable, Denied or ServerError: a read that failed is never taken for an empty answer (rule 5).
     """
@@ -66,7 +74,8 @@ def observe(fleet: str, nomad: NomadClient, consul: ConsulClient, now: datetime)
     indexes: dict[str, int] = {}
     fleet_record: FleetRecord | None = None
     fleet_index = 0
-    for entry in consul.read_tree(places.inventory).entries:
+    inventory = consul.read_tree(places.inventory)
+    for entry in inventory.entries:
         if entry.key == places.fleet_record:
             fleet_record, fleet_index = read_fleet_record(entry.key, entry.value), entry.modify_index
             continue
@@ -76,5 +85,9 @@ def observe(fleet: str, nomad: NomadClient, consul: ConsulClient, now: datetime)
     values: dict[str, str] | None = None
     if fleet_record is None or fleet_record.live_index != keys.index:
         values = {entry.key: hash_text(entry.value) for entry in consul.read_tree(places.live).entries}
-    observed = Observed(jobs, records, fleet_record, keys.index, frozenset(keys.keys), values, now)
-    return Seen(observed, indexes, fleet_index)
+    doubts = () if fleet_record else ("the inventory is new or was lost, and is made again first",)
+    rewound = inventory.index < floor or bool(fleet_record and keys.index < fleet_record.live_index)
+    observed = Observed(
+        jobs, records, fleet_record, keys.index, frozenset(keys.keys), values, now, doubts, rewound
+    )
+    return Seen(observed, indexes, fleet_index, inventory.index)

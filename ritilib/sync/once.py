@@ -2,39 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 
-from ritilib.clients.nebula import Authority
+from ritilib.clients.consul import Consul
+from ritilib.clients.nebula import Authority, OverlayTool
+from ritilib.clients.nomad import Nomad
 from ritilib.clients.protocols import ConsulClient, NomadClient, VaultClient
-from ritilib.errors import GitopsError, Problem, RitiError, Unreachable
+from ritilib.clients.settings import Settings
+from ritilib.clients.vault import Vault
+from ritilib.errors import GitopsError, LeadershipLost, Problem, RitiError, Unreachable
 from ritilib.gitops.desired import Desired
-from ritilib.reconcile.plan import Plan, make_plan
-from ritilib.reconcile.state import NEEDED_FILES, FleetRecord, Wish, hash_text
+from ritilib.reconcile.plan import Change, Plan, make_plan
+from ritilib.reconcile.prune import Removals, Waiting, decide_removals
+from ritilib.reconcile.rollout import Turn
+from ritilib.reconcile.state import NEEDED_FILES, FleetRecord, Record, Wish, hash_text
+from ritilib.reconcile.windows import is_inside
 from ritilib.render.names import UnitNames
-from ritilib.sync.apply import Outcome, Servers, apply_change
+from ritilib.sync.apply import Leave, Outcome, Servers, apply_change
 from ritilib.sync.observe import Places, Seen, observe
+from ritilib.sync.prune import Newest, Pruned, prune, take_census, write_notes
 from ritilib.sync.secrets import read_authority
+from ritilib.sync.settle import describe_refused, finish_going_back, settle_unit
+from ritilib.sync.turn import choose_turn
 
 DEPLOYMENT_TIMEOUT_S = 240.0
 
 
 @dataclass(frozen=True)
 class Synced:
-    """What a cycle did: units written, units that wait, and every problem that a person should see."""
+    """What a cycle did: units written, units that wait, and every problem that a person should see.
+
+    waiting: units that no manifest names, and until when each is left as it is. inventory_index is the floor of the
+    next cycle of this process, busy its units that wait for their calls to end.
+    """
 
     commit: str
     changed: tuple[str, ...]
     held: tuple[Problem, ...]
     problems: tuple[Problem, ...]
-    orphans: tuple[str, ...]
     unchanged: int
+    stopped: tuple[str, ...]
+    purged: tuple[str, ...]
+    waiting: tuple[Waiting, ...]
+    inventory_index: int
+    busy: frozenset[str] = frozenset()
 
     @property
     def is_clean(self) -> bool:
         return not (self.held or self.problems)
+
+
+def read_clock() -> datetime:
+    """The time of this machine."""
+    return datetime.now(UTC)
 
 
 def list_wishes(desired: Desired) -> tuple[Wish, ...]:
@@ -50,17 +73,26 @@ def list_wishes(desired: Desired) -> tuple[Wish, ...]:
     ]
     if missing:
         raise GitopsError(missing)
-    return tuple(Wish(UnitNames(desired.fleet, *unit.key.split("/")), unit.files) for unit in desired.units)
+    return tuple(
+        Wish(UnitNames(desired.fleet, *unit.key.split("/")), unit.files, unit.canary, unit.windows)
+        for unit in desired.units
+    )
 
 
-def plan_once(desired: Desired, nomad: NomadClient, consul: ConsulClient) -> tuple[Plan, Seen]:
-    """What a sync would do now. Raises GitopsError where another repository owns this fleet's name."""
-    seen = observe(desired.fleet, nomad, consul, datetime.now(UTC))
+def plan_once(
+    desired: Desired, nomad: NomadClient, consul: ConsulClient, now: datetime | None = None, floor: int = 0
+) -> tuple[Plan, Removals, Seen]:
+    """What a sync would do now (None: the time of this machine); floor as observe has it.
+
+    Raises GitopsError where another repository owns this fleet's name.
+    """
+    seen = observe(desired.fleet, nomad, consul, now or datetime.now(UTC), floor)
     owner = seen.observed.fleet
     if owner and (owner.fleet_id, owner.root_commit) != (desired.fleet_id, desired.root_commit):
         what = f"fleet `{desired.fleet}` on these servers belongs to another repository (root {owner.root_commit[:12]})"
         raise GitopsError.because(what, "sync from that repository, or give this fleet another name")
-    return make_plan(list_wishes(desired), desired.fleet_id, seen.observed), seen
+    plan = make_plan(list_wishes(desired), desired.fleet_id, seen.observed)
+    return plan, decide_removals(take_census(desired), seen.observed), seen
 
 
 def sync_once(
@@ -69,38 +101,58 @@ def sync_once(
     may_replace: Collection[str],
     report: Callable[[str], None],
     wait: bool = True,
+    newest: Newest | None = None,
+    clock: Callable[[], datetime] = read_clock,
+    floor: int = 0,
+    busy: Set[str] = frozenset(),
 ) -> Synced:
     """Make Nomad, Consul and Vault equal to one merged commit.
 
-    may_replace names the units ("acme/montevideo") whose running task may be replaced. wait: stay until Nomad has
-    judged the deployments that this started. A unit that fails leaves the others alone and is in the result's
-    problems, as is a server that goes away meanwhile. Raises what reading raises: then nothing was written.
+    A running task is replaced in its wave and without a call, or in its window; that of the units that may_replace
+    names ("acme/montevideo") at once. wait: stay until Nomad has judged the deployments that this started. A unit that
+    fails leaves the others alone and is in the result's problems, as is a server that goes away meanwhile. What no
+    manifest names is stopped last, and only where nothing went wrong before; without newest nothing is stopped or
+    purged at all, since the newest commit could not be looked at again. clock tells the time; floor and busy are the
+    inventory_index and busy of this process's cycle before. Raises what reading raises: then nothing was written; and
+    LeadershipLost, where another controller may write by now: what was begun stands in the inventory.
     """
-    plan, seen = plan_once(desired, servers.nomad, servers.consul)
+    plan, removals, seen = plan_once(desired, servers.nomad, servers.consul, clock(), floor)
     _refuse_unknown(may_replace, desired)
     held = [problem for _, problem in desired.held]
-    problems = list(plan.conflicts)
+    seen, unwritten = write_notes(removals.resets, seen, desired.fleet, servers)
+    problems = [*plan.conflicts, *describe_refused(plan.refused), *unwritten]
+    now = seen.observed.now
+    records, indexes = _settle_earlier(desired, plan, seen, servers, problems)
+    turn = choose_turn(desired, plan, records, seen.observed.jobs, busy, now)
     owner, fleet_index = seen.observed.fleet, seen.fleet_index
     if owner is None:
         owner = FleetRecord(desired.fleet_id, desired.root_commit)
         fleet_index = servers.consul.write(Places(desired.fleet).fleet_record, owner.to_bytes(), 0)
+    elif seen.observed.rewound and owner.live_index:
+        # the recorded index is of a state that is no more; forgotten, it suspends no second cycle
+        owner = replace(owner, live_index=0)
+        fleet_index = servers.consul.write(Places(desired.fleet).fleet_record, owner.to_bytes(), fleet_index)
     if any(change.secrets or change.policies for change in plan.changes):
         # Vault is needed now, and at the latest when certificates are due, which is well within the token's period.
         servers.vault.renew_token()
     outcomes: list[Outcome] = []
     for change in plan.changes:
+        if (record := records.get(change.key)) and record.bad_job == hash_text(change.wish.job):
+            continue  # it went back just now
         report(f"{change.key}: {', '.join(change.reasons)}")
         try:
             outcome = apply_change(
                 change,
                 desired.fleet_id,
                 desired.commit,
-                seen.observed.records.get(change.key),
-                seen.record_indexes.get(change.key, 0),
+                records.get(change.key),
+                indexes.get(change.key, 0),
                 servers,
-                seen.observed.now,
-                change.key in may_replace,
+                now,
+                _give_leave(change, turn, change.key in may_replace, now),
             )
+        except LeadershipLost:
+            raise
         except RitiError as error:
             problems += [replace(one, what=f"{change.key}: {one.what}") for one in error.problems]
             if isinstance(error, Unreachable):
@@ -108,14 +160,40 @@ def sync_once(
             continue
         outcomes.append(outcome)
         if outcome.held:
-            mend = f"when it is idle, run `riti sync --once --replace {change.key}`"
+            mend = f"sync again later; `riti sync --once --replace {change.key}` cuts its calls"
             held.append(Problem("", 0, 0, f"{change.key} is held back: {outcome.held}", mend))
-    if not problems and not desired.held and (plan.changes or plan.live_index_moved):
-        _note_index(desired, seen, outcomes, owner, fleet_index, servers.consul)
+    values = {key: record.value for key, record in records.items()}
+    values |= {outcome.key: outcome.value for outcome in outcomes}
     if wait:
-        problems += _watch(outcomes, desired.fleet, servers.nomad, report)
-    changed = tuple(outcome.key for outcome in outcomes if not outcome.held)
-    return Synced(desired.commit, changed, tuple(held), tuple(problems), plan.orphans, plan.unchanged)
+        values |= _watch(outcomes, desired, servers, report, clock, problems)
+    pruned, waiting = Pruned(), list(removals.waits)
+    if newest and not problems and not any(outcome.held for outcome in outcomes):
+        pruned = prune(removals, desired, seen, newest, servers, clock, report)
+    else:
+        why = (
+            "this sync did not bring all else to its wish"
+            if newest
+            else "the newest commit cannot be looked at"
+        )
+        going = [one.key for one in removals.stops] + [one.key for one in removals.purges]
+        unmarked = {note.key for note in removals.marks}
+        waiting = [replace(one, until=None, why=why) if one.key in unmarked else one for one in waiting]
+        waiting += [Waiting(key, None, why) for key in going]
+    has_moved = plan.changes or plan.live_index_moved or pruned.stopped or pruned.waits
+    if has_moved and not (problems or pruned.problems or desired.held):
+        _note_index(desired, values, owner, fleet_index, servers.consul)
+    return Synced(
+        desired.commit,
+        changed=tuple(outcome.key for outcome in outcomes if not outcome.held),
+        held=(*held, *removals.held),
+        problems=(*problems, *removals.conflicts, *pruned.problems),
+        unchanged=plan.unchanged,
+        stopped=pruned.stopped,
+        purged=pruned.purged,
+        waiting=tuple(sorted((*waiting, *pruned.waits), key=lambda one: one.key)),
+        inventory_index=seen.inventory_index,
+        busy=frozenset(outcome.key for outcome in outcomes if outcome.busy),
+    )
 
 
 def _refuse_unknown(may_replace: Collection[str], desired: Desired) -> None:
@@ -130,21 +208,20 @@ def _refuse_unknown(may_replace: Collection[str], desired: Desired) -> None:
 
 def _note_index(
     desired: Desired,
-    seen: Seen,
-    outcomes: list[Outcome],
+    wanted: Mapping[str, str],
     owner: FleetRecord,
     fleet_index: int,
     consul: ConsulClient,
 ) -> None:
     """Remember the index below which every value is as recorded, so that the next cycle need not read them.
 
+    wanted: unit → SHA-256 of its value.
+
     The values are read once more for it: our own writes move the index too, and would hide another's among them.
     """
     places = Places(desired.fleet)
     tree = consul.read_tree(places.live)
     values = {entry.key: hash_text(entry.value) for entry in tree.entries}
-    wanted = {key: record.value for key, record in seen.observed.records.items()}
-    wanted |= {outcome.key: outcome.value for outcome in outcomes}
     as_recorded = all(
         values.get(wish.names.kv_key) == wanted.get(wish.names.key) for wish in list_wishes(desired)
     )
@@ -152,27 +229,86 @@ def _note_index(
         consul.write(places.fleet_record, replace(owner, live_index=tree.index).to_bytes(), fleet_index)
 
 
+def _settle_earlier(
+    desired: Desired, plan: Plan, seen: Seen, servers: Servers, problems: list[Problem]
+) -> tuple[dict[str, Record], dict[str, int]]:
+    """The inventory's entries and indexes, after what earlier cycles have replaced is judged; problems are added to."""
+    records, indexes, now = dict(seen.observed.records), dict(seen.record_indexes), seen.observed.now
+    refused = {wish.names.key for wish in plan.refused}
+    for wish in list_wishes(desired):
+        key = wish.names.key
+        record = records.get(key)
+        if record is None or (key in refused) != (record.state == "applying"):
+            continue
+        try:
+            if key in refused:
+                records[key], indexes[key] = finish_going_back(wish, record, indexes[key], servers, now)
+            elif record.replaced_at and not record.judged and record.job == hash_text(wish.job):
+                settled = settle_unit(wish, record, indexes[key], servers, now, 0.0)
+                records[key], indexes[key] = settled.record, settled.index
+                problems += [settled.problem] if settled.problem else []
+        except RitiError as error:
+            problems += [replace(one, what=f"{key}: {one.what}") for one in error.problems]
+    return records, indexes
+
+
+def _give_leave(change: Change, turn: Turn, at_once: bool, now: datetime) -> Leave:
+    if at_once:
+        return Leave("always")
+    if change.is_drift or change.key in turn.may:
+        windows = change.wish.windows
+        return Leave("always" if windows and is_inside(windows, now) else "idle")
+    if turn.stopped:
+        return Leave("never", f"its rollout has stopped: {turn.stopped}")
+    until = f", not before {turn.until:%H:%M} UTC" if turn.until else ""
+    return Leave("never", f"its wave comes after wave {turn.wave} of {turn.waves}{until}")
+
+
 def _watch(
-    outcomes: list[Outcome], fleet: str, nomad: NomadClient, report: Callable[[str], None]
-) -> list[Problem]:
-    """Wait for the deployments that were started; a problem for each that does not become healthy."""
-    problems = []
+    outcomes: list[Outcome],
+    desired: Desired,
+    servers: Servers,
+    report: Callable[[str], None],
+    clock: Callable[[], datetime],
+    problems: list[Problem],
+) -> dict[str, str]:
+    """Wait for the deployments that were started: unit → SHA-256 of its value, where it was judged and that changed.
+
+    A problem is added for each that does not become healthy.
+    """
+    values: dict[str, str] = {}
+    wishes = {wish.names.key: wish for wish in list_wishes(desired)}
     for outcome in outcomes:
         if outcome.registered_index is None:
             continue
-        job_id = UnitNames(fleet, *outcome.key.split("/")).job_id
+        wish = wishes[outcome.key]
         report(f"{outcome.key}: waiting until Nomad calls its deployment healthy")
         try:
-            deployment = nomad.wait_deployed(job_id, outcome.registered_index, DEPLOYMENT_TIMEOUT_S)
+            if outcome.record:
+                settled = settle_unit(
+                    wish, outcome.record, outcome.index, servers, clock(), DEPLOYMENT_TIMEOUT_S
+                )
+                values[outcome.key] = settled.record.value
+                problems += [settled.problem] if settled.problem else []
+                continue
+            deployment = servers.nomad.wait_deployed(
+                wish.names.job_id, outcome.registered_index, DEPLOYMENT_TIMEOUT_S
+            )
         except RitiError as error:  # what the cycle wrote and found is told all the same
             problems += [replace(one, what=f"{outcome.key}: {one.what}") for one in error.problems]
             continue
         if deployment.status != "successful":
             what = f"{outcome.key}: deployment {deployment.status}: {deployment.description}"
-            problems.append(Problem("", 0, 0, what, f"look with `nomad job status {job_id}`"))
-    return problems
+            problems.append(Problem("", 0, 0, what, f"look with `nomad job status {wish.names.job_id}`"))
+    return values
 
 
 def connect_authority(vault: VaultClient, fleet: str) -> Callable[[], Authority]:
     """The overlay's CA, read once and only when a certificate has to be signed."""
     return cache(lambda: read_authority(vault, fleet))
+
+
+def connect_servers(settings: Settings, fleet: str, overlay: OverlayTool) -> Servers:
+    """What a sync writes to: the servers with a leader's tokens, and what signs overlay certificates."""
+    vault = Vault(settings)
+    return Servers(Nomad(settings), Consul(settings), vault, overlay, connect_authority(vault, fleet))

@@ -13,12 +13,14 @@ from ritilib.clients.nebula import OverlayTool
 from ritilib.clients.nomad import Nomad
 from ritilib.clients.nomad_values import TemplateRetries
 from ritilib.clients.protocols import ConsulClient, NomadClient, VaultClient
-from ritilib.clients.settings import read_settings
+from ritilib.clients.settings import Settings, read_settings
 from ritilib.clients.vault import Vault
 from ritilib.devstack.stack import Stack
 from ritilib.errors import Conflict, Denied
 from ritilib.sync.apply import JWT_MOUNT
 from ritilib.sync.bootstrap import AUTH_METHOD, Bootstrapped, bootstrap, judge_retries
+from ritilib.sync.lead import Candidate, take_lead
+from ritilib.sync.rights import Rights
 from tests.contract.test_nomad import make_hcl
 from tests.fakes.consul import FakeConsul
 from tests.fakes.journal import Journal
@@ -115,10 +117,13 @@ def test_a_wider_binding_rule_is_refused(servers: Servers, fleet: str, wide_rule
 
 
 @pytest.mark.parametrize("kind", ["real"])
-def test_the_controllers_tokens_do_its_work_and_no_more(
-    servers: Servers, fleet: str, env: dict[str, str]
-) -> None:
-    settings = read_settings({**env, **servers.bootstrap(fleet).environment()})
+def test_a_leaders_tokens_do_its_work_and_no_more(servers: Servers, fleet: str, env: dict[str, str]) -> None:
+    standing = read_settings({**env, **servers.bootstrap(fleet).environment()})
+    with take_lead(Candidate(standing, fleet, "test", keep_silent)) as leadership:
+        do_the_work(leadership.settings, fleet)
+
+
+def do_the_work(settings: Settings, fleet: str) -> None:
     nomad, consul, vault = Nomad(settings), Consul(settings), Vault(settings)
     name, mark = f"pbx-{fleet}--c--b", f"riti id-{fleet} c/b"
     vault.write_document(f"{fleet}/pbx/c/b", {"iax": {}}, 0)
@@ -146,9 +151,55 @@ def test_the_controllers_tokens_do_its_work_and_no_more(
         lambda: consul.write("riti/another/pbx/c/b/1", b"", 0),
         lambda: nomad.put_policy("another", "", mark),
         lambda: nomad.create_token((), "another"),
+        lambda: vault.read_document(Rights(fleet).nomad_document),
+        lambda: vault.issue_token(Rights(fleet).leader, "another", 600),
+        lambda: consul.write(Rights(fleet).lock, b"", 1),
+        lambda: consul.create_session("another", 600, 0),
     ):
         with pytest.raises(Denied):
             forbidden()
+
+
+@pytest.mark.parametrize("kind", ["real"])
+def test_a_candidates_tokens_read_and_write_nothing(
+    servers: Servers, fleet: str, env: dict[str, str]
+) -> None:
+    settings = read_settings({**env, **servers.bootstrap(fleet).environment()})
+    nomad, consul, vault = Nomad(settings), Consul(settings), Vault(settings)
+    job = nomad.parse(make_hcl(f"{fleet}--c--b"))
+    assert nomad.list_jobs(f"{fleet}--").jobs == ()
+    assert consul.read_tree(f"riti/{fleet}/").entries == ()
+    for forbidden in (
+        lambda: nomad.register(job, 0),
+        lambda: nomad.put_policy("another", "", f"riti id-{fleet}"),
+        lambda: nomad.revoke_token("00000000-0000-0000-0000-00000000dead"),
+        lambda: consul.write(f"riti/{fleet}/pbx/c/b/1", b"{}", 0),
+        lambda: consul.write("riti/another/leader", b"{}", 0),
+        lambda: vault.read_document(f"{fleet}/pbx/c/b"),
+        lambda: vault.read_document("_leader/another"),
+        lambda: vault.write_document(Rights(fleet).nomad_document, {}, 1),
+        lambda: vault.write_document(f"{fleet}/pbx/c/b", {}, 0),
+        lambda: vault.compute_hmac(fleet, "x"),
+        lambda: vault.put_policy(f"pbx-{fleet}--c--b", VAULT_RULES),
+        lambda: vault.issue_token("riti-another", "another", 600),
+    ):
+        with pytest.raises(Denied):
+            forbidden()
+
+
+def test_a_lost_election_right_is_made_again(servers: Servers, fleet: str) -> None:
+    servers.bootstrap(fleet)
+    held = servers.vault.read_document(Rights(fleet).nomad_document)
+    assert held is not None and servers.nomad.is_management(held.data["token"])
+    servers.nomad.revoke_token(held.data["accessor"])
+    servers.bootstrap(fleet)
+    made = servers.vault.read_document(Rights(fleet).nomad_document)
+    assert made is not None and servers.nomad.is_management(made.data["token"])
+    assert made.version == held.version + 1
+
+
+def keep_silent(_: str) -> None:
+    """A report that nobody reads."""
 
 
 def test_nodes_whose_templates_give_up_are_refused() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from ritilib.clients.protocols import ConsulClient
@@ -113,6 +115,37 @@ def test_a_key_made_again_has_a_higher_index_than_the_deletion(consul: ConsulCli
     assert consul.list_keys(prefix).index == made
 
 
+def test_a_blocking_query_that_knows_an_older_index_answers_at_once(consul: ConsulClient, fleet: str) -> None:
+    prefix = f"riti/{fleet}/pbx/"
+    older = consul.write(f"{prefix}a", b"1", 0)
+    newer = consul.write(f"{prefix}b", b"1", 0)
+    assert consul.list_keys(prefix, older, 60).index == newer
+
+
+def test_a_blocking_query_ends_with_the_same_index_where_nothing_moves(
+    consul: ConsulClient, fleet: str
+) -> None:
+    prefix = f"riti/{fleet}/pbx/"
+    index = consul.write(f"{prefix}a", b"1", 0)
+    keys = consul.list_keys(prefix, index, 0.1)
+    assert (keys.index, keys.keys) == (index, (f"{prefix}a",))
+
+
+@pytest.mark.parametrize("change", ["write", "make", "delete"])
+def test_a_blocking_query_is_ended_by_a_change(consul: ConsulClient, fleet: str, change: str) -> None:
+    prefix = f"riti/{fleet}/pbx/"
+    index = consul.write(f"{prefix}a", b"1", 0)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(consul.list_keys, prefix, index, 60)
+        if change == "write":
+            consul.write(f"{prefix}a", b"2", index)
+        elif change == "make":
+            consul.write(f"{prefix}b", b"2", 0)
+        else:
+            consul.delete(f"{prefix}a", index)
+        assert waiting.result(timeout=30).index > index
+
+
 def test_policies_and_roles_are_written_once(consul: ConsulClient, fleet: str) -> None:
     name, description = f"pbx-{fleet}--c--b", f"riti {fleet} c/b"
     for wanted in (True, False):
@@ -130,6 +163,24 @@ def test_what_bears_another_mark_is_left_alone(consul: ConsulClient, fleet: str)
         consul.put_policy(name, RULES, f"riti {fleet} c/b")
     with pytest.raises(Conflict):
         consul.put_role(name, (name,), f"riti {fleet} c/b")
+
+
+def test_policies_and_roles_are_deleted_once_and_only_with_their_whole_mark(
+    consul: ConsulClient, fleet: str
+) -> None:
+    name, owner = f"pbx-{fleet}--c--b", f"riti {fleet} c/b"
+    consul.put_policy(name, RULES, owner)
+    consul.put_role(name, (name,), owner)
+    for other in (f"riti {fleet} c/b-2", f"riti {fleet}-2 c/b", f"riti {fleet}", ""):
+        with pytest.raises(Conflict):
+            consul.delete_role(name, other)
+        with pytest.raises(Conflict):
+            consul.delete_policy(name, other)
+    for wanted in (True, False):
+        assert consul.delete_role(name, owner) is wanted
+        assert consul.delete_policy(name, owner) is wanted
+    assert consul.put_policy(name, RULES, owner) is True
+    assert consul.put_role(name, (name,), owner) is True
 
 
 def test_a_token_is_known_by_its_policies(consul: ConsulClient, fleet: str) -> None:

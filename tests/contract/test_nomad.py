@@ -187,6 +187,20 @@ def test_a_stopped_job_stays_in_the_list_and_can_be_started_again(nomad: NomadCl
     _stop(nomad, job_id)
 
 
+def test_a_stopped_job_is_purged_only_as_it_was_seen(nomad: NomadClient, fleet: str) -> None:
+    job_id = f"{fleet}--c--b"
+    first = nomad.register(nomad.parse(make_hcl(job_id)), 0)
+    with pytest.raises(Conflict):
+        nomad.purge_job(job_id, first.modify_index)  # it runs
+    stopped = nomad.stop_job(job_id, first.modify_index)
+    with pytest.raises(Conflict):
+        nomad.purge_job(job_id, first.modify_index)  # it has changed
+    assert nomad.purge_job(job_id, stopped.modify_index) is True
+    assert nomad.read_job(job_id) is None
+    assert nomad.list_jobs(job_id).jobs == ()
+    assert nomad.purge_job(job_id, stopped.modify_index) is False
+
+
 def test_a_policy_is_written_once_and_another_mark_is_left_alone(nomad: NomadClient, fleet: str) -> None:
     name = f"riti-{fleet}"
     assert nomad.put_policy(name, POLICY, f"riti {fleet} controller") is True

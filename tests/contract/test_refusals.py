@@ -61,6 +61,12 @@ job "{job_id}" {{
         lambda nomad, consul, vault: vault.write_document("a", {"a": SECRET}, 0),
         lambda nomad, consul, vault: vault.compute_hmac("a", SECRET),
         lambda nomad, consul, vault: vault.put_policy("a", ""),
+        lambda nomad, consul, vault: nomad.purge_job("a", 1),
+        lambda nomad, consul, vault: consul.delete_policy("a", MARK),
+        lambda nomad, consul, vault: consul.delete_role("a", MARK),
+        lambda nomad, consul, vault: vault.delete_document("a"),
+        lambda nomad, consul, vault: vault.delete_policy("a"),
+        lambda nomad, consul, vault: vault.delete_role("jwt", "a"),
     ],
 )
 def test_silence_is_not_an_empty_answer(settings: Settings, ask: Ask) -> None:
@@ -158,3 +164,22 @@ def test_a_task_that_fits_nowhere_is_told_at_the_end_of_the_wait(settings: Setti
     deployment = nomad.wait_deployed(job["ID"], made.modify_index, 2.0)
     assert deployment.status == "timeout"
     assert "group group could not be placed: memory" in deployment.description
+
+
+def test_the_same_job_by_another_token_is_no_change(settings: Settings, fleet: str) -> None:
+    """Each leader has a token of its own, whose accessor a job bears: sync must not take it for a difference."""
+    management, job_id = Nomad(settings), f"{fleet}--a"
+    job = management.parse(BARE_PORT.format(job_id=job_id, memory=16))
+    made = management.register(job, 0)
+    assert management.wait_deployed(job_id, made.modify_index, TIMEOUT_S).status == "successful"
+    token = management.issue_management_token(f"{fleet} another").secret
+    other = Nomad(replace(settings, nomad=replace(settings.nomad, token=token)))
+    assert other.plan(job).changes == "none"
+    before = other.list_allocations(job_id)
+    again = other.register(job, made.modify_index)
+    assert again.modify_index > made.modify_index
+    assert other.wait_deployed(job_id, again.modify_index, TIMEOUT_S).status == "successful"
+    assert [(one.id, one.task_states) for one in other.list_allocations(job_id)] == [
+        (one.id, one.task_states) for one in before
+    ]
+    other.stop_job(job_id, again.modify_index)

@@ -9,7 +9,8 @@ import hvac
 import pytest
 
 from ritilib.clients.protocols import VaultClient
-from ritilib.clients.vault import KV_MOUNT
+from ritilib.clients.settings import Settings
+from ritilib.clients.vault import KV_MOUNT, Vault
 from ritilib.errors import Conflict, ServerError
 from tests.fakes.vault import FakeVault
 
@@ -31,7 +32,7 @@ ROLE = {
 def delete(kind: str, vault: VaultClient, request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Deletes the latest version of a document, as a person would."""
     if isinstance(vault, FakeVault):
-        return vault.delete_document
+        return vault.delete_latest
     env = request.getfixturevalue("env")
     person = hvac.Client(url=env["VAULT_ADDR"], token=env["VAULT_TOKEN"])
     person.session.trust_env = False
@@ -85,6 +86,38 @@ def test_a_deleted_document_is_none_and_can_be_made_again(
         vault.write_document(path, {"a": 3}, 0)
 
 
+def test_a_document_is_deleted_with_all_its_versions_and_goes_on_after_the_last(
+    vault: VaultClient, fleet: str
+) -> None:
+    path, other = f"{fleet}/pbx/c/b", f"{fleet}/pbx/c/b-2"
+    vault.write_document(other, {"a": 0}, 0)
+    vault.write_document(path, {"a": 1}, 0)
+    vault.write_document(path, {"a": 2}, 1)
+    assert vault.delete_document(path) is True
+    assert vault.read_document(path) is None
+    assert vault.delete_document(path) is False
+    assert vault.delete_document(f"{fleet}/pbx/c/never") is False
+    assert vault.read_document(other) is not None
+    assert vault.write_document(path, {"a": 3}, 0) == 3
+
+
+def test_a_deleted_document_is_hidden_in_every_version_and_destroyed_in_none(
+    settings: Settings, fleet: str, env: dict[str, str]
+) -> None:
+    vault, path = Vault(settings), f"{fleet}/pbx/c/b"
+    vault.enable_kv(KV_MOUNT)
+    vault.write_document(path, {"a": 1}, 0)
+    vault.write_document(path, {"a": 2}, 1)
+    vault.delete_document(path)
+    person = hvac.Client(url=env["VAULT_ADDR"], token=env["VAULT_TOKEN"])
+    person.session.trust_env = False
+    held = person.secrets.kv.v2.read_secret_metadata(path, mount_point=KV_MOUNT)["data"]["versions"]
+    assert [(bool(one["deletion_time"]), one["destroyed"]) for one in held.values()] == [(True, False)] * 2
+    person.secrets.kv.v2.undelete_secret_versions(path, [2], mount_point=KV_MOUNT)
+    document = vault.read_document(path)
+    assert document is not None and document.data == {"a": 2}
+
+
 def test_a_document_hides_its_data_when_it_is_shown(vault: VaultClient, fleet: str) -> None:
     vault.write_document(f"{fleet}/x", {"secret": "hush"}, 0)
     assert "hush" not in repr(vault.read_document(f"{fleet}/x"))
@@ -113,6 +146,19 @@ def test_policies_and_roles_are_written_once(vault: VaultClient, fleet: str, jwk
         assert vault.put_role(f"jwt-{fleet}", "pbx", ROLE) is wanted
     assert vault.put_policy(f"pbx-{fleet}", TEXT.format("other")) is True
     assert vault.put_role(f"jwt-{fleet}", "pbx", {**ROLE, "token_period": 900}) is True
+
+
+def test_policies_and_roles_are_deleted_once(vault: VaultClient, fleet: str, jwks_url: str) -> None:
+    mount = f"jwt-{fleet}"
+    vault.enable_jwt(mount, jwks_url)
+    for name in ("pbx", "pbx-2"):
+        vault.put_policy(f"{name}-{fleet}", TEXT.format(fleet))
+        vault.put_role(mount, name, ROLE)
+    for wanted in (True, False):
+        assert vault.delete_policy(f"pbx-{fleet}") is wanted
+        assert vault.delete_role(mount, "pbx") is wanted
+    assert vault.put_policy(f"pbx-2-{fleet}", TEXT.format(fleet)) is False
+    assert vault.put_role(mount, "pbx-2", ROLE) is False
 
 
 def test_mounts_are_enabled_once_and_never_taken_over(vault: VaultClient, fleet: str, jwks_url: str) -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import uuid
 from typing import Any
 
-from ritilib.clients.consul import BindingRule, Entry, Keys, Tree
+from ritilib.clients.consul_values import BindingRule, Entry, Keys, Tree, Watched
+from ritilib.clients.tokens import Issued
 from ritilib.errors import Conflict, Denied
 from tests.fakes.journal import Journal
 
 
 class FakeConsul:
-    """A ConsulClient. ACLs are kept, not enforced; deletions are remembered for ever."""
+    """A ConsulClient. ACLs are kept, not enforced; deletions are remembered for ever; no session ends by itself."""
 
     def __init__(self, journal: Journal | None = None) -> None:
         self.journal = journal or Journal()
+        self.moved = threading.Condition()
         self.index = 1
         self.entries: dict[str, Entry] = {}
         self.deleted: dict[str, int] = {}
@@ -23,6 +27,8 @@ class FakeConsul:
         self.auth_methods: dict[str, tuple[dict[str, Any], str]] = {}
         self.binding_rules: dict[str, list[BindingRule]] = {}
         self.tokens: dict[str, tuple[str, ...]] = {}
+        self.accessors: dict[str, str] = {}
+        self.sessions: set[str] = set()
 
     def read(self, key: str) -> Entry | None:
         self.journal.ask(f"consul read {key}")
@@ -32,17 +38,24 @@ class FakeConsul:
         self.journal.ask(f"consul read {prefix}*")
         return Tree(self._index_of(prefix), tuple(self.entries[key] for key in self._below(prefix)))
 
-    def list_keys(self, prefix: str) -> Keys:
+    def list_keys(self, prefix: str, index: int = 0, wait_s: float = 0.0) -> Keys:
         self.journal.ask(f"consul list {prefix}*")
-        return Keys(self._index_of(prefix), self._below(prefix))
+        end = time.monotonic() + wait_s
+        with self.moved:
+            while self._index_of(prefix) == index and (left := end - time.monotonic()) > 0:
+                self.moved.wait(left)
+            return Keys(self._index_of(prefix), self._below(prefix))
 
     def write(self, key: str, value: bytes, modify_index: int) -> int:
         held = self.entries.get(key)
         if (held.modify_index if held else 0) != modify_index:
             raise _conflict(f"write key {key}")
+        session = held.session if held else ""
         if held is None or held.value != value:
-            self.index += 1
-            self.entries[key] = Entry(key, value, self.index)
+            with self.moved:
+                self.index += 1
+                self.entries[key] = Entry(key, value, self.index, session)
+                self.moved.notify_all()
         self.journal.write(f"consul write {key}")
         return self.entries[key].modify_index
 
@@ -51,16 +64,62 @@ class FakeConsul:
         if held and held.modify_index != modify_index:
             raise _conflict(f"delete key {key}")
         if held:
-            self.index += 1
-            del self.entries[key]
-            self.deleted[key] = self.index
+            with self.moved:
+                self.index += 1
+                del self.entries[key]
+                self.deleted[key] = self.index
+                self.moved.notify_all()
             self.journal.write(f"consul delete {key}")
+
+    def watch(self, key: str, index: int, wait_s: float) -> Watched:
+        self.journal.ask(f"consul watch {key}")
+        return Watched(self._index_of(key), self.entries.get(key))
+
+    def create_session(self, name: str, ttl_s: float, lock_delay_s: float) -> str:
+        session = str(uuid.uuid4())
+        self.sessions.add(session)
+        self.journal.write(f"consul create session {name}")
+        return session
+
+    def renew_session(self, session: str) -> None:
+        self.journal.ask("consul renew session")
+        if session not in self.sessions:
+            raise _conflict("renew our session")
+
+    def destroy_session(self, session: str) -> None:
+        self.sessions.discard(session)
+        for key, one in list(self.entries.items()):
+            if one.session == session:
+                self._store(key, one.value, "")
+        self.journal.write("consul destroy session")
+
+    def lock(self, key: str, value: bytes, session: str, modify_index: int) -> int:
+        held = self.entries.get(key)
+        if (
+            (held.modify_index if held else 0) != modify_index
+            or session not in self.sessions
+            or (held and held.session not in ("", session))
+        ):
+            raise _conflict(f"lock key {key}")
+        return self._store(key, value, session, f"consul lock {key}")
+
+    def unlock(self, key: str, value: bytes, session: str, modify_index: int) -> int:
+        held = self.entries.get(key)
+        if held is None or held.modify_index != modify_index or held.session != session:
+            raise _conflict(f"unlock key {key}")
+        return self._store(key, value, "", f"consul unlock {key}")
 
     def put_policy(self, name: str, rules: str, description: str) -> bool:
         return self._put("policy", self.policies, name, (rules, description))
 
     def put_role(self, name: str, policies: tuple[str, ...], description: str) -> bool:
         return self._put("role", self.roles, name, (tuple(sorted(policies)), description))
+
+    def delete_policy(self, name: str, description: str) -> bool:
+        return self._delete("policy", self.policies, name, description)
+
+    def delete_role(self, name: str, description: str) -> bool:
+        return self._delete("role", self.roles, name, description)
 
     def put_auth_method(self, name: str, config: dict[str, Any], description: str) -> bool:
         held = self.auth_methods.get(name)
@@ -95,6 +154,19 @@ class FakeConsul:
         self.journal.write(f"consul create a token ({description})")
         return token
 
+    def issue_token(self, policies: tuple[str, ...], description: str, ttl_s: int) -> Issued:
+        issued = Issued(self.create_token(policies, description), str(uuid.uuid4()))
+        self.accessors[issued.accessor] = issued.secret
+        return issued
+
+    def list_tokens(self, policy: str) -> tuple[str, ...]:
+        self.journal.ask(f"consul list the tokens with {policy}")
+        return tuple(sorted(one for one, secret in self.accessors.items() if policy in self.tokens[secret]))
+
+    def revoke_token(self, accessor: str) -> None:
+        self.tokens.pop(self.accessors.pop(accessor, ""), None)
+        self.journal.write("consul revoke a token")
+
     def has_token(self, token: str, policies: tuple[str, ...]) -> bool:
         self.journal.ask("consul look at a token")
         return self.tokens.get(token) == tuple(sorted(policies))
@@ -110,6 +182,23 @@ class FakeConsul:
             return False
         place[name] = wanted
         self.journal.write(f"consul write {kind} {name}")
+        return True
+
+    def _store(self, key: str, value: bytes, session: str, words: str = "") -> int:
+        self.index += 1
+        self.entries[key] = Entry(key, value, self.index, session)
+        if words:
+            self.journal.write(words)
+        return self.index
+
+    def _delete(self, kind: str, place: dict[str, Any], name: str, description: str) -> bool:
+        self.journal.ask(f"consul read {kind} {name}")
+        if name not in place:
+            return False
+        if place[name][1] != description:
+            raise _conflict(f"delete {kind} {name}")
+        del place[name]
+        self.journal.write(f"consul delete {kind} {name}")
         return True
 
     def _below(self, prefix: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from ritilib.clients.nomad_values import (
@@ -19,6 +20,7 @@ from ritilib.clients.nomad_values import (
     TaskState,
     TemplateRetries,
 )
+from ritilib.clients.tokens import Issued
 from ritilib.errors import Conflict, RitiError
 from tests.fakes.journal import Journal
 
@@ -36,6 +38,10 @@ class FakeNomad:
         self.allocations: dict[str, list[Allocation]] = {}
         self.policies: dict[str, tuple[str, str]] = {}
         self.tokens: dict[str, tuple[str, ...]] = {}
+        # what tasks wrote
+        self.read_file: Callable[[str, str], bytes | None] = lambda _allocation, _path: None
+        self.managers: set[str] = set()
+        self.accessors: dict[str, str] = {}
 
     def list_template_retries(self) -> tuple[TemplateRetries, ...]:
         self.journal.ask("nomad template retries")
@@ -112,6 +118,17 @@ class FakeNomad:
             raise Conflict.because(f"the fake did not stop {job_id}: it is gone", "read again")
         return self.register({**job, "Stop": True}, modify_index)
 
+    def purge_job(self, job_id: str, modify_index: int) -> bool:
+        job = self.read_job(job_id)
+        if job is None:
+            return False
+        if job["JobModifyIndex"] != modify_index or not job["Stop"]:
+            raise Conflict.because(f"the fake did not purge {job_id}: it has changed", "read again")
+        self.index += 1
+        del self.jobs[job_id]
+        self.journal.write(f"nomad purge {job_id}")
+        return True
+
     def wait_deployed(self, job_id: str, modify_index: int, timeout_s: float) -> Deployment:
         self.journal.ask(f"nomad follow {job_id}")
         held = self.jobs.get(job_id)
@@ -124,6 +141,15 @@ class FakeNomad:
     def list_allocations(self, job_id: str) -> tuple[Allocation, ...]:
         self.journal.ask(f"nomad list allocations of {job_id}")
         return tuple(self.allocations.get(job_id, ()))
+
+    def find_running(self, job_id: str) -> tuple[str, ...]:
+        self.journal.ask(f"nomad list allocations of {job_id}")
+        found = self.allocations.get(job_id, ())
+        return tuple(one.id for one in found if (one.client_status, one.desired_status) == ("running", "run"))
+
+    def read_alloc_file(self, allocation_id: str, path: str) -> bytes | None:
+        self.journal.ask(f"nomad read {path}")
+        return self.read_file(allocation_id, path)
 
     def put_policy(self, name: str, rules: str, description: str) -> bool:
         held = self.policies.get(name)
@@ -140,6 +166,28 @@ class FakeNomad:
         self.tokens[token] = tuple(sorted(policies))
         self.journal.write(f"nomad create token {name}")
         return token
+
+    def issue_token(self, policies: tuple[str, ...], name: str, ttl_s: int) -> Issued:
+        issued = Issued(self.create_token(policies, name), str(uuid.uuid4()))
+        self.accessors[issued.accessor] = issued.secret
+        return issued
+
+    def issue_management_token(self, name: str) -> Issued:
+        issued = self.issue_token((), name, 0)
+        self.managers.add(issued.secret)
+        return issued
+
+    def list_tokens(self, policy: str) -> tuple[str, ...]:
+        self.journal.ask(f"nomad list the tokens with {policy}")
+        return tuple(sorted(one for one, secret in self.accessors.items() if policy in self.tokens[secret]))
+
+    def revoke_token(self, accessor: str) -> None:
+        self.tokens.pop(self.accessors.pop(accessor, ""), None)
+        self.journal.write("nomad revoke a token")
+
+    def is_management(self, token: str) -> bool:
+        self.journal.ask("nomad look at a token")
+        return token in self.managers and token in self.tokens
 
     def has_token(self, token: str, policies: tuple[str, ...]) -> bool:
         self.journal.ask("nomad look at a token")

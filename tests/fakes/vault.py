@@ -9,6 +9,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
+from ritilib.clients.tokens import Issued
 from ritilib.clients.vault import Document
 from ritilib.errors import Conflict, ServerError
 from tests.fakes.journal import Journal
@@ -33,6 +34,7 @@ class FakeVault:
         self.roles: dict[tuple[str, str], dict[str, Any]] = {}
         self.jwks_urls: dict[str, str] = {}
         self.tokens: dict[str, tuple[str, ...]] = {}
+        self.accessors: dict[str, str] = {}
 
     def read_document(self, path: str) -> Document | None:
         self.journal.ask(f"vault read {path}")
@@ -54,7 +56,16 @@ class FakeVault:
         self.journal.write(f"vault write {path}")
         return len(versions)
 
-    def delete_document(self, path: str) -> None:
+    def delete_document(self, path: str) -> bool:
+        self.journal.ask(f"vault read the versions of {path}")
+        versions = self.documents.get(path, Versions()).data
+        if all(version is None for version in versions):
+            return False
+        versions[:] = [None] * len(versions)
+        self.journal.write(f"vault delete {path}")
+        return True
+
+    def delete_latest(self, path: str) -> None:
         """Delete the latest version, as a person would."""
         self.documents[path].data[-1] = None
 
@@ -79,6 +90,23 @@ class FakeVault:
             return False
         held.update(fields)
         self.journal.write(f"vault write role {name}")
+        return True
+
+    def put_token_role(self, name: str, fields: dict[str, Any]) -> bool:
+        return self.put_role("token", name, fields)
+
+    def delete_policy(self, name: str) -> bool:
+        self.journal.ask(f"vault read policy {name}")
+        if self.policies.pop(name, None) is None:
+            return False
+        self.journal.write(f"vault delete policy {name}")
+        return True
+
+    def delete_role(self, mount: str, name: str) -> bool:
+        self.journal.ask(f"vault read role {name}")
+        if self.roles.pop((mount, name), None) is None:
+            return False
+        self.journal.write(f"vault delete role {name}")
         return True
 
     def enable_kv(self, mount: str) -> bool:
@@ -109,6 +137,18 @@ class FakeVault:
         self.tokens[token] = tuple(sorted(policies))
         self.journal.write(f"vault create token {name}")
         return token
+
+    def issue_token(self, role: str, name: str, ttl_s: int) -> Issued:
+        if ("token", role) not in self.roles:
+            raise ServerError.because(f"the fake has no token role {role}", "make it")
+        policies = tuple(self.roles["token", role]["allowed_policies"])
+        issued = Issued(self.create_token(policies, name), str(uuid.uuid4()))
+        self.accessors[issued.accessor] = issued.secret
+        return issued
+
+    def revoke_token(self, accessor: str) -> None:
+        self.tokens.pop(self.accessors.pop(accessor, ""), None)
+        self.journal.write("vault revoke a token")
 
     def has_token(self, token: str, policies: tuple[str, ...]) -> bool:
         self.journal.ask("vault look at a token")

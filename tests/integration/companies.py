@@ -39,25 +39,36 @@ def render_company(
     subnet: str,
     offices: Mapping[str, tuple[str, ...]] = OFFICES,
     lines: Collection[str] = LINES,
-    said: str = "",
+    more: str = "",
+    rings: Mapping[str, str] | None = None,
+    words: Mapping[str, bytes] | None = None,
+    lent: Mapping[str, str] | None = None,
+    settings: Mapping[str, str] | None = None,
+    changed: Mapping[str, str] | None = None,
 ) -> Rendered:
     """offices: box → its extensions; 101 has the public number +598 2600 0101, and a line has its first one's.
 
-    said is what else the company's file says.
+    more is what else stands in the company's file, rings the number that a box's line rings, words recordings by name.
+    lent: box → to whom its line is lent, as YAML; settings: box → what else stands in its file; changed: path of a file
+    of the fleet → the text that takes its place.
     """
     files = {"fleet/fleet.yaml": _FLEET.format(subnet=subnet)}
     for box, numbers in offices.items():
         company, name = box.split("/")
         text = f"name: {name}\n"
         if box in lines:
-            text += f'line: {{number: "+59826000{numbers[0]}"}}\n'
+            led = f', rings: "{rings[box]}"' if rings and box in rings else ""
+            led += f", lent_to: {lent[box]}" if lent and box in lent else ""
+            text += f'line: {{number: "+59826000{numbers[0]}"{led}}}\n'
+        text += (settings or {}).get(box, "")
         text += "extensions:\n" + "".join(
             f'  - {{number: "{one}", name: Phone {one}, phone: sip, public: "+59826000{one}"}}\n'
             for one in numbers
         )
-        files[f"fleet/companies/{company}.yaml"] = f"name: {company}\n{said}"
+        files[f"fleet/companies/{company}.yaml"] = f"name: {company}\n{more}"
         files[f"fleet/boxes/{box}.yaml"] = text
-    content = {path: text.encode() for path, text in files.items()}
+    content = {path: text.encode() for path, text in (files | dict(changed or {})).items()}
+    content |= {f"fleet/words/acme/{name}.gsm": recording for name, recording in (words or {}).items()}
     loaded = load_fleet(content)
     [company_of_all] = loaded.fleet.companies
     return Rendered(

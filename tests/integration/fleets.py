@@ -29,9 +29,10 @@ from ritilib.gitops.pull import pull_base
 from ritilib.gitops.worktree import read_fleet_files
 from ritilib.render.names import UnitNames
 from ritilib.render.tree import render_tree
-from ritilib.sync.apply import Servers
 from ritilib.sync.bootstrap import bootstrap
-from ritilib.sync.once import Synced, connect_authority, sync_once
+from ritilib.sync.lead import Candidate, take_lead
+from ritilib.sync.once import Synced, connect_servers, sync_once
+from ritilib.sync.rights import Rights
 
 Environ = Mapping[str, str]
 
@@ -80,18 +81,26 @@ class Fleet:
         wait: bool = True,
         through: Environ | None = None,
     ) -> Synced:
-        """One cycle of the controller in this process; through names other addresses."""
+        """One cycle of the controller in this process, as the leader; through names other addresses."""
         environ = {**self.controller, **(through or {})}
-        settings = read_settings(environ)
-        vault, desired = Vault(settings), self.read_desired(commit)
-        authority = connect_authority(vault, desired.fleet)
-        tool = OverlayTool(Path(environ["RITI_NEBULA_CERT"]))
-        servers = Servers(Nomad(settings), Consul(settings), vault, tool, authority)
-        return sync_once(desired, servers, replace, keep_silent, wait)
+        desired, tool = self.read_desired(commit), OverlayTool(Path(environ["RITI_NEBULA_CERT"]))
+        with take_lead(self.make_candidate(environ)) as leadership:
+            servers = connect_servers(leadership.settings, desired.fleet, tool)
+            return sync_once(desired, servers, replace, keep_silent, wait)
+
+    def make_candidate(self, environ: Environ) -> Candidate:
+        return Candidate(read_settings(environ), self.name, f"test:{os.getpid()}", keep_silent)
+
+    def forget_leader(self) -> None:
+        """What time does when a leader was killed: its session ends. (tests/integration/test_lead.py waits for it.)"""
+        consul = Consul(read_settings(self.management))
+        entry = consul.read(Rights(self.name).lock)
+        if entry and entry.session:
+            consul.destroy_session(entry.session)
 
     @contextmanager
     def start_sync(self, commit: str, through: Environ, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-        """`riti sync --once --no-wait` as a program of its own."""
+        """`riti sync --once --no-wait` as a program of its own, that leads no more when the context ends."""
         with log.open("ab") as output:
             argv = [sys.executable, "-m", "ritilib", "sync", "--once", "--no-wait"]
             argv += ["--repo", str(self.forge), "--rev", commit]
@@ -102,6 +111,7 @@ class Fleet:
         finally:
             process.kill()
             process.wait()
+            self.forget_leader()
 
 
 def keep_silent(_: str) -> None:

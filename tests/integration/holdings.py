@@ -24,6 +24,7 @@ JOB_TIMES = {
     "ModifyIndex",
     "JobModifyIndex",
     "SubmitTime",
+    "NomadTokenID",  # whose accessor: each leader has its own
     "Status",
     "StatusDescription",
     "Stable",
@@ -65,17 +66,23 @@ class Holdings:
         return [one for one in self.nomad("GET", "allocations") if one["JobID"].startswith(f"{self.fleet}--")]
 
     def read_kv(self) -> dict[str, str]:
-        """key → value of everything below the fleet's prefix."""
+        """key → value of everything below the fleet's prefix but the lock, which says who wrote, not what."""
         keys = self.consul("GET", f"kv/riti/{self.fleet}/?keys") or []
-        return {key: self._ask("CONSUL_HTTP", "GET", f"kv/{key}?raw").text for key in keys}
+        return {
+            key: self._ask("CONSUL_HTTP", "GET", f"kv/{key}?raw").text
+            for key in keys
+            if key != f"riti/{self.fleet}/leader"
+        }
 
     def read_documents(self) -> dict[str, dict[str, Any]]:
-        """path below the fleet's → version and data of every document."""
+        """path below the fleet's → version and data of every document that can be read: a deleted one cannot."""
         found = {}
         for path in self._walk(f"riti/metadata/{self.fleet}/"):
             name = path.removeprefix(f"riti/metadata/{self.fleet}/")
-            answer = self._vault("GET", f"riti/data/{self.fleet}/{name}")["data"]
-            found[name] = {"version": answer["metadata"]["version"], "data": answer["data"]}
+            answer = self._vault("GET", f"riti/data/{self.fleet}/{name}")
+            if answer:
+                data = answer["data"]
+                found[name] = {"version": data["metadata"]["version"], "data": data["data"]}
         return found
 
     def remove(self, log: Path) -> None:

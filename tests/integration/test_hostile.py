@@ -32,7 +32,15 @@ from ritilib.render.names import UnitNames
 from ritilib.render.records import write_record_files
 from ritilib.render.tree import render_tree
 from ritilib.sync.bootstrap import bootstrap
-from tests.hostile import FRAGMENTS, admitted_names, image_names, is_admitted, make_fleet_files, slugs
+from tests.hostile import (
+    FRAGMENTS,
+    admitted_names,
+    image_names,
+    is_admitted,
+    make_fleet_files,
+    make_menu,
+    slugs,
+)
 from tests.integration.boots import (
     ask,
     boot,
@@ -183,7 +191,9 @@ def test_a_live_value_is_text_to_nomads_template(stack: Stack, clients: Settings
     names = UnitNames(fleet, "acme", "office")
     tree = render(make_fleet_files({"office": ["Name"]}, fleet={"name": fleet}))
     job = nomad.parse(tree["rendered/acme/office/pbx/job.nomad.hcl"])
-    template = find_templates(job, "pbx")["local/asterisk/extensions.conf"]
+    template, words = (
+        find_templates(job, "pbx")[f"local/asterisk/{name}"] for name in ("extensions.conf", "words.txt")
+    )
     hostile = "\n".join(word for word in FRAGMENTS if "\ud800" not in word) + '\n{{ env "PATH" }}{{ end }}\n'
     value = json.dumps({"files": {"extensions.conf": hostile}, "secrets_version": 1})
     mark = f"riti id-{fleet}"
@@ -194,7 +204,9 @@ def test_a_live_value_is_text_to_nomads_template(stack: Stack, clients: Settings
         f'job "{names.job_id}" {{\n update {{\n health_check = "task_states"\n min_healthy_time = "1s"\n }}\n'
         'group "g" {\n consul {}\n task "t" {\n driver = "docker"\n kill_timeout = "1s"\n'
         'config {\n image = "riti/pause:dev"\n }\n resources {\n cpu = 20\n memory = 16\n }\n'
-        f'template {{\n destination = "local/x"\n data = <<EOT\n{escape_heredoc(template)}\nEOT\n }}\n }}\n }}\n}}\n'
+        f'template {{\n destination = "local/x"\n data = <<EOT\n{escape_heredoc(template)}\nEOT\n }}\n'
+        # a company without menus has no words
+        f'template {{\n destination = "local/y"\n data = <<EOT\n{escape_heredoc(words)}\nEOT\n }}\n }}\n }}\n}}\n'
     )
     registered = nomad.register(small, 0)
     try:
@@ -203,13 +215,16 @@ def test_a_live_value_is_text_to_nomads_template(stack: Stack, clients: Settings
         (allocation,) = nomad.list_allocations(names.job_id)
         with requests.Session() as session:
             session.trust_env = False
-            answer = session.get(
-                f"{stack.nomad_address}/v1/client/fs/cat/{allocation.id}",
-                params={"path": "t/local/x"},
-                headers={"X-Nomad-Token": stack.nomad_token},
-                timeout=TIMEOUT_S,
+            x, y = (
+                session.get(
+                    f"{stack.nomad_address}/v1/client/fs/cat/{allocation.id}",
+                    params={"path": f"t/local/{name}"},
+                    headers={"X-Nomad-Token": stack.nomad_token},
+                    timeout=TIMEOUT_S,
+                )
+                for name in "xy"
             )
-        assert answer.content.decode() == hostile + "\n"
+        assert (x.content.decode(), y.status_code, y.content) == (hostile + "\n", 200, b"\n")
     finally:
         current = nomad.read_job(names.job_id)
         nomad.stop_job(names.job_id, current["JobModifyIndex"] if current else 0)
@@ -223,7 +238,10 @@ def test_a_booted_box_gives_back_every_name(docker: Docker, tmp_path: Path) -> N
         *WIDE,
     ]
     words += [word for word in ADMITTED if len(word) <= 2]
-    files = make_fleet_files({"x": words, "x-secret": ["Name"], "general": ["Name"]})
+    # and menus of such names, with words that are called as sections are
+    spoken = zip(("general", "x-secret", "s", "a" * 24), words, strict=False)
+    menus = [make_menu(name, said, str(700 + place)) for place, (said, name) in enumerate(spoken)]
+    files = make_fleet_files({"x": words, "x-secret": ["Name"], "general": ["Name"]}, menus=menus)
     tree = render(files)
     unit = make_box(tree, "acme/x")
     (box,) = [one for one in load_fleet(files).fleet.companies[0].boxes if one.slug == "x"]
@@ -246,12 +264,13 @@ def test_peers_with_the_names_of_sections_are_peers(
     docker: Docker, clients: Settings, tmp_path: Path, kind: str
 ) -> None:
     boxes = ["x", "x-secret", "x-secret-secret", "general", "box", "cloud", "secret", "a" * 24]
-    tree = render(make_fleet_files({box: ["Name"] for box in boxes}))
+    tree = render(make_fleet_files({box: ["Name"] for box in boxes}, lent=True))
     unit = make_box(tree, "acme/x") if kind == "box" else make_pbx(tree, "acme/x", Nomad(clients))
     peers = {"cloud" if kind == "box" else "box", *(f"{kind}-{box}" for box in boxes[1:])}
     with boot(docker, tmp_path, unit) as container:
         assert find_complaints(docker, container) == []
         assert f"\n{len(boxes)} iax2 peers [" in ask(docker, container, "iax2 show peers")
+        assert read_dial_plan(docker, container) == count_steps(unit.files["extensions.conf"])
         for peer in peers:
             said = ask(docker, container, f"iax2 show peer {peer}")
             assert f"* Name       : {peer}\n" in said and "Secret       : <Set>" in said

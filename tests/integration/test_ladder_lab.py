@@ -14,12 +14,16 @@ from ritilib.devstack.telephony.failures import hold_failure
 from ritilib.devstack.telephony.placed_call import Outcome, place_call
 from ritilib.routing.ladder import Failure, Route, find_route
 from ritilib.routing.proof import list_failures
-from tests.integration.companies import STRANGER, Rendered, render_company
+from tests.integration.companies import MONTEVIDEO, SALTO, STRANGER, Rendered, render_company
+from tests.recordings import make_words
 
 LABEL = "riti-test-ladder"
 PATIENCE_S = 20.0
 GIVEN_UP_S = 2.0  # a call that nobody takes is over no sooner
-MADE = render_company("100.81.13.0/24")
+MENU = 'menus: [{number: "700", name: Ask, words: ask, choices: {"1": "201"}, seconds: 30, else: "101"}]\n'
+# Rivera has no line of its own, Salto may use nobody's
+LENT = {MONTEVIDEO: "[rivera]", SALTO: "[montevideo, rivera]"}
+MADE = render_company("100.81.13.0/24", more=MENU, words={"ask": make_words(1000, 1.0)}, lent=LENT)
 # what stands in no call's way has no counterpart here
 FAILURES = [one for one in list_failures(MADE.directory) if one.kind not in ("vault", "consul", "nomad")]
 
@@ -49,7 +53,8 @@ def make_failure(made: Rendered, failure: Failure) -> failures.Failure:
 def describe(made: Rendered, route: Route) -> tuple[str, str, tuple[str, ...]]:
     """What the laboratory is to see: what became of the call, who answered, by which way."""
     end = route.outcome
-    kind = {"rings": "answered", "emergency": "emergency", "public": "stranger"}.get(end.kind, "lost")
+    kinds = {"rings": "answered", "emergency": "emergency", "menu": "menu", "public": "stranger"}
+    kind = kinds.get(end.kind, "lost")
     by = f"{made.directory.company}/{end.box}:{end.extension}" if kind == "answered" else ""
     return kind, by, route.path
 
@@ -65,7 +70,12 @@ def reduce(outcome: Outcome) -> tuple[str, str, tuple[str, ...]]:
 @pytest.mark.parametrize("failure", FAILURES, ids=str)
 def test_every_call_goes_as_the_ladder_says(fleet: RunningFleet, failure: Failure) -> None:
     directory = MADE.directory
-    dialled = [*(one for office in directory.offices.values() for one in office.extensions), "911", STRANGER]
+    dialled = [
+        *(one for office in directory.offices.values() for one in office.extensions),
+        "911",
+        STRANGER,
+        "700",
+    ]
     expected, seen = {}, {}
     with hold_failure(fleet, make_failure(MADE, failure)):
         for caller, office in directory.offices.items():

@@ -42,7 +42,7 @@ Record = Mapping[str, Any]
 
 @pytest.fixture(scope="module")
 def fleet(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFleet]:
-    made = render_company("100.81.41.0/24", said=GROUP)
+    made = render_company("100.81.41.0/24", more=GROUP)
     folder = tmp_path_factory.mktemp("lab")
     with hold_fleet(Docker(stack.docker_host), made.tree, made.outside, folder, LABEL, print) as running:
         yield running

@@ -157,22 +157,29 @@ def test_the_questions_are_as_many_with_more_boxes(lab: Lab) -> None:
     assert_quiet(lab)
 
 
-def test_a_change_that_cuts_calls_waits_for_a_word(lab: Lab, next_image: str) -> None:
-    before = {key: (lab.read_job(key)["Version"], lab.find_allocation(key)) for key in (MONTEVIDEO, SALTO)}
+def test_a_change_that_replaces_tasks_goes_in_waves_and_each_is_judged(lab: Lab, next_image: str) -> None:
+    """The PBXes have no call, so the canary is replaced at once; a word replaces the others before their time."""
+    keys = (MONTEVIDEO, "acme/rivera", SALTO)
+    before = {key: (lab.read_job(key)["Version"], lab.find_allocation(key)) for key in keys}
+    plans = {key: lab.read_live(key) for key in keys}
     settings = (lab.fleet.work / "fleet" / "fleet.yaml").read_text()
     lab.fleet.write("fleet.yaml", settings.replace("pbx: riti/pbx:dev", f"pbx: {next_image}"))
     lab.merge("PBXes run the next image")
     done = lab.sync()
-    assert [one.what.split()[0] for one in done.held] == [MONTEVIDEO, "acme/rivera", SALTO]
-    assert not done.is_clean
-    assert {key: (lab.read_job(key)["Version"], lab.find_allocation(key)) for key in before} == before
+    assert (len(done.changed), done.problems) == (1, ())
+    [canary] = done.changed
+    others = tuple(key for key in keys if key != canary)
+    assert [one.what.split()[0] for one in done.held] == list(others)
+    assert find_image(lab.read_job(canary)) == next_image
+    assert lab.find_allocation(canary) != before[canary][1]
+    assert {key: (lab.read_job(key)["Version"], lab.find_allocation(key)) for key in others} == {
+        key: before[key] for key in others
+    }
     again = lab.sync()
-    assert (again.held, lab.ledger.writes) == (done.held, [])
-    assert len(lab.sync(MONTEVIDEO).held) == 2
-    assert find_image(lab.read_job(MONTEVIDEO)) == next_image
-    assert lab.find_allocation(MONTEVIDEO) != before[MONTEVIDEO][1]
-    assert (lab.read_job(SALTO)["Version"], lab.find_allocation(SALTO)) == before[SALTO]
-    assert lab.sync("acme/rivera", SALTO).is_clean
+    assert (again.changed, lab.ledger.writes) == ((), [])
+    assert all("its wave comes after wave 1 of 3, not before" in one.what for one in again.held)
+    assert lab.sync(*others).is_clean
+    assert {key: lab.read_live(key) for key in keys} == plans, "every door is open again"
     assert_quiet(lab)
 
 

@@ -184,6 +184,25 @@ def test_trace_prints_each_rung_with_its_source(
     assert json.loads(capsys.readouterr().out)["outcome"]["cause"] == 21
 
 
+def test_trace_names_whose_line_a_call_takes_and_where_it_is_lent(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = 'line:\n  number: "+59826001101"\n  lent_to: all\n'
+    write(repo, make_files(montevideo=MONTEVIDEO + line))
+    asked = ("trace", "acme/salto:201", "29001234", "--repo", str(repo))
+    assert run(monkeypatch, *asked) == 0
+    _, lent, end = capsys.readouterr().out.splitlines()
+    assert lent.startswith("lent\treached\tbox:acme/salto → pbx:acme/salto → pbx:acme/montevideo → ")
+    assert lent.endswith(" → line:acme/montevideo → public\t\tfleet/boxes/acme/montevideo.yaml:8")
+    assert end == "acme/salto:201 → 29001234: is dialled on the line of acme/montevideo"
+    assert run(monkeypatch, "box", "show", "acme/montevideo", "--repo", str(repo)) == 0
+    assert "\nlent_to\tall\n" in capsys.readouterr().out
+    assert run(monkeypatch, *asked, "--down", "line:acme/montevideo", "--json") == 1
+    said = json.loads(capsys.readouterr().out)
+    assert [(hop["rung"], hop["held"]) for hop in said["hops"]] == [("cloud", False), ("lent", False)]
+    assert said["outcome"]["cause"] == 34
+
+
 def test_trace_finds_where_a_group_is_said_by_whatever_number_it_rings(
     repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -221,8 +240,8 @@ def test_prove_counts_every_call_and_names_each_gap(
     write(repo, make_files(**LINES))
     assert run(monkeypatch, "prove", "--repo", str(repo), "--json") == 0
     lined = json.loads(capsys.readouterr().out)
-    # 2 calls between offices and 2 telephones with 2 emergency numbers, under 12 failures and 2 more with lines
-    assert (bare["calls"], lined["calls"]) == (6 * 12, 6 * 14)
+    # 2 calls between offices, 2 telephones with 2 emergency numbers and one outside; 12 failures, 14 with lines
+    assert (bare["calls"], lined["calls"]) == (8 * 12, 8 * 14)
     assert lined["lost"] < bare["lost"]
     assert {gap["failure"] for gap in lined["gaps"]} == {
         "box:montevideo",
@@ -250,8 +269,10 @@ def test_prove_says_what_a_change_breaks_and_mends(
     assert run(monkeypatch, *asked, "--json") == 3
     said = json.loads(capsys.readouterr().out)
     assert {(gap["office"], gap["to"]) for gap in said["breaks"] if gap["failure"] == "nothing"} == {
-        ("acme/montevideo", "emergency")
+        ("acme/montevideo", "emergency"),
+        ("acme/montevideo", "numbers outside"),
     }
     assert {(gap["office"], gap["to"]) for gap in said["mends"] if gap["failure"] == "nothing"} == {
-        ("acme/salto", "emergency")
+        ("acme/salto", "emergency"),
+        ("acme/salto", "numbers outside"),
     }

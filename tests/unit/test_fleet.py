@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ritilib.errors import FleetError
+from ritilib.fleet.capacity import derive_at_once
+from ritilib.fleet.kinds import Codec
 from ritilib.fleet.load import load_fleet
 from tests.unit.fleets import ACME, FLEET, MONTEVIDEO, SALTO, make_files
 
@@ -59,8 +61,8 @@ def test_every_problem_of_every_file_comes_at_once_with_its_line() -> None:
     joined = "\n".join(found)
     assert (
         "fleet/companies/acme.yaml:5: unknown key `colour`; "
-        "take it out, or spell it as one of: calls, codecs, groups, holidays, hours, link, maintenance, "
-        "name, place, routes, timezone" in joined
+        "take it out, or spell it as one of: calls, codecs, groups, holidays, hours, language, link, "
+        "maintenance, menus, name, place, routes, timezone" in joined
     )
     assert "fleet/boxes/acme/montevideo.yaml:1: unknown key `nmae`" in joined
     assert "fleet/boxes/acme/montevideo.yaml:1: `name` is missing; add it" in joined
@@ -99,7 +101,7 @@ def test_a_public_number_is_one_in_the_whole_fleet() -> None:
             "acme",
             '"101"',
             '"999999"',
-            "route 100 leads to 999999, which is no extension, group or route of acme",
+            "route 100 leads to 999999, which is no extension, group, route or menu of acme",
         ),
         ("montevideo", "+59826001101", "+5982", "has not the form asked for"),
         ("fleet", "country: UY", "country: XX", "`country` (XX) is no country with telephone numbers"),
@@ -164,6 +166,34 @@ def test_the_nearest_to_the_box_holds() -> None:
     assert (montevideo.codecs, salto.codecs) == (("alaw", "ulaw"), ("gsm", "ulaw"))
     assert (montevideo.outside, montevideo.premium, montevideo.longest_min) == ("national", False, 5)
     assert (salto.outside, salto.premium, salto.longest_min, salto.kbit_s) == ("national", True, 5, 256)
+
+
+def test_a_link_carries_what_is_said_or_else_what_fits() -> None:
+    files = make_files(
+        fleet=FLEET + "link: {kbit_s: 512}\n",
+        acme=ACME + "codecs: [alaw, gsm]\n",
+        salto=SALTO + "calls: {at_once: 9}\n",
+        rivera='name: Rivera\ncodecs: [gsm, alaw]\nlink: {kbit_s: 64}\nextensions: [{number: "301", name: A}]\n',
+    )
+    montevideo, rivera, salto = (box.settings for box in load_fleet(files).fleet.companies[0].boxes)
+    assert (montevideo.at_once, rivera.at_once, salto.at_once) == (5, 1, 9)
+    assert load_fleet(make_files()).fleet.companies[0].boxes[0].settings.at_once is None
+
+
+@pytest.mark.parametrize(
+    ("kbit_s", "codec", "at_once"),
+    [
+        (64, "alaw", 1),
+        (201, "alaw", 1),
+        (202, "ulaw", 2),
+        (99, "gsm", 1),
+        (100, "gsm", 2),
+        (10000, "g722", 99),
+    ],
+)
+def test_how_many_calls_fit_into_a_link(kbit_s: int, codec: Codec, at_once: int) -> None:
+    """100.8 kbit/s for 160 bytes of voice in 20 ms, 50 for gsm's 33."""
+    assert derive_at_once(kbit_s, codec) == at_once
 
 
 def test_the_nearest_maintenance_holds_and_none_is_said_by_an_empty_list() -> None:
@@ -250,7 +280,7 @@ def test_a_line_rings_whom_it_says_and_has_its_own_number() -> None:
     )
     assert "is twice in the fleet" in problem
     (problem,) = problems_of(make_files(salto=said.replace('rings: "100"', 'rings: "555"')))
-    assert "line +59847331299 leads to 555, which is no extension, group or route of acme" in problem
+    assert "line +59847331299 leads to 555, which is no extension, group, route or menu of acme" in problem
 
 
 def test_a_claim_in_conflict_is_no_owner() -> None:

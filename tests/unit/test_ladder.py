@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from itertools import permutations
 
+import phonenumbers
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ritilib.fleet.load import load_fleet
+from ritilib.fleet.settings import DEFAULTS
+from ritilib.routing.country import describe_country
 from ritilib.routing.directory import Directory, build_directory
 from ritilib.routing.ladder import Failure, Outcome, find_route
+from ritilib.routing.outside import choose_outside_number, may_dial_outside
 from ritilib.routing.proof import list_failures, prove_company
-from tests.unit.fleets import FLEET, make_files
+from tests.unit.fleets import FLEET, MONTEVIDEO, make_files
+from tests.unit.fleets import SALTO as SALTO_FILE
 
 BOTH = {"montevideo": "+59826001101", "salto": "+59847331201"}
 
@@ -126,32 +131,46 @@ def test_a_number_outside_needs_a_line() -> None:
     assert ask(make_directory(BOTH), "29001234", "line:montevideo")[1] == Outcome("tone", cause=34)
 
 
-OFFICES = st.lists(st.tuples(st.integers(1, 3), st.booleans()), min_size=1, max_size=4)
+# how many telephones, whether a line, whether they may call outside, to whom the line is lent
+OFFICES = st.lists(
+    st.tuples(st.integers(1, 3), st.booleans(), st.booleans(), st.sets(st.integers(0, 3))),
+    min_size=1,
+    max_size=4,
+)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(OFFICES, st.sets(st.integers(0, 3)))
 def test_the_reduced_proof_counts_what_asking_call_by_call_counts(
-    offices: list[tuple[int, bool]], ringing: set[int]
+    offices: list[tuple[int, bool, bool, set[int]]], ringing: set[int]
 ) -> None:
     rings = [f'"{place}01"' for place in sorted(ringing) if place < len(offices)]
     group = f'groups: [{{number: "99", name: All, rings: [{", ".join(rings)}]}}]\n' if rings else ""
+    menu = (
+        'menus: [{number: "98", name: Ask, words: w, choices: {"1": "001"}, else: "001"}]\n' if rings else ""
+    )
     files = {
         "fleet/fleet.yaml": FLEET.encode(),
-        "fleet/companies/acme.yaml": f"name: Acme\n{group}".encode(),
+        "fleet/companies/acme.yaml": f"name: Acme\n{group}{menu}".encode(),
+        "fleet/words/acme/w.gsm": b"\xd0" + bytes(32),
     }
-    for place, (extensions, has_line) in enumerate(offices):
+    for place, (extensions, has_line, may_dial, borrowers) in enumerate(offices):
         listed = "".join(
             f'  - {{number: "{place}{one}1", name: A, phone: sip, public: "+5982600{place}{one}10"}}\n'
             for one in range(extensions)
         )
-        line = f'line: {{number: "+5982600{place}010"}}\n' if has_line else ""
-        files[f"fleet/boxes/acme/b{place}.yaml"] = f"name: B\n{line}extensions:\n{listed}".encode()
+        named = [f"b{one}" for one in sorted(borrowers) if one < len(offices) and one != place]
+        lent = f", lent_to: [{', '.join(named)}]" if named else ""
+        line = f'line: {{number: "+5982600{place}010"{lent}}}\n' if has_line else ""
+        calls = "" if may_dial else "calls: {outside: none}\n"
+        files[f"fleet/boxes/acme/b{place}.yaml"] = f"name: B\n{line}{calls}extensions:\n{listed}".encode()
     fleet = load_fleet(files).fleet
     directory = build_directory(fleet, fleet.companies[0])
     ends = [(slug, number) for slug, office in directory.offices.items() for number in office.extensions]
     calls = [(caller[0], callee[1]) for caller, callee in permutations(ends, 2)]
-    calls += [(slug, number) for slug, _ in ends for number in (*directory.emergencies, *directory.rings)]
+    whole = (*directory.emergencies, *directory.rings, *directory.menus)
+    calls += [(slug, number) for slug, _ in ends for number in whole]
+    calls += [(slug, "21231234") for slug, _ in ends if directory.offices[slug].settings.outside != "none"]
     every = [
         find_route(directory, caller, dialled, frozenset({failure}))
         for caller, dialled in calls
@@ -233,3 +252,78 @@ def test_a_colleague_who_comes_in_by_a_line_meets_no_closed_door() -> None:
     assert (route.attempts[-1].rung, route.outcome.kind) == ("line", "tone")
     back = find_route(directory, "salto", "47331299", frozenset(), closed=True)
     assert back.outcome == Outcome("rings", "salto", "201")
+
+
+LENT = {
+    "montevideo": MONTEVIDEO + 'line: {number: "+59826001101", lent_to: all}\n',
+    "salto": SALTO_FILE + 'line: {number: "+59847331201", lent_to: [rivera, montevideo]}\n',
+    "rivera": 'name: Rivera\nextensions: [{number: "301", name: A}]\n',
+}
+STRANGER = "29001234"
+
+
+def test_who_may_use_whose_line() -> None:
+    offices = make_directory(extra=LENT).offices
+    assert {slug: (office.lenders, office.borrowers) for slug, office in offices.items()} == {
+        "montevideo": (("salto",), ("rivera", "salto")),
+        "salto": (("montevideo",), ("montevideo", "rivera")),
+        "rivera": (("montevideo", "salto"), ()),
+    }
+
+
+@pytest.mark.parametrize(
+    ("caller", "down", "rungs", "lender"),
+    [
+        ("montevideo", [], "cloud+line", ""),
+        ("montevideo", ["line:montevideo"], "cloud+line+lent", "salto"),
+        ("rivera", [], "cloud+lent", "montevideo"),
+        ("rivera", ["cloud"], "cloud+lent+lent", "montevideo"),
+        ("rivera", ["mesh:montevideo:rivera"], "cloud+lent+lent", "montevideo"),
+        ("rivera", ["pbx:montevideo"], "cloud+lent+lent", "montevideo"),
+        ("rivera", ["line:montevideo"], "cloud+lent+lent", "salto"),
+        ("rivera", ["link:montevideo"], "cloud+lent+lent", "salto"),
+        ("rivera", ["line:montevideo", "mesh:rivera:salto"], "cloud+lent+lent+lent", "salto"),
+    ],
+)
+def test_the_own_line_then_lent_ones_in_their_order(
+    caller: str, down: list[str], rungs: str, lender: str
+) -> None:
+    outcome = Outcome("public", lender)
+    assert ask(make_directory(extra=LENT), STRANGER, *down, caller=caller) == (rungs, outcome)
+
+
+def test_the_path_of_a_lent_line() -> None:
+    directory = make_directory(extra=LENT)
+    line = ("line:acme/montevideo", "public")
+    for down, path in (
+        (frozenset[Failure](), ("pbx:acme/rivera", "pbx:acme/montevideo", "box:acme/montevideo", *line)),
+        (frozenset({Failure("cloud")}), ("box:acme/montevideo", *line)),
+    ):
+        assert find_route(directory, "rivera", STRANGER, down).path == ("box:acme/rivera", *path)
+
+
+def test_a_lent_line_serves_no_emergency_and_no_call_that_is_not_allowed() -> None:
+    directory = make_directory(extra=LENT)
+    assert ask(directory, "911", caller="rivera") == ("line", Outcome("tone", cause=34))
+    assert ask(directory, "00441234567890", caller="rivera")[1] == Outcome("tone", cause=21)
+    for down in (["link:rivera"], ["line:montevideo", "line:salto"]):
+        assert ask(directory, STRANGER, *down, caller="rivera")[1] == Outcome("tone", cause=34)
+    # and nobody in the company is called by it
+    assert ask(directory, "201", "link:salto", caller="rivera")[1] == Outcome("tone", cause=34)
+
+
+def test_a_link_for_one_call_carries_none_that_would_be_two() -> None:
+    two = 'name: Salto\nextensions: [{number: "201", name: A}, {number: "202", name: B, phone: sip}]\n'
+    for at_once, rungs in ((1, "cloud+direct"), (2, "cloud")):
+        said = two + f"calls: {{at_once: {at_once}}}\n"
+        assert ask(make_directory(extra={"salto": said}), "202", caller="salto")[0] == rungs
+
+
+def test_the_number_outside_is_nobodys() -> None:
+    country = describe_country("UY")
+    assert choose_outside_number(country, lambda digits: False) == "21231234"
+    assert choose_outside_number(country, {"21231234", "21231235"}.__contains__) == "21231236"
+    for region in phonenumbers.SUPPORTED_REGIONS:
+        country = describe_country(region)
+        dialled = choose_outside_number(country, lambda digits: False)
+        assert may_dial_outside(dialled, DEFAULTS, country), region

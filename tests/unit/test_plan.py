@@ -71,7 +71,7 @@ def change_file(path: str) -> Wish:
 def test_what_is_as_wished_is_left_alone() -> None:
     made = plan()
     assert made.is_empty
-    assert (made.unchanged, made.conflicts, made.orphans, made.live_index_moved) == (1, (), (), False)
+    assert (made.unchanged, made.conflicts, made.live_index_moved) == (1, (), False)
 
 
 def test_a_new_unit_needs_every_part() -> None:
@@ -124,13 +124,12 @@ def test_a_foreign_job_of_our_name_is_reported_and_left_alone() -> None:
         assert len(made.conflicts) == 1
 
 
-def test_a_job_of_ours_in_no_manifest_is_an_orphan_and_a_foreign_one_is_not() -> None:
-    jobs = dict(SETTLED.jobs) | {
-        "demo--acme--gone": LiveJob(3, False, META | {"riti.box": "acme/gone"}),
-        "demo--acme--stopped": LiveJob(3, True, META | {"riti.box": "acme/stopped"}),
-        "demo--foreign": LiveJob(3, False, {}),
-    }
-    assert plan(replace(SETTLED, jobs=jobs)).orphans == ("demo--acme--gone",)
+def test_a_unit_that_was_stopped_and_is_wished_again_is_registered_again() -> None:
+    records = {"acme/salto": replace(RECORD, stopped_at=NOW.isoformat())}
+    for jobs in ({WISH.names.job_id: LiveJob(9, True, META)}, {}):
+        made = plan(replace(SETTLED, jobs=jobs, records=records))
+        assert parts(made) == "job"
+        assert "wished again" in made.changes[0].reasons[0]
 
 
 def test_lighthouses_come_first_because_nobody_finds_anybody_without() -> None:

@@ -65,7 +65,10 @@ def check(said: Any, schema: dict[str, Any], whole: dict[str, Any], place: str) 
     if isinstance(said, dict):
         assert set(schema.get("required", ())) <= said.keys(), place
         for key, value in said.items():
-            check(value, schema["properties"][key], whole, f"{place}.{key}")
+            patterns = schema.get("patternProperties", {})
+            matching = [one for pattern, one in patterns.items() if re.search(pattern, key)]
+            [described] = matching or [schema["properties"][key]]
+            check(value, described, whole, f"{place}.{key}")
     elif isinstance(said, list):
         for index, value in enumerate(said):
             check(value, schema["items"], whole, f"{place}.{index}")

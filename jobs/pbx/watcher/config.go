@@ -5,20 +5,21 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 )
 
-// reloads is the console's command for each file that can be followed. None of them touches a call.
+// reloads is the console's command for each file that can be followed, none for what we unpack ourselves. None of them
+// touches a call.
 var reloads = map[string]string{
 	"pjsip.conf":      "module reload res_pjsip.so",
 	"iax.conf":        "iax2 reload",
+	wordsFile:         "",
 	"extensions.conf": "dialplan reload",
 }
 
-// reloadOrder: peers and telephones come before the dial plan that names them.
-var reloadOrder = []string{"pjsip.conf", "iax.conf", "extensions.conf"}
+// reloadOrder: peers, telephones and words come before the dial plan that names them.
+var reloadOrder = []string{"pjsip.conf", "iax.conf", wordsFile, "extensions.conf"}
 
 // acknowledgement of one file: the SHA-256 of its text as it was rendered, and the version of its secrets (0: none).
 type acknowledgement struct {
@@ -122,20 +123,24 @@ type followed struct {
 // acknowledged is what Asterisk read.
 func (f *followed) takeOver(a *asterisk) (acknowledgement, error) {
 	for range 5 {
-		before, err := os.ReadFile(f.path)
-		if err != nil {
+		var err error
+		if f.tried, err = readFollowed(f.path); err != nil {
 			return acknowledgement{}, err
 		}
-		f.tried = string(before)
-		if _, err := a.console.run(reloads[base(f.path)]); err != nil {
+		if base(f.path) == wordsFile {
+			err = a.words.unpack(f.tried)
+		} else {
+			_, err = a.console.run(reloads[base(f.path)])
+		}
+		if err != nil {
 			return acknowledgement{}, err
 		}
 		compared := f.compare(a)
-		after, err := os.ReadFile(f.path)
+		after, err := readFollowed(f.path)
 		if err != nil {
 			return acknowledgement{}, err
 		}
-		if string(after) != f.tried {
+		if after != f.tried {
 			continue
 		}
 		if compared != nil {

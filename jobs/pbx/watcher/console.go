@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"io"
-	"net"
 	"strings"
 	"time"
 )
@@ -14,7 +13,7 @@ type console struct{ path string }
 
 // run is what "asterisk -rx" does: one command, and everything that is said to it.
 func (c console) run(command string) (string, error) {
-	conn, err := net.DialTimeout("unix", c.path, answerTimeout)
+	conn, err := dial(c.path)
 	if err != nil {
 		return "", err
 	}

@@ -25,12 +25,14 @@ type settings struct {
 	secret   string
 	console  string
 	state    string
+	publish  string
 	serve    string
 	peer     string
 	address  string
 	link     string
 	timeout  time.Duration
 	configs  list
+	words    string
 	patience time.Duration
 }
 
@@ -68,6 +70,7 @@ func parse(role string, arguments []string) (settings, []string) {
 	flags.StringVar(&said.secret, "secret", "/var/run/asterisk/manager.secret", "the file that manager.conf includes")
 	flags.StringVar(&said.console, "console", "/var/run/asterisk/asterisk.ctl", "Asterisk's console")
 	flags.StringVar(&said.state, "state", "/var/run/asterisk/watcher.json", "where the state is written")
+	flags.StringVar(&said.publish, "publish", "", "a second file for it, where the controller reads it through Nomad")
 	flags.StringVar(&said.serve, "serve", "/var/run/asterisk/watcher.sock",
 		"where /state and /healthz are served: a socket's path, or ADDRESS:PORT on loopback")
 	flags.StringVar(&said.peer, "peer", "box", "the IAX2 peer whose reach is the link's")
@@ -77,6 +80,7 @@ func parse(role string, arguments []string) (settings, []string) {
 	flags.DurationVar(&said.timeout, "timeout", time.Minute, "how long start waits")
 	flags.Var(&said.configs, "config",
 		"a file that is reloaded when it changes, and acknowledged once it is in force (again for more)")
+	flags.StringVar(&said.words, "words", "/var/spool/asterisk/words", "where the recordings of words.txt are unpacked")
 	// an outage of 1.5 s is to cut no call, and the first answer after it needs a tenth to be asked for
 	flags.DurationVar(&said.patience, "patience", 1800*time.Millisecond,
 		"how long an unreachable peer must have been silent when its legs are freed")
@@ -88,11 +92,11 @@ func parse(role string, arguments []string) (settings, []string) {
 		fail(2, "--patience must be 100ms or more")
 	}
 	for _, path := range said.configs {
-		if reloads[base(path)] == "" {
+		if _, known := reloads[base(path)]; !known {
 			fail(2, fmt.Sprintf("--config: no reload is known for %s", path))
 		}
 	}
-	if !strings.HasPrefix(said.serve, "/") {
+	if !isPath(said.serve) {
 		host, _, err := net.SplitHostPort(said.serve)
 		if address := net.ParseIP(host); err != nil || address == nil || !address.IsLoopback() {
 			fail(2, "--serve must be a socket's path, or ADDRESS:PORT on loopback")

@@ -29,7 +29,7 @@ type manager struct {
 }
 
 func connect(address, secret string) (*manager, error) {
-	conn, err := net.DialTimeout("tcp", address, answerTimeout)
+	conn, err := dial(address)
 	if err != nil {
 		return nil, err
 	}

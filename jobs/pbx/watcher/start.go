@@ -31,6 +31,18 @@ func start(said settings, program []string) error {
 			return err
 		}
 	}
+	for _, path := range said.configs {
+		if base(path) != wordsFile {
+			continue
+		}
+		text, err := readFollowed(path)
+		if err == nil {
+			err = newSpoken(said.words).unpack(text)
+		}
+		if err != nil {
+			report("%s: %v", wordsFile, err)
+		}
+	}
 	if err := writeSecret(said.secret); err != nil {
 		report("no secret for the manager interface, so nothing is watched: %v", err)
 	} else if err := leave("keep"); err != nil {

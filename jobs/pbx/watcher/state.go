@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -50,6 +51,7 @@ func (s state) problems() []string {
 // board holds the last state for the readers, in a file and at a socket.
 type board struct {
 	path string
+	copy string // "" for none
 	lock sync.Mutex
 	text []byte
 	bad  []string
@@ -72,6 +74,10 @@ func (b *board) put(now state) {
 	b.lock.Unlock()
 	if changed {
 		err = writeWhole(b.path, text, 0o444)
+		if b.copy != "" {
+			// on the host's disk, so that it is not touched where nothing has changed
+			err = errors.Join(err, writeWhole(b.copy, text, 0o444))
+		}
 	} else {
 		err = os.Chtimes(b.path, time.Time{}, time.Now())
 	}
@@ -101,12 +107,10 @@ func (b *board) answer(path string) (int, []byte) {
 
 // serve answers GET at a socket. Go's own HTTP server would make the program three times as large.
 func (b *board) serve(place string) error {
-	network := "tcp"
-	if strings.HasPrefix(place, "/") {
-		network = "unix"
+	if isPath(place) {
 		os.Remove(place)
 	}
-	listener, err := net.Listen(network, place)
+	listener, err := listen(place)
 	if err != nil {
 		return err
 	}
@@ -150,12 +154,8 @@ func (b *board) reply(conn net.Conn) {
 
 // show prints the state that is served and ends with an error unless it is healthy: a check by a script.
 func show(said settings, _ []string) error {
-	network := "tcp"
-	if strings.HasPrefix(said.serve, "/") {
-		network = "unix"
-	}
 	for _, path := range []string{"/state", "/healthz"} {
-		conn, err := net.DialTimeout(network, said.serve, answerTimeout)
+		conn, err := dial(said.serve)
 		if err != nil {
 			return err
 		}

@@ -26,6 +26,7 @@ const (
 type asterisk struct {
 	manager *manager
 	console console
+	words   *spoken
 }
 
 type watcher struct {
@@ -34,6 +35,7 @@ type watcher struct {
 	poker   *poker
 	now     state
 	files   []*followed
+	words   *spoken
 	changed chan struct{} // a followed file may have changed
 
 	// of one session
@@ -46,7 +48,8 @@ type watcher struct {
 // watch runs until something unforeseen ends it. An Asterisk that does not answer is foreseen.
 func watch(said settings, _ []string) error {
 	w := &watcher{
-		said: said, board: &board{path: said.state}, poker: newPoker(), now: newState(), changed: make(chan struct{}, 1),
+		said: said, board: &board{path: said.state, copy: said.publish}, poker: newPoker(), now: newState(),
+		words: newSpoken(said.words), changed: make(chan struct{}, 1),
 	}
 	if err := w.board.serve(said.serve); err != nil {
 		return err
@@ -88,7 +91,7 @@ func (w *watcher) attend() error {
 		return err
 	}
 	defer m.conn.Close()
-	w.asterisk = &asterisk{m, console{w.said.console}}
+	w.asterisk = &asterisk{m, console{w.said.console}, w.words}
 	w.silence = newSilence(w.said.patience)
 	for _, file := range w.files {
 		file.tried, file.done = "", false // another Asterisk may have started on another file
@@ -128,15 +131,16 @@ func (w *watcher) attendOn() error {
 		case <-poking.C:
 			err = w.poke()
 		case <-looking.C:
-			if err = w.look(); err == nil {
-				w.takeOverFiles()
+			if err = w.look(); err == nil && w.takeOverFiles() {
+				err = w.listLegs()
 			}
 		case <-w.changed:
 			later.Reset(settle)
 			continue
 		case <-later.C:
-			if err = w.listLegs(); err == nil {
-				w.takeOverFiles()
+			if err = w.listLegs(); err == nil && w.takeOverFiles() {
+				// what was reloaded may close the door: what is acknowledged and idle then stays idle
+				err = w.listLegs()
 			}
 		}
 		if err != nil {
@@ -324,17 +328,19 @@ func (w *watcher) poke() error {
 	return w.listLegs()
 }
 
-// takeOverFiles reloads each file that is not the one last taken over, and says of each whether it is in force.
-func (w *watcher) takeOverFiles() {
+// takeOverFiles reloads each file that is not the one last taken over, and says of each whether it is in force; true
+// where any was reloaded.
+func (w *watcher) takeOverFiles() bool {
+	reloaded := false
 	for _, file := range w.files {
 		name := base(file.path)
-		text, err := os.ReadFile(file.path)
-		if err == nil && file.done && string(text) == file.tried {
+		text, err := readFollowed(file.path)
+		if err == nil && file.done && text == file.tried {
 			continue
 		}
 		var taken acknowledgement
 		if err == nil {
-			file.done = false
+			file.done, reloaded = false, true
 			taken, err = file.takeOver(w.asterisk)
 		}
 		if err != nil {
@@ -348,6 +354,7 @@ func (w *watcher) takeOverFiles() {
 		w.now.Acknowledged[name] = taken
 		debug.FreeOSMemory() // a large dial plan was read as it stands and as it is shown
 	}
+	return reloaded
 }
 
 // followFiles has the kernel wake us when a file in their folders is written or put there.

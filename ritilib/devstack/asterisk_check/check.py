@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from ritilib.devstack.asterisk_check.conf import Conf, Section, Setting, read_conf
 from ritilib.devstack.asterisk_check.dialplan import check_dial_plan
 from ritilib.devstack.asterisk_check.knowledge import Kind, Knowledge
+from ritilib.devstack.asterisk_check.mailboxes import check_mailboxes
 from ritilib.errors import Problem
 
 _MEND = "see the names in Asterisk's documentation (core-en_US.xml) and its samples in etc/asterisk"
@@ -28,11 +29,13 @@ def check_files(
 ) -> list[Problem]:
     """Sorted problems of the files of one configuration folder (name → text, secrets put in, includes too).
 
+    Those that are called .conf are Asterisk's; others, such as the watcher's words.txt, are not judged.
+
     modules are those of the image ("app_dial"), made_later the paths of included files that a program writes
     there. Judged are the names of sections, options, applications, functions and contexts, and whether one of the
     modules brings them.
     """
-    confs = {name: read_conf(name, text) for name, text in files.items()}
+    confs = {name: read_conf(name, text) for name, text in files.items() if name.endswith(".conf")}
     contexts = {section.name for section in confs.get("extensions.conf", Conf((), (), ())).sections}
     problems: list[Problem] = []
     for name, conf in confs.items():
@@ -47,6 +50,8 @@ def check_files(
             problems += check_dial_plan(name, conf, known, modules)
         elif name == "pjsip.conf":
             problems += _check_typed(name, conf, known.kinds[name], modules)
+        elif name == "voicemail.conf":
+            problems += check_mailboxes(name, conf, known.samples[name])
         elif name in known.samples:
             problems += _check_sampled(name, conf, known.samples[name])
         elif name in known.kinds:

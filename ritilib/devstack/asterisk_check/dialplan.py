@@ -91,14 +91,20 @@ def _match_step(one: Setting) -> re.Match[str] | None:
 
 
 def _judge(
-    name: str, step: Step, what: str, used: set[str], known: Mapping[str, str], modules: Collection[str]
+    name: str,
+    step: Step,
+    what: str,
+    used: set[str],
+    known: Mapping[str, frozenset[str]],
+    modules: Collection[str],
 ) -> Iterator[Problem]:
     for one in sorted(used):
         found = known.get(one.lower() if what == "application" else one)
         if found is None:
             yield Problem(name, step.line, 0, f"`{one}` is no {what} of Asterisk", _MEND)
-        elif found != BUILTIN and found not in modules:
-            yield Problem(name, step.line, 0, f"{what} {one} needs the module {found}", _MEND_MODULE)
+        elif not found & {BUILTIN, *modules}:
+            wanted = " or ".join(sorted(found))
+            yield Problem(name, step.line, 0, f"{what} {one} needs the module {wanted}", _MEND_MODULE)
 
 
 def _list_places(step: Step) -> Iterator[list[str]]:

@@ -11,16 +11,18 @@ from xml.etree import ElementTree
 BUILTIN = "builtin"  # the documentation's word for what stands in the program itself
 # Files whose options the documentation's XML does not list: Debian's samples of them do, commented-out ones included.
 SAMPLES = (
-    "asterisk",
-    "ccss",
-    "cdr_custom",
-    "iax",
-    "iaxprov",
-    "indications",
-    "logger",
-    "manager",
-    "modules",
-    "rtp",
+    *(
+        "asterisk",
+        "ccss",
+        "cdr_custom",
+        "iax",
+        "iaxprov",
+        "indications",
+        "logger",
+        "manager",
+        "modules",
+        "rtp",
+    ),
     "voicemail",
 )
 _OPTION = re.compile(r"^\s*;?\s*([A-Za-z][A-Za-z0-9_-]*)\s*=", re.MULTILINE)
@@ -55,14 +57,14 @@ class Kind:
 class Knowledge:
     """kinds: file name → kind of section → what it may hold; samples: file name → options.
 
-    applications (in small letters, since Asterisk looks them up so) and functions: name → the module that brings
-    it, "builtin" where it is always there.
+    applications (in small letters, since Asterisk looks them up so) and functions: name → the modules that bring it
+    (voicemail has three, for three kinds of storage), "builtin" where it is always there.
     """
 
     kinds: Mapping[str, Mapping[str, Kind]]
     samples: Mapping[str, frozenset[str]]
-    applications: Mapping[str, str]
-    functions: Mapping[str, str]
+    applications: Mapping[str, frozenset[str]]
+    functions: Mapping[str, frozenset[str]]
 
 
 def read_knowledge(tree: Path) -> Knowledge:
@@ -93,5 +95,9 @@ def _read_sample(folder: Path, name: str) -> frozenset[str]:
     return frozenset(said | _DESCRIBED.get(name, set()))
 
 
-def _list_modules(docs: ElementTree.Element, what: str) -> dict[str, str]:
-    return {one.get("name", ""): one.get("module") or BUILTIN for one in docs.iter(what)}
+def _list_modules(docs: ElementTree.Element, what: str) -> dict[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = {}
+    for one in docs.iter(what):
+        name = one.get("name", "")
+        found[name] = found.get(name, frozenset()) | {one.get("module") or BUILTIN}
+    return found

@@ -16,6 +16,7 @@ from ritilib.devstack.telephony.audio import longest_gap_s, read_wav, share_at
 from ritilib.devstack.telephony.office import wait_until
 from ritilib.devstack.telephony.phone import Phone, Recording, start_phone
 from ritilib.devstack.telephony.probe import lead_around, probe_iax
+from ritilib.sync.rights import Rights
 
 MONTEVIDEO, SALTO, ZORRO = BOXES
 CALLER_HZ, CALLEE_HZ = 1000, 1400  # far enough apart that neither's share holds the other's harmonics
@@ -142,11 +143,11 @@ def take_servers_away(lab: Lab, step: Step, outage_s: float) -> None:
 
 
 def read_indexes(lab: Lab) -> tuple[int, ...]:
-    """What would move if anything were written: Nomad's job list, Consul's tree, the documents' versions."""
+    """What moves if anything but who led is written: Nomad's job list, Consul's tree, the documents' versions."""
     jobs = lab.nomad.list_jobs("demo--")
     documents = [lab.vault.read_document(f"demo/{kind}/{key}") for key in BOXES for kind in ("pbx", "box")]
     tree = lab.consul.read_tree("riti/demo/")
-    newest = max(entry.modify_index for entry in tree.entries)
+    newest = max(entry.modify_index for entry in tree.entries if entry.key != Rights("demo").lock)
     return (
         max(job.modify_index for job in jobs.jobs),
         newest,

@@ -184,6 +184,7 @@ def _start(fleet: RunningFleet, images: Images) -> None:
         node = fleet.nodes[plan.name] = Node(plan, docker, fleet.label)
         node.volumes = watcher  # the box image has none, and the PBX image's may be another checkout's
         node.office_address = next(hosts) if plan.kind == "box" else ""
+        node.kept = fleet.folder / "kept" if plan.kind == "box" else None
     if fleet.outside.lines:
         fleet.nodes[PUBLIC] = _plan_public(fleet, next(hosts))
     fleet.report(f"starting {len(fleet.nodes)} Asterisks")

@@ -27,7 +27,8 @@ INTERFACE = "eth0"
 # before anything starts, and when a box starts again its two networks may have changed names.
 _BOX_COMMAND = (
     *("/watcher", "start", "--peer", "cloud"),
-    *("--config", f"{CONFIG_FOLDER}/extensions.conf", "--config", f"{CONFIG_FOLDER}/iax.conf"),
+    *("--config", f"{CONFIG_FOLDER}/words.txt", "--config", f"{CONFIG_FOLDER}/extensions.conf"),
+    *("--config", f"{CONFIG_FOLDER}/iax.conf"),
     *("--", *PROGRAM),
 )
 _COMMAND = re.compile(

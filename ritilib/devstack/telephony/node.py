@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from ritilib.devstack.telephony.console import ask_console
 from ritilib.devstack.telephony.office import BOX_USER, READY_S, wait_until
 from ritilib.devstack.telephony.office_files import find_secrets_folder, write_box_folder
 from ritilib.errors import DevstackError
-from ritilib.render.asterisk_conf import SCRATCH_FOLDERS
+from ritilib.render.asterisk_conf import KEPT_FOLDERS, SCRATCH_FOLDERS
 
 _SCRATCH = f"size=16m,mode=0700,uid={BOX_USER},gid={BOX_USER}"
 STATE = "var/run/asterisk/watcher.json"
@@ -29,7 +30,8 @@ class Node:
     """A running Asterisk; pid is its process on the host, 0 while it is dead.
 
     office_address is the one on the network where telephones and lines are; "" where it has none. volumes: path here
-    → place in the container of what it needs besides its folders.
+    → place in the container of what it needs besides its folders. kept: the folder here that a box's KEPT_FOLDERS lie
+    in, and that outlives its container; None for what keeps nothing.
     """
 
     plan: NodePlan
@@ -38,6 +40,7 @@ class Node:
     pid: int = 0
     office_address: str = ""
     volumes: Mapping[str, str] = field(default_factory=dict)
+    kept: Path | None = None
 
     @property
     def name(self) -> str:
@@ -84,6 +87,7 @@ class Node:
             folder = self._find_folder(place)
             write_box_folder(folder, files, {}, BOX_USER)
             volumes[str(folder)] = {"bind": place, "mode": "ro"}
+        volumes |= self._make_kept(self.kept) if self.kept else {}
         # IAX2 needs its address when it starts; PJSIP, on all addresses, can wait for the second
         network, address = (
             (overlay, self.plan.address) if self.plan.address else (office, self.office_address)
@@ -131,6 +135,16 @@ class Node:
         """Keep what it has said so far in folder."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / f"{self._slug}.log").write_text(self.docker.read_log(self.container))
+
+    def _make_kept(self, folder: Path) -> dict[str, dict[str, str]]:
+        """What is kept over the container's end, as Docker mounts it; made below folder where it is not there."""
+        mounts = {}
+        for place in KEPT_FOLDERS:
+            kept = folder / self._slug / place.rpartition("/")[2]
+            kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.chown(kept, BOX_USER, BOX_USER)
+            mounts[str(kept)] = {"bind": place, "mode": "rw"}
+        return mounts
 
     def _find_folder(self, place: str) -> Path:
         return find_secrets_folder(self.label, self._slug) / place.strip("/").replace("/", "-")

@@ -17,6 +17,7 @@ RELOADS = {
     "extensions.conf": "dialplan reload",
     "iax.conf": "iax2 reload",
     "pjsip.conf": "module reload res_pjsip.so",
+    "voicemail.conf": "voicemail reload",
 }
 
 
@@ -44,7 +45,7 @@ def remove_secrets(label: str, name: str) -> None:
 def find_reloads(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
     """The commands by which a running Asterisk takes over the new files, in an order that leaves no gap.
 
-    Peers and telephones come before the dial plan that names them. Raises DevstackError, naming each file,
+    Peers, telephones and mailboxes come before the dial plan that names them. Raises DevstackError, naming each file,
     where a change needs a restart.
     """
     changed = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
@@ -53,7 +54,8 @@ def find_reloads(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, .
         raise DevstackError(
             Problem("etc/" + name, 0, 0, "Asterisk reads this file at its start only", mend) for name in stuck
         )
-    return tuple(RELOADS[name] for name in ("pjsip.conf", "iax.conf", "extensions.conf") if name in changed)
+    order = ("voicemail.conf", "pjsip.conf", "iax.conf", "extensions.conf")
+    return tuple(RELOADS[name] for name in order if name in changed)
 
 
 def write_box_folder(folder: Path, files: Mapping[str, str], old: Mapping[str, str], owner: int) -> None:

@@ -178,6 +178,11 @@ class Phone:
         self._command("callfind", chosen.id, then="accept")
         return chosen
 
+    def press(self, keys: str, call: Call | None = None) -> None:
+        """Press keys (0-9 * #), one after the other, in a call that is up, the one in hand by default."""
+        chosen = self.wait_for("established", COMMAND_S, call)
+        self._command("callfind", chosen.id, then="sndcode", then_params=keys)
+
     def hang_up(self, call: Call | None = None) -> Call:
         """End one call, the one in hand by default, and wait for its end; other calls go on."""
         chosen = call or self._in_hand
@@ -224,14 +229,14 @@ class Phone:
         self._reader.join(END_S)
         self._control.close()
 
-    def _command(self, command: str, params: str = "", then: str = "") -> str:
+    def _command(self, command: str, params: str = "", then: str = "", then_params: str = "") -> str:
         """Have commands carried out, in one packet, so that no event comes between; the first's answer."""
         with self._changed:
             self._asked += 1
             token = str(self._asked)
         message = write_netstring({"command": command, "params": params, "token": token})
         if then:
-            message += write_netstring({"command": then, "params": "", "token": f"{token}+"})
+            message += write_netstring({"command": then, "params": then_params, "token": f"{token}+"})
         try:
             self._control.sendall(message)
         except OSError as error:
@@ -305,6 +310,7 @@ def start_phone(
     tone_hz: int,
 ) -> Phone:
     """Start a phone that registers as user at server (an IP address, UDP 5060) and plays tone_hz.
+
 
     folder (made, 0700; emptied of what an earlier phone heard) keeps its configuration, log and recordings.
     local_address: the address of this host to which its sockets are bound; ports are free ones, so any

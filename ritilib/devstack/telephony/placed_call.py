@@ -23,7 +23,9 @@ from ritilib.devstack.telephony.public import NAME as PUBLIC
 from ritilib.devstack.telephony.trace import COMMANDS, Channel, Trace, read_snapshot, trace_call
 from ritilib.errors import DevstackError
 
-Kind = Literal["answered", "busy", "no answer", "refused", "emergency", "stranger", "played", "unclear"]
+Kind = Literal[
+    "answered", "busy", "no answer", "refused", "emergency", "stranger", "menu", "played", "unclear"
+]
 
 PATIENCE_S = 10.0
 CONNECTED_S = 3.0
@@ -42,6 +44,7 @@ _HEARD: dict[str, Kind] = {
     "nobody": "refused",
 }
 _SPEAKING = {"emergency": EMERGENCY_HZ, "stranger": STRANGER_HZ}
+_ASKING = "Read"  # Asterisk's application of menus
 # a dial plan that waits so long is playing something to its end, and not about to dial
 _PLAYING_S = 2.0
 
@@ -51,8 +54,9 @@ class Outcome:
     """What became of a call.
 
     kind: answered (by a telephone) · busy and no answer (signalled, or heard on the line) · refused (status has SIP's
-    words) · emergency and stranger (that service, or that person, of the public network speaks) · played (an Asterisk
-    of ours took the call, or not even that, and plays something; status says where) · unclear (status says what does
+    words) · emergency and stranger (that service, or that person, of the public network speaks) · menu (an Asterisk of
+    ours took the call and waits for a key; status is the context) · played (an Asterisk of ours took the call, or not
+    even that, and plays something; status says where) · unclear (status says what does
     not fit together: a fault of the laboratory or of what it runs). by: "acme/salto:201", for no answer whoever rang.
     path: the nodes and lines passed, the caller's box first; () for a call that was never connected. setup_s: from
     dialling until both ends are connected, or to the end without that.
@@ -121,6 +125,8 @@ def _wait_decided(fleet: RunningFleet, ends: _Ends, until_s: float) -> Outcome |
 
 
 def _describe_playing(end: Channel, path: tuple[str, ...]) -> Outcome:
+    if end.application == _ASKING:
+        return Outcome("menu", "", end.context, path)
     return Outcome("played", "", f"{end.context}: {end.application}({end.data})", path)
 
 
@@ -151,9 +157,9 @@ def _judge(fleet: RunningFleet, ends: _Ends, timeout_s: float) -> Outcome:
 
 
 def _is_playing(end: Channel | None) -> bool:
-    if end is None or end.application != "Wait":
+    if end is None or end.application not in (_ASKING, "Wait"):
         return False
-    return float(end.data) >= _PLAYING_S
+    return end.application == _ASKING or float(end.data) >= _PLAYING_S
 
 
 def _judge_telephone(fleet: RunningFleet, ends: _Ends, trace: Trace) -> Outcome:

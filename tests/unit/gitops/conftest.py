@@ -83,7 +83,10 @@ class Clone:
             for box, rendered in boxes.items():
                 for path, text in rendered.items():
                     self.write(f"rendered/{company}/{box}/{path}", text)
-            manifest = build_manifest(company, "lab", fleet_id, "0.1.0", compute_tree_id(inputs), boxes)
+            said = files["fleet/fleet.yaml"].decode().partition("\nremovals: [")[2].partition("]")[0]
+            removals = said.split(", ") if said and company == "_fleet" else ()
+            tree_id = compute_tree_id(inputs)
+            manifest = build_manifest(company, "lab", fleet_id, "0.1.0", tree_id, boxes, removals=removals)
             self.write(f"rendered/{company}/manifest.json", manifest)
 
     def commit(self, message: str = "a change") -> str:

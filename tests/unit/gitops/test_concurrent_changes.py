@@ -144,7 +144,7 @@ PAIRS = {
         edit("companies/acme.yaml", 'to: "101"', 'to: "201"'),
         edit("boxes/acme/salto.yaml", "201", "209"),
         "conflict",
-        "route 100 leads to 201, which is no extension, group or route of acme",
+        "route 100 leads to 201, which is no extension, group, route or menu of acme",
         edit("companies/acme.yaml", 'to: "201"', 'to: "209"'),
     ),
     "the same line of one file": Pair(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ritilib.errors import GitopsError
-from ritilib.gitops.desired import read_desired
+from ritilib.gitops.desired import read_desired, read_newer
 
 
 def refuse(folder: Path, rev: str = "HEAD") -> GitopsError:
@@ -114,6 +114,49 @@ def test_a_closed_company_is_gone_in_fleet_and_in_rendered(clone) -> None:
         "acme/salto",
         "lighthouse/one",
     }
+
+
+def approve(clone, *removals: str, rendered: bool = True) -> None:
+    """What an engineer writes into fleet.yaml, and what `riti render` makes of it."""
+    text = (clone.folder / "fleet/fleet.yaml").read_text(encoding="utf-8")
+    clone.write("fleet/fleet.yaml", f"{text}removals: [{', '.join(removals)}]\nremoval_grace_min: 30\n")
+    if rendered:
+        clone.render()
+    clone.commit()
+
+
+def test_removals_are_read_where_they_were_rendered(clone) -> None:
+    assert read_desired(clone.folder, "main").removals == ()
+    assert read_desired(clone.folder, "main").removal_grace_min == 10
+    approve(clone, "zorro/gone", "lab", "zorro/gone")
+    desired = read_desired(clone.folder, "main")
+    assert (desired.removals, desired.removal_grace_min) == (("lab", "zorro/gone"), 30)
+
+
+def test_removals_that_nobody_rendered_approve_nothing(clone) -> None:
+    approve(clone, "lab", rendered=False)
+    desired = read_desired(clone.folder, "main")
+    assert desired.removals == ()
+    assert "_fleet" in dict(desired.held)
+
+
+@pytest.mark.parametrize("company", ["_fleet", "acme"])
+def test_removals_that_only_a_manifest_approves_are_refused(clone, company: str) -> None:
+    by = '"removals": ["zorro"], "riti"'
+    break_manifest(clone, '"riti"', by, company)
+    clone.commit()
+    [problem] = refuse(clone.folder).problems
+    assert problem.file == f"rendered/{company}/manifest.json"
+    assert "approves other `removals` than fleet/fleet.yaml" in problem.what
+
+
+def test_a_newer_commit_is_read_and_the_same_one_is_not(clone) -> None:
+    desired = read_desired(clone.folder, "main")
+    assert read_newer(clone.folder, "main", desired) is desired
+    clone.add_box("zorro", "artigas", "100.80.0.9")
+    clone.render()
+    clone.commit()
+    assert len(read_newer(clone.folder, "main", desired).units) == len(desired.units) + 1
 
 
 MANIFEST = "rendered/acme/manifest.json"

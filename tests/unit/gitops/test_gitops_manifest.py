@@ -114,6 +114,13 @@ def test_what_the_controller_needs_comes_back_and_only_where_it_was_said() -> No
     assert "rollout" not in GOOD
 
 
+def test_removals_are_sorted_and_where_there_are_none_nothing_is_said() -> None:
+    removals = ("zorro/uno", "acme", "zorro/uno")
+    text = build_manifest(FLEET_FOLDER, "lab", UUID, "0.1.0", "a" * 40, {}, removals=removals)
+    assert read_manifest(text, FLEET_PATH).removals == ["acme", "zorro/uno"]
+    assert "removals" not in GOOD
+
+
 @pytest.mark.parametrize(
     ("text", "path", "said"),
     [
@@ -145,6 +152,8 @@ def test_upkeep_of_another_form_is_refused(text: str, path: str, said: str) -> N
         (GOOD.replace("pbx/job.nomad.hcl", "/etc/passwd"), "`boxes.salto.files"),
         (GOOD.replace('"salto"', '"Salto"'), "`boxes.Salto"),
         (GOOD.replace("a" * 40, "a" * 39), "`inputs`"),
+        (GOOD.replace('"riti"', '"removals": ["../acme"], "riti"'), "`removals.0`"),
+        (GOOD.replace('"riti"', '"removals": "acme", "riti"'), "`removals`"),
         (GOOD.replace(UUID, "no-uuid"), "`fleet_id`"),
         (GOOD.replace('"inputs"', f'"inputs": "{"b" * 40}", "inputs"'), "says `inputs` twice"),
         (GOOD.replace('"acme"', '"zorro"'), "belongs at rendered/zorro/manifest.json"),

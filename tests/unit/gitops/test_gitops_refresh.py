@@ -60,6 +60,13 @@ def write(root: Path, path: str, text: str) -> None:
     beside.replace(place)
 
 
+def record(root: Path, company: str, frames: int) -> None:
+    """Words `hello` of a company, so many frames of 20 ms."""
+    place = root / f"fleet/words/{company}/hello.gsm"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes((b"\xd0" + bytes(32)) * frames)
+
+
 def append(path: Path, text: str) -> None:
     with path.open("a") as file:
         file.write(text)
@@ -102,7 +109,7 @@ def pick(chance: random.Random, repo: Path, pattern: str) -> Path | None:
 def edit_randomly(chance: random.Random, repo: Path) -> str:
     """One edit of the kinds that people and their tools make; its name."""
     kinds = ("box", "new", "gone", "company", "ended", "moved", "fleet", "claim", "hand", "lost", "broken")
-    kind = chance.choice((*kinds, "twice", "stray", "box", "box", "nothing", "swapped"))
+    kind = chance.choice((*kinds, "twice", "stray", "box", "box", "nothing", "swapped", "words", "menu"))
     company, number = chance.choice(("acme", "beta", "zorro", "new")), chance.randrange(5)
     box = pick(chance, repo, "fleet/boxes/*/*.yaml")
     rendered = pick(chance, repo, "rendered/**/*")
@@ -136,6 +143,11 @@ def edit_randomly(chance: random.Random, repo: Path) -> str:
         append(box, "extensions: [\n")
     elif kind == "twice" and box:
         write(repo, str(box.relative_to(repo)), make_box(company, number))
+    elif kind == "words":
+        record(repo, company, chance.randrange(1, 4))
+    elif kind == "menu":
+        menu = 'menus: [{number: "70", name: M, words: hello, choices: {"1": "100"}, else: "101"}]'
+        write(repo, f"fleet/companies/{company}.yaml", f"name: {company} {chance.random()}\n{menu}\n")
     elif kind == "stray":
         write(repo, chance.choice(("rendered/x", "rendered/acme/y/z", "rendered/old/z")), "stray")
     elif kind == "swapped":
@@ -160,6 +172,7 @@ def test_after_any_edits_the_tree_is_the_one_that_no_memory_gives(
         if number % 6 == 5:  # mended: else most of the way would be one long error
             shutil.rmtree(repo / "fleet/boxes")
             shutil.rmtree(repo / "fleet/companies")
+            shutil.rmtree(repo / "fleet/words", ignore_errors=True)
             for path, content in good.items():
                 write(repo, str(path), content.decode())
             check_step(repo, memory, "render")
@@ -275,3 +288,16 @@ def test_old_memories_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         Memory(tmp_path / "memory", tmp_path / name).keep(known)
     assert len(list((tmp_path / "memory").iterdir())) == 2
     assert Memory(tmp_path / "memory", tmp_path / "c").recall() == known
+
+
+@pytest.mark.usefixtures("aged")
+def test_new_words_render_their_company_only(repo: Path, memory: Memory) -> None:
+    menu = 'menus: [{number: "70", name: M, words: hello, choices: {"1": "100"}, else: "101"}]\n'
+    write(repo, "fleet/companies/beta.yaml", f"name: beta\n{menu}")
+    record(repo, "beta", 1)
+    render_work_tree(repo, RITI, memory, write=True)
+    record(repo, "beta", 2)
+    changes = [change.path for change in render_work_tree(repo, RITI, memory, write=True)]
+    boxes = [f"rendered/beta/b{number}/{place}" for number in range(3) for place in ("box/etc", "pbx/live")]
+    assert changes == [*(f"{box}/words.txt" for box in boxes), "rendered/beta/manifest.json"]
+    check_step(repo, memory, "check")

@@ -27,6 +27,7 @@ from tests.hostile import (
     image_names,
     is_admitted,
     make_fleet_files,
+    make_menu,
     slugs,
 )
 
@@ -52,7 +53,7 @@ def rename(loaded: Loaded, extensions: list[str], company: str, office: str) -> 
     (old,) = loaded.fleet.companies
     (box,) = old.boxes
     said = [
-        Extension(number=one.number, name=name, phone="sip")
+        Extension(number=one.number, name=name, phone="sip", mailbox=one.mailbox)
         for one, name in zip(box.said.extensions, extensions, strict=True)
     ]
     box = box.model_copy(update={"said": BoxFile(name=office, extensions=tuple(said))})
@@ -130,7 +131,9 @@ def test_a_name_is_taken_where_a_reviewer_sees_what_it_is(word: str) -> None:
 def test_names_of_things_hold_nothing_that_a_language_could_read(field: str, word: str) -> None:
     if is_admitted(field, word):
         assert word.isascii()
-        assert not set(word) - set("abcdefghijklmnopqrstuvwxyz0123456789+-./:_@")
+        assert not set(word) - set(
+            "abcdefghijklmnopqrstuvwxyz0123456789+-./:_@" + ("*#" if field == "key" else "")
+        )
 
 
 @tries(200)
@@ -187,7 +190,7 @@ def test_slugs_that_are_words_of_a_language_stay_names(
         "overlay": str(overlay),
         "lighthouses": [{"name": boxes[0], "address": "192.0.2.1"}],
     }
-    tree = render(make_fleet_files({box: ["Name"] for box in boxes}, company=company, fleet=said))
+    tree = render(make_fleet_files({box: ["Name"] for box in boxes}, company=company, fleet=said, lent=True))
     for box in boxes:
         folder = f"rendered/{company}/{box}"
         rendered = {
@@ -197,15 +200,16 @@ def test_slugs_that_are_words_of_a_language_stay_names(
         }
         pairs = json.loads(rendered["secrets.json"])["pairs"]
         number = str(1000 + boxes.index(box))
-        secrets = {"iax": {name: f"of-{name}" for name in pairs}, "phones": {number: "pw"}}
+        secrets = {"iax": {name: f"of-{name}" for name in pairs}, "phones": {number: "pw"}, "line": "pw"}
         files = compose_box(rendered, secrets)
         peers = set(boxes) - {box}
         check_sections(read_conf("iax.conf", files["iax.conf"]), list_expected(peers))
-        for plan in (files["extensions.conf"], tree[f"{folder}/pbx/live/extensions.conf"]):
+        on_pbx = tree[f"{folder}/pbx/live/extensions.conf"]
+        for plan, words in ((files["extensions.conf"], {"office"}), (on_pbx, {"office", "borrow"})):
             contexts = [section.name for section in read_conf("x", plan).sections]
             assert len(set(contexts)) == len(contexts)
-            assert {name for name in contexts if name.startswith("office-")} == {
-                f"office-{peer}" for peer in peers
+            assert {name for name in contexts if name.startswith(("office-", "borrow-"))} == {
+                f"{word}-{peer}" for word in words for peer in peers
             }
         pairs = json.loads(tree[f"{folder}/pbx/secrets.json"])["pairs"]
         templates = "".join(f"[{name}-secret](!)\nsecret=of-{name}\n" for name in sorted(pairs))
@@ -243,3 +247,15 @@ def test_the_words_are_hostile() -> None:
     refused = [word for word in FRAGMENTS if not is_admitted("name", word)]
     assert {"${EXTEN}", "{{ key }}", "[general]", ";", '"', "\\", "EOT", "<101>", "\u540d"} <= set(admitted)
     assert {"\n", "\0", "\x85", "\u2028", "\u202e", "\ud800"} <= set(refused)
+
+
+@tries(100)
+@given(admitted_names, slugs.filter(lambda slug: is_admitted("slug", slug)))
+def test_a_menus_name_stands_nowhere_and_its_words_are_a_files_name(name: str, words: str) -> None:
+    tree = render(make_fleet_files({"office": ["Name"]}, menus=[make_menu(name, words)]))
+    harmless = render(make_fleet_files({"office": ["Name"]}, menus=[make_menu("Menu", "harmless")]))
+    for folder in ("pbx/live", "box/etc"):
+        place = f"rendered/acme/office/{folder}"
+        plan, other = (one[f"{place}/extensions.conf"] for one in (tree, harmless))
+        assert plan == other.replace("words/harmless,", f"words/{words},")
+        assert tree[f"{place}/words.txt"] == harmless[f"{place}/words.txt"].replace("harmless ", f"{words} ")

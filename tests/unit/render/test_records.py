@@ -19,7 +19,8 @@ _FIELD = re.compile(r'"[^"]*"|[a-z]+(?:\([^)]*\))?')
 # what a record's words may be made of: constants, what RITI has filtered, and digits that stand in the dial plan
 _SAFE = re.compile(r"[a-z0-9]*|\$\{(ARG1|ARG2|CALL)\}|\$\{FILTER\(.*\)(:\d+:\d+)?\}")
 _CALLED = re.compile(
-    r"record,s,1\((none|cloud|direct|line|phone|group|mesh|box),(\+?\d+|\+?\$\{(EXTEN|DIALLED|LINE)\})\)"
+    r"record,s,1\((none|cloud|direct|line|lent|phone|group|menu|mailbox|mesh|box)"
+    r",(\+?\d+|\+?\$\{(EXTEN|DIALLED|LINE|MAILBOX)\})\)"
 )
 
 

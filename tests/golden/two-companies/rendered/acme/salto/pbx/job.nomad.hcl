@@ -182,7 +182,7 @@ EOT
         # waits for the overlay's address, leaves itself behind, and becomes Asterisk: the task is Asterisk's own process.
         # The overlay's gate closes the other ways.
         command         = "/watcher"
-        args            = ["start", "--address", "100.80.0.6", "--interface", "riti", "--timeout", "60s", "--peer", "box", "--config", "/local/asterisk/extensions.conf", "--config", "/secrets/iax.conf", "--", "/usr/sbin/asterisk", "-f", "-C", "/local/asterisk/asterisk.conf"]
+        args            = ["start", "--address", "100.80.0.6", "--interface", "riti", "--timeout", "60s", "--peer", "box", "--publish", "/alloc/data/pbx.json", "--config", "/local/asterisk/words.txt", "--config", "/local/asterisk/extensions.conf", "--config", "/secrets/iax.conf", "--", "/usr/sbin/asterisk", "-f", "-C", "/local/asterisk/asterisk.conf"]
         readonly_rootfs = true
         cap_drop        = ["all"]
         security_opt    = ["no-new-privileges"]
@@ -437,6 +437,18 @@ EOT
         }
         data = <<EOT
 {{- with $live := key "riti/demo/pbx/acme/salto/1" | parseJSON }}{{ index $live.files "extensions.conf" }}{{ end }}
+EOT
+      }
+      # What menus say: the watcher unpacks it. A company without any has no such file in its value.
+      template {
+        destination = "local/asterisk/words.txt"
+        change_mode = "noop"
+        wait {
+          min = "100ms"
+          max = "1s"
+        }
+        data = <<EOT
+{{- with $live := key "riti/demo/pbx/acme/salto/1" | parseJSON }}{{ with index $live.files "words.txt" }}{{ . }}{{ end }}{{ end }}
 EOT
       }
       # Secrets and peers are one file, so that no reload can ever see the one without the other.

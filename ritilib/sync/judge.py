@@ -1,0 +1,57 @@
+"""What became of a replaced unit: Nomad's deployment and the PBX's own word, nothing of its link (DESIGN, rule 13)."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ritilib.clients.protocols import ConsulClient, NomadClient
+from ritilib.reconcile.rollout import Stage
+from ritilib.reconcile.state import Record, Wish, hash_text
+from ritilib.sync.door import open_door
+from ritilib.sync.word import read_word
+
+# Nomad gives up a deployment without progress after 5 min (jobs/pbx/job.nomad.hcl.j2).
+LONGEST = timedelta(minutes=6)
+LOOK_EVERY_S = 0.2
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """stage: "watched" where it is too early to say; why: what is wrong, "" for good; value: as in Record."""
+
+    stage: Stage
+    why: str = ""
+    value: str = ""
+
+
+def judge_unit(
+    wish: Wish, record: Record, nomad: NomadClient, consul: ConsulClient, now: datetime, within_s: float
+) -> Verdict:
+    """Wait, at the most within_s, until it is known whether what was registered for the unit is healthy.
+
+    Its door is opened as soon as its new task is up. An office that is offline makes no PBX bad: the link is not asked
+    for. Raises Conflict, Unreachable, Denied or ServerError.
+    """
+    end = time.monotonic() + within_s
+    deployment = nomad.wait_deployed(wish.names.job_id, record.job_modify_index, within_s)
+    if deployment.status == "failed":
+        return Verdict("bad", deployment.description)
+    why = deployment.description
+    value = b""
+    if deployment.status == "successful":
+        if wish.names.is_lighthouse:
+            return Verdict("good")
+        value = open_door(wish.names, consul)
+    while value:
+        word = read_word(nomad, wish.names.job_id)
+        if word and not word.problems and word.has_in_force(wish.live_plans):
+            return Verdict("good", value=hash_text(value))
+        why = "; ".join(word.problems) if word and word.problems else "it does not acknowledge its dial plan"
+        if time.monotonic() >= end:
+            break
+        time.sleep(LOOK_EVERY_S)
+    if record.replaced_at and now - datetime.fromisoformat(record.replaced_at) > LONGEST:
+        return Verdict("bad", why)
+    return Verdict("watched", why)

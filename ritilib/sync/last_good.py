@@ -1,0 +1,127 @@
+"""What a unit ran before it was replaced, kept until the new one is known to be good, and brought back where it is not.
+
+Beside the inventory, so that going back needs no Git.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any
+
+from ritilib.clients.protocols import ConsulClient, NomadClient
+from ritilib.errors import ServerError
+from ritilib.reconcile.state import Record, Wish, hash_text, read_record
+from ritilib.render.names import UnitNames
+from ritilib.sync.door import write_open
+
+# What Nomad adds to a job that it is asked for; the rest is the specification.
+_OF_SERVER = frozenset(
+    [
+        "CreateIndex",
+        "ModifyIndex",
+        "JobModifyIndex",
+        "Version",
+        "VersionTag",
+        "Status",
+        "StatusDescription",
+        "SubmitTime",
+        "Stable",
+        "NomadTokenID",
+        "ConsulToken",
+        "VaultToken",
+        "Dispatched",
+        "DispatchIdempotencyToken",
+    ]
+)
+
+
+def name_last_good(names: UnitNames) -> str:
+    return f"riti/{names.fleet}/last-good/{names.key}"
+
+
+def keep_last_good(wish: Wish, record: Record, nomad: NomadClient, consul: ConsulClient) -> None:
+    """Remember the job, the value and the inventory's entry that are in force.
+
+    Where something is kept already, that stays: the unit was replaced, and is not known to be good yet.
+    """
+    place = name_last_good(wish.names)
+    if record.replaced_at and not record.judged and consul.read(place):
+        return
+    job = nomad.read_job(wish.names.job_id)
+    value = consul.read(wish.names.kv_key)
+    if job is None or not record.job:
+        return
+    kept = {
+        "job": {name: said for name, said in job.items() if name not in _OF_SERVER},
+        "value": base64.b64encode(write_open(value.value)).decode() if value else "",
+        "record": asdict(replace(record, state="applied")),
+    }
+    held = consul.read(place)
+    consul.write(place, json.dumps(kept, sort_keys=True).encode(), held.modify_index if held else 0)
+
+
+def forget_last_good(names: UnitNames, consul: ConsulClient) -> None:
+    """What runs is good: what was before is no longer needed."""
+    held = consul.read(name_last_good(names))
+    if held:
+        consul.delete(held.key, held.modify_index)
+
+
+def go_back(
+    wish: Wish,
+    record: Record,
+    index: int,
+    nomad: NomadClient,
+    consul: ConsulClient,
+    entry: str,
+    now: datetime,
+) -> tuple[Record, int]:
+    """Bring back what ran before the wished job, which is noted as bad; the inventory's new entry and its index.
+
+    An intent is recorded first, each step can be done again, and value and job go back together (rule 11). entry is the
+    record's key, index its ModifyIndex. Where nothing is kept (the unit is new), only the note is written. Raises
+    ServerError where what is kept cannot be read, and Conflict.
+    """
+    bad = replace(
+        record, bad_job=hash_text(wish.job), judged="bad", judged_at=now.isoformat(), state="applying"
+    )
+    if bad != record:
+        index = consul.write(entry, bad.to_bytes(), index)
+    held = consul.read(name_last_good(wish.names))
+    if held is None:
+        done = replace(bad, state="applied")
+        return done, consul.write(entry, done.to_bytes(), index)
+    kept = _read(held.value, held.key)
+    before = read_record(held.key, json.dumps(kept["record"]).encode())
+    if kept["value"]:
+        value, now_held = base64.b64decode(kept["value"]), consul.read(wish.names.kv_key)
+        if now_held is None or now_held.value != value:
+            consul.write(wish.names.kv_key, value, now_held.modify_index if now_held else 0)
+    planned = nomad.plan(kept["job"])
+    registered = planned.modify_index
+    if planned.changes != "none":
+        registered = nomad.register(kept["job"], planned.modify_index).modify_index
+    done = replace(
+        before,
+        job_modify_index=registered,
+        replaced_by=record.replaced_by,
+        replaced_at=record.replaced_at,
+        judged="bad",
+        judged_at=bad.judged_at,
+        bad_job=bad.bad_job,
+    )
+    return done, consul.write(entry, done.to_bytes(), index)
+
+
+def _read(value: bytes, key: str) -> dict[str, Any]:
+    try:
+        kept = json.loads(value)
+        return {"job": dict(kept["job"]), "value": str(kept["value"]), "record": dict(kept["record"])}
+    except (ValueError, KeyError, TypeError) as error:
+        what = f"what is kept at {key} to go back to cannot be read"
+        raise ServerError.because(
+            what, "see who wrote it; the unit stays as it is until Git changes"
+        ) from error

@@ -1,0 +1,70 @@
+"""What was replaced is judged, noted, and taken back where it is bad."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from ritilib.errors import Problem
+from ritilib.reconcile.rollout import Stage
+from ritilib.reconcile.state import Record, Wish
+from ritilib.sync.apply import Servers
+from ritilib.sync.judge import judge_unit
+from ritilib.sync.last_good import forget_last_good, go_back
+from ritilib.sync.observe import Places
+
+
+@dataclass(frozen=True)
+class Settled:
+    """One unit's new entry in the inventory with its index, what it was found, and what a person should see of it."""
+
+    record: Record
+    index: int
+    stage: Stage
+    problem: Problem | None = None
+
+
+def settle_unit(
+    wish: Wish, record: Record, index: int, servers: Servers, now: datetime, within_s: float
+) -> Settled:
+    """Judge a unit whose task was replaced, within_s at the most; record and index are its inventory entry.
+
+    What ran before is forgotten when the new one is good, and brought back when it is bad. Raises as judge_unit and
+    go_back do.
+    """
+    key, entry = wish.names.key, Places(wish.names.fleet).record(wish.names.key)
+    verdict = judge_unit(wish, record, servers.nomad, servers.consul, now, within_s)
+    if verdict.stage == "watched":
+        what = f"{key}: not known to be well yet: {verdict.why}"
+        mend = f"the next sync looks again; see `nomad job status {wish.names.job_id}`"
+        return Settled(record, index, "watched", Problem("", 0, 0, what, mend))
+    if verdict.stage == "good":
+        value = verdict.value or record.value
+        good = replace(record, judged="good", judged_at=now.isoformat(), value=value)
+        index = servers.consul.write(entry, good.to_bytes(), index)
+        forget_last_good(wish.names, servers.consul)
+        return Settled(good, index, "good")
+    done, index = go_back(wish, record, index, servers.nomad, servers.consul, entry, now)
+    what = f"{key} did not come up as it is wished, and went back: {verdict.why}"
+    return Settled(done, index, "bad", Problem("", 0, 0, what, _mend(wish)))
+
+
+def finish_going_back(
+    wish: Wish, record: Record, index: int, servers: Servers, now: datetime
+) -> tuple[Record, int]:
+    """What a controller that ended in the middle of it had begun."""
+    entry = Places(wish.names.fleet).record(wish.names.key)
+    return go_back(wish, record, index, servers.nomad, servers.consul, entry, now)
+
+
+def describe_refused(refused: Iterable[Wish]) -> list[Problem]:
+    """A problem for each unit whose wished job is known to be bad."""
+    return [
+        Problem("", 0, 0, f"{wish.names.key} stays what it was: its wished job did not come up", _mend(wish))
+        for wish in refused
+    ]
+
+
+def _mend(wish: Wish) -> str:
+    return f"see `nomad job history {wish.names.job_id}`, and merge another; this one is not tried again"

@@ -1,0 +1,74 @@
+"""A PBX's own word: what its watcher says of calls and of the configuration in force, read through Nomad."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ValidationError
+
+from ritilib.clients.protocols import NomadClient
+from ritilib.reconcile.state import hash_text
+
+WORD_FILE = "alloc/data/pbx.json"  # jobs/pbx/job.nomad.hcl.j2 has the watcher write it there
+
+
+class _Acknowledged(BaseModel):
+    sha256: str
+    secrets: int = 0
+
+
+class _Said(BaseModel):
+    """The part of jobs/pbx/watcher/state.go that decisions are made of."""
+
+    status: str
+    channels: int
+    acknowledged: dict[str, _Acknowledged]
+    unacknowledged: dict[str, str]
+    deaf: str = ""
+
+
+@dataclass(frozen=True)
+class Word:
+    """channels: None where the watcher does not know. acknowledged: file → SHA-256 of the text that is in force.
+
+    problems: why it is not healthy; () where it is. is_running: whether there is a PBX at all.
+    """
+
+    channels: int | None
+    acknowledged: Mapping[str, str]
+    problems: tuple[str, ...]
+    is_running: bool = True
+
+    def has_in_force(self, files: Mapping[str, str]) -> bool:
+        """Whether these texts are what it acknowledges."""
+        return all(self.acknowledged.get(name) == hash_text(text) for name, text in files.items())
+
+
+def read_word(nomad: NomadClient, job_id: str) -> Word | None:
+    """What the newest running allocation of the job says; None where it has said nothing yet.
+
+    The word may be old: a watcher that is gone leaves its last one. So nothing is concluded from an idle one before it
+    has acknowledged what was just written.
+    """
+    running = nomad.find_running(job_id)
+    if not running:
+        return Word(0, {}, ("no allocation of it runs",), is_running=False)
+    said = nomad.read_alloc_file(running[-1], WORD_FILE)
+    if not said:
+        return None
+    try:
+        found = _Said.model_validate(json.loads(said))
+    except (ValueError, ValidationError):
+        return Word(None, {}, (f"{WORD_FILE} is not as this version's watcher writes it",))
+    problems = [f"{name}: {why}" for name, why in sorted(found.unacknowledged.items())]
+    if found.deaf:
+        problems.append(f"Asterisk does not listen at {found.deaf}")
+    if found.status == "unknown":
+        problems.append("Asterisk does not answer its watcher")
+    return Word(
+        None if found.status == "unknown" else found.channels,
+        {name: one.sha256 for name, one in found.acknowledged.items()},
+        tuple(problems),
+    )

@@ -1,0 +1,173 @@
+"""What others change wakes the loop; what fails is told and tried again; the threads end when they are told to."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from ritilib.errors import RitiError, Unreachable
+from ritilib.sync import drift
+from ritilib.sync.backoff import Backoff
+from ritilib.sync.drift import Watch, follow_values, watch_drift
+from ritilib.sync.wake import Wakeups
+from tests.fakes.consul import FakeConsul
+from tests.unit.clients.test_nomad_events import make_line, make_settings
+from tests.unit.http_script import Script, serve_script
+
+PREFIX = "riti/lab/pbx/"
+NEXT_S = 20
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drift, "AGAIN", Backoff(first_s=0.01, longest_s=0.02))
+    monkeypatch.setattr(drift, "PAUSE_S", 0.01)
+    monkeypatch.setattr(drift, "WAIT_S", 0.2)
+
+
+@pytest.fixture
+def wakeups() -> Wakeups:
+    return Wakeups()
+
+
+@pytest.fixture
+def watch_consul(wakeups: Wakeups) -> Iterator[Callable[[FakeConsul], queue.Queue[RitiError]]]:
+    """Starts a watch of a fake Consul's values; gives what it reports."""
+    started: list[Watch] = []
+
+    def start(consul: FakeConsul) -> queue.Queue[RitiError]:
+        said: queue.Queue[RitiError] = queue.Queue()
+        watch = Watch(
+            "values",
+            lambda one: follow_values(one, consul, PREFIX, wakeups),
+            lambda: None,
+            lambda _, error: said.put(error),
+        )
+        started.append(watch)
+        watch.start()
+        return said
+
+    yield start
+    for watch in started:
+        watch.stop()
+        assert watch.join()
+
+
+def test_a_value_written_made_or_deleted_by_hand_wakes(watch_consul, wakeups: Wakeups) -> None:
+    consul = FakeConsul()
+    index = consul.write(f"{PREFIX}acme/salto/1", b"1", 0)
+    watch_consul(consul)
+    assert wakeups.wait(NEXT_S) == {"drift"}
+    index = consul.write(f"{PREFIX}acme/salto/1", b"2", index)
+    assert wakeups.wait(NEXT_S) == {"drift"}
+    consul.write(f"{PREFIX}acme/rivera/1", b"2", 0)
+    assert wakeups.wait(NEXT_S) == {"drift"}
+    consul.delete(f"{PREFIX}acme/salto/1", index)
+    assert wakeups.wait(NEXT_S) == {"drift"}
+
+
+def test_what_others_write_elsewhere_does_not_wake(watch_consul, wakeups: Wakeups) -> None:
+    consul = FakeConsul()
+    watch_consul(consul)
+    assert wakeups.wait(NEXT_S) == {"drift"}
+    for number in range(5):
+        consul.write(f"riti/lab/inventory/{number}", b"1", 0)
+    asked = len(consul.journal.requests)
+    while len(consul.journal.requests) < asked + 3:
+        assert wakeups.wait(0.05) == {"timer"}
+
+
+def test_a_consul_that_was_restored_is_followed_from_its_new_index(watch_consul, wakeups: Wakeups) -> None:
+    consul = FakeConsul()
+    consul.index = 1000
+    consul.write(f"{PREFIX}acme/salto/1", b"1", 0)
+    watch_consul(consul)
+    assert wakeups.wait(NEXT_S) == {"drift"}
+    with consul.moved:
+        consul.entries.clear()
+        consul.index = 5
+        consul.moved.notify_all()
+    assert wakeups.wait(NEXT_S) == {"drift"}
+    consul.write(f"{PREFIX}acme/salto/1", b"1", 0)
+    assert wakeups.wait(NEXT_S) == {"drift"}
+
+
+def test_a_consul_that_fails_is_told_and_the_gap_is_looked_at(
+    watch_consul, wakeups: Wakeups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consul = FakeConsul()
+    working = consul.list_keys
+    is_away = threading.Event()
+
+    def fail(*asked):
+        if is_away.is_set():
+            raise Unreachable.because("no answer", "wait")
+        return working(*asked)
+
+    monkeypatch.setattr(consul, "list_keys", fail)
+    said = watch_consul(consul)
+    assert wakeups.wait(NEXT_S) == {"drift"}
+    is_away.set()
+    assert isinstance(said.get(timeout=NEXT_S), Unreachable)
+    assert isinstance(said.get(timeout=NEXT_S), Unreachable)
+    is_away.clear()
+    assert wakeups.wait(NEXT_S) == {"drift"}
+
+
+@pytest.fixture
+def script() -> Iterator[Script]:
+    with serve_script() as served:
+        yield served
+
+
+def next_stream(script: Script):
+    """The next connection that follows jobs; Consul's questions, at the same address, stay unanswered."""
+    while "/v1/event/stream" not in (asked := script.next()).head:
+        pass
+    return asked
+
+
+def test_jobs_of_this_fleet_wake_and_others_do_not(script: Script, wakeups: Wakeups) -> None:
+    said: queue.Queue[str] = queue.Queue()
+    with watch_drift("lab", make_settings(script.url), wakeups, lambda name, _: said.put(name)):
+        asked = next_stream(script)
+        asked.open_stream()
+        asked.send_chunk(b"{}\n")
+        assert wakeups.wait(NEXT_S) == {"drift"}
+        asked.send_chunk(make_line(8, "lab2--acme--salto", "laboratory"))
+        asked.send_chunk(make_line(9, "lab--acme--salto"))
+        assert wakeups.wait(NEXT_S) == {"drift"}
+        assert wakeups.wait(0) == {"timer"}
+        asked.close()
+        while said.get(timeout=NEXT_S) != "nomad-jobs":
+            pass
+        again = next_stream(script)
+        assert "index=10" in again.head
+        again.open_stream()
+        again.send_chunk(b"{}\n")
+        assert wakeups.wait(NEXT_S) == {"drift"}
+
+
+def test_watches_that_wait_end_when_they_are_told_to(script: Script, wakeups: Wakeups) -> None:
+    before = threading.active_count()
+    with watch_drift("lab", make_settings(script.url), wakeups, lambda *_: None) as watches:
+        assert {script.next().head.split()[1].split("?")[0] for _ in range(2)} == {
+            "/v1/event/stream",
+            "/v1/kv/riti/lab/pbx/",
+        }
+        assert threading.active_count() == before + 2
+    assert all(watch.join() for watch in watches) and threading.active_count() == before
+
+
+def test_watches_end_while_they_pause_after_a_failure(
+    wakeups: Wakeups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drift, "AGAIN", Backoff(first_s=3600, longest_s=3600))
+    said: queue.Queue[str] = queue.Queue()
+    settings = make_settings("http://127.0.0.1:1")
+    with watch_drift("lab", settings, wakeups, lambda name, _: said.put(name)) as watches:
+        assert {said.get(timeout=NEXT_S), said.get(timeout=NEXT_S)} == {"consul-values", "nomad-jobs"}
+    assert all(watch.join() for watch in watches)
