@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 import socket
+
+from tests.integration.digest import write_proof
 
 _PORT = 5060
 _WITHIN_S = 20.0
@@ -31,7 +32,8 @@ class Caller:
             first = self._ask(line, "INVITE", dialled, shown, name, call, 1, "")
             if first[0] != 401:
                 return first[0]
-            proof = self._prove(first[1], dialled)
+            uri = f"sip:{dialled}@{self._server}"
+            proof = write_proof(first[1], "INVITE", uri, self._user, self._password)
             return self._ask(line, "INVITE", dialled, shown, name, call, 2, proof)[0]
 
     def _ask(
@@ -70,19 +72,3 @@ class Caller:
                 tag = re.search(r"^To:.*(;tag=\S+)", answer, re.MULTILINE | re.IGNORECASE)
                 line.sendto(write("ACK", f"{tag[1] if tag else ''}\r\n", ""), (self._server, _PORT))
                 return status, answer
-
-    def _prove(self, challenge: str, dialled: str) -> str:
-        """The header that answers a challenge (RFC 2617, MD5, with qop)."""
-        said = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
-        uri, nonce = f"sip:{dialled}@{self._server}", said["nonce"]
-        secret = _hash(self._user, said["realm"], self._password)
-        response = _hash(secret, nonce, "00000001", "0a0b0c0d", "auth", _hash("INVITE", uri))
-        opaque = f', opaque="{said["opaque"]}"' if "opaque" in said else ""
-        return (
-            f'Authorization: Digest username="{self._user}", realm="{said["realm"]}", nonce="{nonce}", '
-            f'uri="{uri}", response="{response}", qop=auth, nc=00000001, cnonce="0a0b0c0d"{opaque}\r\n'
-        )
-
-
-def _hash(*parts: str) -> str:
-    return hashlib.md5(":".join(parts).encode(), usedforsecurity=False).hexdigest()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import socket
 from types import TracebackType
 from typing import Self
+
+from tests.integration.digest import write_proof
 
 TIMEOUT_S = 20.0
 
@@ -61,20 +62,8 @@ class Listener:
 
     def _ask(self, method: str, uri: str, more: str) -> str:
         """Send a request, and again with the proof that the box asks for."""
-        answer = self._try(method, uri, more)
-        asked = dict(re.findall(r'(realm|nonce|opaque)="([^"]*)"', answer))
-        halves = f"{self.user}:{asked['realm']}:{self.password}", f"{method}:{uri}"
-        first, second = map(_hash, halves)
-        proof = {
-            "username": self.user,
-            **asked,
-            "uri": uri,
-            "cnonce": "1",
-            "response": _hash(f"{first}:{asked['nonce']}:00000001:1:auth:{second}"),
-        }
-        quoted = ", ".join(f'{name}="{value}"' for name, value in proof.items())
-        answer = self._try(method, uri, f"{more}Authorization: Digest {quoted}, qop=auth, nc=00000001\r\n")
-        return answer.partition("\r\n")[0].removeprefix("SIP/2.0 ")
+        proof = write_proof(self._try(method, uri, more), method, uri, self.user, self.password)
+        return self._try(method, uri, more + proof).partition("\r\n")[0].removeprefix("SIP/2.0 ")
 
     def _try(self, method: str, uri: str, more: str) -> str:
         self._sent += 1
@@ -100,7 +89,3 @@ class Listener:
             self._asked = self._asked or said.startswith("OPTIONS ")
             self._told += [said] if said.startswith("NOTIFY ") else []
         return said
-
-
-def _hash(words: str) -> str:
-    return hashlib.md5(words.encode()).hexdigest()

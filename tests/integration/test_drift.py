@@ -15,8 +15,8 @@ from ritilib.clients.nomad import Nomad
 from ritilib.clients.settings import Settings, read_settings
 from ritilib.devstack.stack import Stack, start_server, stop_server
 from ritilib.errors import RitiError
-from ritilib.sync.bootstrap import NOMAD_POLICY, consul_policy
 from ritilib.sync.drift import Watch, watch_drift
+from ritilib.sync.rights import NOMAD_CANDIDATE, Rights
 from ritilib.sync.wake import Wakeups
 from tests.integration.holdings import Holdings
 
@@ -69,8 +69,8 @@ def settings(env: dict[str, str]) -> Settings:
     """As bootstrap leaves the controller: its own tokens, with its own policies."""
     management = read_settings(env)
     consul, nomad = Consul(management), Nomad(management)
-    consul.put_policy(f"riti-{FLEET}", consul_policy(FLEET), f"riti {FLEET} controller")
-    nomad.put_policy(f"riti-{FLEET}", NOMAD_POLICY, f"riti {FLEET} controller")
+    consul.put_policy(f"riti-{FLEET}", Rights(FLEET).consul_candidate(), f"riti {FLEET} controller")
+    nomad.put_policy(f"riti-{FLEET}", NOMAD_CANDIDATE, f"riti {FLEET} controller")
     policies = (f"riti-{FLEET}",)
     return replace(
         management,

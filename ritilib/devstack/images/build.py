@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ritilib.box.start import START
 from ritilib.clients.docker import Docker
 from ritilib.devstack.claims import hold_lock
 from ritilib.devstack.images import asterisk, programs, words
@@ -96,13 +97,13 @@ def _list_images(binaries: Mapping[str, Path], folder: Path, report: Report) -> 
         ),
         Image(
             "riti/box:dev",
-            _hash(BOX_MODULES, LANGUAGES, programs.find_hash(programs.WATCHER)),
+            _hash(BOX_MODULES, LANGUAGES, START, programs.find_hash(programs.WATCHER)),
             lambda: {
                 **list_asterisk(BOX_MODULES),
                 **words.list_words(unpack_asterisk(folder, report)),
                 "watcher": build(programs.WATCHER),
             },
-            asterisk.list_changes("/watcher", "start", "--"),
+            asterisk.list_changes(*START),
         ),
     ]
 

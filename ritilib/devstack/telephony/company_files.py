@@ -15,6 +15,7 @@ from ipaddress import IPv4Interface, IPv4Network
 from typing import Any
 
 from ritilib.box.compose import compose_box
+from ritilib.box.start import START
 from ritilib.devstack.images.asterisk import PROGRAM
 from ritilib.errors import DevstackError
 from ritilib.render.asterisk_conf import CONFIG_FOLDER, write_pbx_files
@@ -23,14 +24,6 @@ from ritilib.render.records import write_record_files
 PBX_SECRETS_FOLDER = "/secrets"
 # the first network of a container of Docker's, which is the overlay here
 INTERFACE = "eth0"
-# The box's own agent is to do this work; until then its watcher is the PBX's. It waits for no address: Docker gives it
-# before anything starts, and when a box starts again its two networks may have changed names.
-_BOX_COMMAND = (
-    *("/watcher", "start", "--peer", "cloud"),
-    *("--config", f"{CONFIG_FOLDER}/words.txt", "--config", f"{CONFIG_FOLDER}/extensions.conf"),
-    *("--config", f"{CONFIG_FOLDER}/iax.conf"),
-    *("--", *PROGRAM),
-)
 _COMMAND = re.compile(
     r'^    task "pbx" \{$.*?^ *command += ("[^\n]*")\n *args += (\[[^\n]*\])$', re.MULTILINE | re.DOTALL
 )
@@ -106,7 +99,7 @@ def plan_fleet(tree: Mapping[str, str]) -> FleetPlan:
         files = {name.removeprefix(prefix): text for name, text in tree.items() if name.startswith(prefix)}
         if kind == "box":
             folders = {CONFIG_FOLDER: compose_box(files, document)}
-            command: tuple[str, ...] = _BOX_COMMAND
+            command: tuple[str, ...] = (*START, *PROGRAM)
             phones += [
                 PhonePlan(unit, number, f"phone-{number}", password)
                 for number, password in document.get("phones", {}).items()
