@@ -128,10 +128,9 @@ def sync_once(
     manifest names is stopped last, and only where nothing went wrong before; without newest nothing is stopped or
     purged at all, since the newest commit could not be looked at again. clock tells the time; floor and busy are the
     inventory_index and busy of this process's cycle before. not_due are units that are left alone until a time, and for
-    which no wave waits; go_on is asked before each unit whether it shall still be begun. crew are further clients of
-    the same servers: with each, one more unit is applied at the same time. Raises what reading raises:
-    then nothing was written; and LeadershipLost, where another controller may write by now: what was begun stands in
-    the inventory.
+    which no wave waits; go_on is asked before each unit whether it shall still be begun. crew are more clients of the
+    same servers: with each, one more unit is applied at the same time. Raises what reading raises: then nothing was
+    written; and LeadershipLost, where another controller may write by now: what was begun stands in the inventory.
     """
     plan, removals, seen = plan_once(desired, servers.nomad, servers.consul, clock(), floor)
     _refuse_unknown(may_replace, desired)
