@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 import requests
 
@@ -24,6 +25,8 @@ from ritilib.clients.settings import read_settings
 from ritilib.devstack.processes import wait_until
 from ritilib.devstack.stack import Stack
 from ritilib.reconcile.leading import read_lead
+from ritilib.reconcile.state import read_record
+from ritilib.sync.observe import Places
 from ritilib.sync.rights import Rights
 from tests.integration.fleets import Fleet, know_author, make_fleet
 from tests.integration.holdings import Holdings
@@ -133,6 +136,17 @@ def lab(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]
     Holdings("served", stack.environment()).remove(folder / "log")
 
 
+@pytest.fixture
+def next_image(stack: Stack) -> Iterator[str]:
+    """Another name for the PBX's image, so that a job that names it can run."""
+    client = docker.DockerClient(stack.docker_host)
+    client.images.get("riti/pbx:dev").tag("riti/pbx", "served")
+    try:
+        yield "riti/pbx:served"
+    finally:
+        client.images.remove("riti/pbx:served", noprune=True, force=True)
+
+
 def test_a_merge_is_applied_and_it_says_how_it_stands(lab: Lab) -> None:
     first = lab.start()
     lab.measure(lambda: None, lambda: lab.has_number("201"), "from the start to the first value", first.log)
@@ -170,6 +184,22 @@ def test_a_value_that_was_edited_by_hand_is_healed(lab: Lab) -> None:
 
     lab.measure(edit, is_healed, "from the edit to the healed value", first.log)
     first.wait_for("cycle", healed=[KEY])
+
+
+def test_a_replaced_pbx_is_judged_though_nobody_waits_for_it(lab: Lab, next_image: str) -> None:
+    [first] = lab.instances
+    file = lab.fleet.work / "fleet" / "fleet.yaml"
+    file.write_text(file.read_text().replace("pbx: riti/pbx:dev", f"pbx: {next_image}"))
+    with know_author():
+        lab.fleet.merge_change("the PBX runs the next image")
+
+    def is_judged() -> bool:
+        entry = lab.consul.read(Places(lab.fleet.name).record(KEY))
+        return entry is not None and read_record(entry.key, entry.value).judged == "good"
+
+    lab.measure(first.tell_push, is_judged, "from the hook to a new PBX that is known to be well", first.log)
+    first.wait_for("cycle", commit=lab.fleet.read_desired().commit, whole=True)
+    assert lab.has_number("202")
 
 
 def test_a_killed_one_is_followed_by_another(lab: Lab) -> None:

@@ -125,6 +125,24 @@ def test_settings_that_are_missing_are_named_all_at_once(
         assert variable in said
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "--mirror DIR; or --once"),
+        (("--mirror", "m", "--replace", "acme/salto", "--no-wait"), "--replace, --wait is for --once"),
+        (("--once", "--listen", "127.0.0.1:0"), "--listen is for the service, without --once"),
+    ],
+)
+def test_a_sync_is_one_cycle_or_a_service(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    said: str,
+) -> None:
+    assert run(monkeypatch, "sync", *arguments) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_wrong_option_is_usage(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(monkeypatch, "validate", "--colour") == 2
 
