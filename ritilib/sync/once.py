@@ -13,7 +13,7 @@ from ritilib.clients.nomad import Nomad
 from ritilib.clients.protocols import ConsulClient, NomadClient, VaultClient
 from ritilib.clients.settings import Settings
 from ritilib.clients.vault import Vault
-from ritilib.errors import GitopsError, LeadershipLost, Problem, RitiError
+from ritilib.errors import GitopsError, LeadershipLost, Problem, RitiError, Unreachable
 from ritilib.gitops.desired import Desired
 from ritilib.reconcile.plan import Change, Plan, make_plan
 from ritilib.reconcile.prune import Removals, Waiting, decide_removals
@@ -139,7 +139,7 @@ def sync_once(
     troubles = Troubles([*plan.conflicts, *describe_refused(plan.refused), *unwritten])
     problems = troubles.problems
     now = seen.observed.now
-    records, indexes = _settle_earlier(desired, plan, seen, servers, not_due, troubles)
+    records, indexes = _settle_earlier(desired, plan, seen, servers, not_due, go_on, troubles)
     turn = choose_turn(desired, plan, records, seen.observed.jobs, busy | not_due.keys(), now)
     owner, fleet_index = seen.observed.fleet, seen.fleet_index
     if owner is None:
@@ -198,7 +198,7 @@ def sync_once(
         waiting += [Waiting(key, None, why) for key in going]
     waiting += [Waiting(key, not_due[key], "it is tried again then") for key in skipped]
     has_moved = plan.changes or plan.live_index_moved or pruned.stopped or pruned.waits
-    if has_moved and not (problems or pruned.problems or desired.held):
+    if has_moved and not (troubles.failed or left or pruned.problems or desired.held):
         _note_index(desired, values, owner, fleet_index, servers.consul)
     return Synced(
         desired.commit,
@@ -283,6 +283,7 @@ def _settle_earlier(
     seen: Seen,
     servers: Servers,
     not_due: Mapping[str, datetime],
+    go_on: Callable[[], bool],
     troubles: Troubles,
 ) -> tuple[dict[str, Record], dict[str, int]]:
     """The inventory's entries and indexes, after what earlier cycles have replaced is judged; troubles are added to."""
@@ -293,6 +294,8 @@ def _settle_earlier(
         record = records.get(key)
         if record is None or key in not_due or (key in refused) != (record.state == "applying"):
             continue
+        if not go_on():
+            break
         try:
             if key in refused:
                 records[key], indexes[key] = finish_going_back(wish, record, indexes[key], servers, now)
@@ -304,6 +307,8 @@ def _settle_earlier(
             raise
         except RitiError as error:
             troubles.note(key, error)
+            if isinstance(error, Unreachable):
+                break  # the others would wait as long, and are not judged yet
     return records, indexes
 
 

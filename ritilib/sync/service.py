@@ -105,11 +105,17 @@ class Service:
         self.chronicle.journal.hide(one.token for one in vars(leadership.settings).values())
         self.chronicle.note_role(leads=True, epoch=leadership.epoch)
         servers, *crew = [self.connect(leadership.settings, fleet) for _ in range(self.crew)]
-        with self.watch(fleet, leadership.settings, self.wakeups, self.chronicle.report):
+        with self.watch(fleet, leadership.settings, self.wakeups, self._report):
             while not self.stopped.is_set() and leadership.left_s > self.pace.leave_s:
                 leadership.check()
                 pause_s = self._cycle(servers, crew)
                 self._wait(leadership, pause_s)
+
+    def _report(self, name: str, error: RitiError) -> None:
+        """What a watch could not do. Where it may not, the leader's tokens may be gone, which a cycle finds out."""
+        self.chronicle.report(name, error)
+        if isinstance(error, Denied):
+            self.wakeups.wake("retry")
 
     def _cycle(self, servers: Servers, crew: Sequence[Servers]) -> float:
         """One cycle; seconds until the next."""

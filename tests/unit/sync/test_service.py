@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from ritilib.errors import Denied, LeadershipLost, ServerError, Unreachable
@@ -127,6 +129,42 @@ def test_revoked_tokens_are_stood_for_again(world: World, monkeypatch: pytest.Mo
     with world.serve():
         world.wait(lambda: world.is_running("acme/a"), "the box")
     assert world.read_epoch() == (2, False)
+
+
+def test_a_watch_that_is_denied_has_the_tokens_looked_at(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop itself would not ask for minutes."""
+    world.forge.push(make_fleet("c1", "acme/a"))
+    is_revoked = [False]
+    ask = {name: getattr(world.consul, name) for name in ("list_keys", "read_tree")}
+
+    def deny(name: str, *arguments: object):
+        if is_revoked[0] and world.read_epoch()[0] == 1:
+            raise Denied.because("Consul denied", "take another token")
+        return ask[name](*arguments)
+
+    for name_ in ask:
+        monkeypatch.setattr(world.consul, name_, partial(deny, name_))
+    with world.serve():
+        world.wait(lambda: "commit=c1" in world.log.getvalue(), "the first cycle")
+        is_revoked[0] = True
+        world.wait(lambda: world.read_epoch() == (2, True), "the next leadership")
+        world.deface("acme/a")
+        world.wait(lambda: not world.is_defaced("acme/a"), "the value")
+
+
+def test_many_boxes_by_a_crew_are_all_there_and_then_it_is_quiet() -> None:
+    world = World(crew=4)
+    boxes = tuple(f"acme/b{number:02}" for number in range(30))
+    world.forge.push(make_fleet("c1", *boxes))
+    with world.serve():
+        world.wait(lambda: "whole=true" in world.log.getvalue(), "the whole commit")
+        world.wait_cycle()
+        before = len(world.journal.writes)
+        world.wait_cycle()
+        assert len(world.journal.writes) == before
+    assert all(world.is_running(key) for key in boxes)
 
 
 def test_one_bad_unit_delays_none_and_is_tried_again(world: World) -> None:
