@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ritilib.errors import GitopsError, HistoryRefused, RitiError
 from ritilib.gitops.command import ask_git, run_git
-from ritilib.gitops.history import Accepted, has_commit, judge_history
+from ritilib.gitops.history import Accepted, has_commit, holds, judge_history
 from ritilib.gitops.remote import Remote
 
 _CANDIDATE = "refs/riti/fetched"  # what came last, accepted or not
@@ -78,6 +78,10 @@ class Mirror:
                     self._found_whole = tip
                     raise
             return self._make_again(bounds, rewritten)
+
+    def goes_on(self, older: str, newer: str) -> bool:
+        """Whether newer, a commit that is here, holds all of older's history; an older that is not here is not held."""
+        return holds(self.repo, older, newer)
 
     def heal(self) -> bool:
         """Read every object; make the mirror again where one is damaged, with what was accepted still in it.

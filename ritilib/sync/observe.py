@@ -39,6 +39,10 @@ class Places:
     def fleet_record(self) -> str:
         return f"riti/{self.fleet}/inventory/_fleet"
 
+    @property
+    def accepted(self) -> str:
+        return f"riti/{self.fleet}/accepted"
+
     def record(self, key: str) -> str:
         return f"{self.inventory}{key}"
 

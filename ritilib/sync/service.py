@@ -18,6 +18,7 @@ from ritilib.clients.settings import Settings
 from ritilib.errors import Denied, LeadershipLost, RitiError
 from ritilib.gitops.desired import Desired
 from ritilib.reconcile.state import hash_text
+from ritilib.sync.accepted import note_accepted, read_accepted
 from ritilib.sync.apply import Servers
 from ritilib.sync.backoff import Random
 from ritilib.sync.chronicle import Chronicle
@@ -105,6 +106,8 @@ class Service:
         self.chronicle.journal.hide(one.token for one in vars(leadership.settings).values())
         self.chronicle.note_role(leads=True, epoch=leadership.epoch)
         servers, *crew = [self.connect(leadership.settings, fleet) for _ in range(self.crew)]
+        if applied := read_accepted(servers.consul, fleet):
+            self.source.bind(applied)
         with self.watch(fleet, leadership.settings, self.wakeups, self._report):
             while not self.stopped.is_set() and leadership.left_s > self.pace.leave_s:
                 leadership.check()
@@ -119,8 +122,9 @@ class Service:
 
     def _cycle(self, servers: Servers, crew: Sequence[Servers]) -> float:
         """One cycle; seconds until the next."""
-        desired = self.source.desired
-        assert desired  # once there is one there always is
+        held = self.source.held
+        assert held  # once there is one there always is
+        desired, accepted = held
         self.chronicle.note_commit(desired.commit)
         wishes = _WishesOf(desired)
         began_s, now = self.monotonic(), self.clock()
@@ -128,6 +132,7 @@ class Service:
         not_due = list_not_due(memory, now, began_s, self.pace)
         done = None
         try:
+            note_accepted(servers.consul, desired.fleet, accepted)
             done = sync_once(
                 desired,
                 servers,

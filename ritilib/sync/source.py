@@ -9,6 +9,7 @@ from random import random as any_random
 
 from ritilib.errors import GitopsError, RitiError, Unreachable
 from ritilib.gitops.desired import Desired, read_desired
+from ritilib.gitops.history import Accepted
 from ritilib.gitops.mirror import Mirror
 from ritilib.sync.backoff import Backoff, Random, spread
 from ritilib.sync.wake import Report, Wakeups
@@ -40,7 +41,8 @@ class Source:
         """rewritten: see judge_history."""
         self._mirror, self._asks, self._wakeups, self._report = mirror, asks, wakeups, report
         self._poll_s, self._rewritten, self._read, self._random = poll_s, rewritten, read, random
-        self._desired: Desired | None = None
+        self._held: tuple[Desired, Accepted] | None = None
+        self._bound: Accepted | None = None
         self._is_current = False
         self._defect: Exception | None = None
         self._refused: tuple[str, GitopsError] | None = (
@@ -52,9 +54,14 @@ class Source:
     @property
     def desired(self) -> Desired | None:
         """The last good commit; None where there is none yet. Raises the defect that ended the thread, if one did."""
+        return self.held[0] if self.held else None
+
+    @property
+    def held(self) -> tuple[Desired, Accepted] | None:
+        """As `desired`, with what its successors must go on from."""
         if self._defect:
             raise self._defect
-        return self._desired
+        return self._held
 
     @property
     def is_current(self) -> bool:
@@ -70,9 +77,9 @@ class Source:
         try:
             self._refuse_end()
             try:
-                accepted = self._mirror.fetch(rewritten=self._rewritten)
+                accepted = self._mirror.fetch(self._bound, self._rewritten)
                 self._refuse_end()
-                found = self._take(accepted.commit)
+                found = self._take(accepted)
             except RitiError:
                 self._is_current = False
                 raise
@@ -85,6 +92,17 @@ class Source:
         """As `look`; known itself where that is still the newest commit."""
         found = self.look()
         return known if found.commit == known.commit else found
+
+    def bind(self, applied: Accepted) -> None:
+        """Have nothing from now on but what goes on from a commit that some controller has applied.
+
+        Where the last good one does not, the other side is asked. Raises as `look`, HistoryRefused above all: then the
+        last good one may not be applied.
+        """
+        self._bound = applied
+        held = self.held
+        if held is None or not self._mirror.goes_on(applied.commit, held[0].commit):
+            self.look()
 
     def __enter__(self) -> Source:
         self._thread.start()
@@ -122,25 +140,26 @@ class Source:
         try:
             with self._lock:
                 if last := self._mirror.last:
-                    self._take(last.commit)
+                    self._take(last)
         except RitiError as error:
             self._report("git", error)
 
-    def _take(self, commit: str) -> Desired:
+    def _take(self, accepted: Accepted) -> Desired:
         """Read a commit, where it is another than the last good one; where the mirror is damaged it is healed first."""
-        if self._desired and self._desired.commit == commit:
-            return self._desired
+        commit, before = accepted.commit, self._held[0] if self._held else None
+        if before and before.commit == commit:
+            return before
         if self._refused and self._refused[0] == commit:
             raise self._refused[1]
         try:
             found = self._read_healed(commit)
-            if self._desired and self._desired.fleet != found.fleet:
-                what = f"{commit[:12]} calls the fleet `{found.fleet}`, and it was `{self._desired.fleet}`"
+            if before and before.fleet != found.fleet:
+                what = f"{commit[:12]} calls the fleet `{found.fleet}`, and it was `{before.fleet}`"
                 raise GitopsError.because(what, "give the name back; another fleet needs its own controller")
         except GitopsError as error:
             self._refused = (commit, error)
             raise
-        self._desired = found
+        self._held = (found, accepted)
         self._wakeups.wake("git")
         return found
 

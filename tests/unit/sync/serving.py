@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ritilib.clients.settings import Server, Settings
 from ritilib.devstack.processes import poll
-from ritilib.errors import GitopsError, LeadershipLost, Unreachable
+from ritilib.errors import GitopsError, HistoryRefused, LeadershipLost, Unreachable
 from ritilib.gitops.desired import Desired
 from ritilib.gitops.history import Accepted
 from ritilib.reconcile.leading import Timing, read_lead
@@ -63,11 +63,17 @@ class Forge:
     def fetch(self, applied: Accepted | None = None, rewritten: str | None = None) -> Accepted:
         if self.is_away or self.newest is None:
             raise Unreachable.because("the forge gave no answer", "wait")
+        if applied and not self.goes_on(applied.commit, self.newest.commit):
+            raise HistoryRefused.because("the branch was rewritten", "push the old history again")
         self.accepted = Accepted(self.newest.commit, self.newest.root_commit, self.newest.fleet_id)
         return self.accepted
 
     def heal(self) -> bool:
         return False
+
+    def goes_on(self, older: str, newer: str) -> bool:
+        """Commits of these tests are called c1, c2, …, and each goes on from those before."""
+        return older in self.known and older <= newer
 
     def read(self, repo: Path, commit: str) -> Desired:
         self.reads.append(commit)

@@ -76,6 +76,41 @@ def test_after_a_restart_without_git_the_last_commit_is_in_force(world: World) -
     assert world.read_epoch() == (2, False)
 
 
+def test_a_mirror_that_stayed_behind_turns_nothing_back(world: World) -> None:
+    """It follows for days without Git, and leads when Git is away: what another applied is newer than what it knows."""
+    world.forge.push(make_fleet("c1", "acme/a", image="one"))
+    old = world.forge.fetch()
+    world.forge.push(make_fleet("c2", "acme/a", image="two"))
+    with world.serve():
+        world.wait(lambda: world.is_running("acme/a"), "the box")
+    world.forge.is_away, world.forge.accepted = True, old
+    del world.forge.known["c2"]
+    world.start_anew()
+    with world.serve():
+        world.wait(lambda: world.read_epoch()[0] >= 3, "another try to lead")
+        assert world.read_image("acme/a") == "two"
+        assert world.nomad.jobs[name("acme/a").job_id]["Version"] == 0
+        world.forge.is_away = False
+        world.push(make_fleet("c2", "acme/a", image="two"))
+        world.deface("acme/a")
+        world.wait(lambda: not world.is_defaced("acme/a"), "the value")
+    assert world.read_image("acme/a") == "two"
+
+
+def test_an_empty_mirror_takes_no_rewritten_branch(world: World) -> None:
+    world.forge.push(make_fleet("c2", "acme/a", "acme/b"))
+    with world.serve():
+        world.wait(lambda: world.is_running("acme/b"), "both boxes")
+    world.forge.accepted = None
+    del world.forge.known["c2"]
+    world.push(make_fleet("c1", "acme/a", image="two"))
+    world.start_anew()
+    with world.serve():
+        world.wait(lambda: "the branch was rewritten" in world.log.getvalue(), "the refusal")
+    assert world.read_image("acme/a") == "one"
+    assert not world.read_record("acme/b").absent_since
+
+
 def test_a_commit_that_cannot_be_used_leaves_the_last_good_one_in_force(world: World) -> None:
     world.forge.push(make_fleet("c1", "acme/a", "acme/b"))
     world.forge.bad.add("c2")
