@@ -22,7 +22,7 @@ import requests
 
 from ritilib.clients.consul import Consul, Entry
 from ritilib.clients.settings import read_settings
-from ritilib.devstack.processes import wait_until
+from ritilib.devstack.processes import poll, wait_until
 from ritilib.devstack.stack import Stack
 from ritilib.reconcile.leading import read_lead
 from ritilib.reconcile.state import read_record
@@ -32,6 +32,7 @@ from tests.integration.fleets import Fleet, know_author, make_fleet
 from tests.integration.holdings import Holdings
 
 DEADLINE_S = 60.0
+QUIET_S = 1.5
 SECRET = "a-secret-of-some-length"
 KEY = "acme/salto"
 
@@ -57,6 +58,10 @@ class Instance:
 
     def ask(self, page: str) -> requests.Response:
         return requests.get(f"{self.address}/{page}", timeout=DEADLINE_S)
+
+    def count_cycles(self) -> float:
+        lines = self.ask("metrics").text.splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith("riti_cycles_total{"))
 
     def tell_push(self) -> requests.Response:
         """The webhook of a forge (Gitea) after a push of main."""
@@ -157,6 +162,12 @@ def test_a_merge_is_applied_and_it_says_how_it_stands(lab: Lab) -> None:
     figures = first.ask("metrics").text
     assert "riti_leader 1.0" in figures
     assert 'riti_cycles_total{outcome="clean"}' in figures
+
+    def is_quiet() -> bool:
+        before = first.count_cycles()
+        return not poll(lambda: first.count_cycles() > before, QUIET_S)
+
+    wait_until(is_quiet, DEADLINE_S, "waiting until its own writes wake it no more", first.log)
 
 
 def test_a_webhook_wakes_it(lab: Lab) -> None:

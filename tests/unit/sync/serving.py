@@ -191,6 +191,11 @@ class World(replacing.World):
             self.wakeups.wake("drift")
             self.wait(lambda: self.count_cycles() > before, "waiting for a cycle")  # noqa: B023
 
+    def is_quiet(self) -> bool:
+        """Whether no cycle ends for a while, which is many cycles long."""
+        before = self.count_cycles()
+        return not poll(lambda: self.count_cycles() > before, 0.3)
+
     def has_lost(self) -> bool:
         """Whether the leader knows that it leads no more."""
         try:

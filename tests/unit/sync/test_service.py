@@ -195,7 +195,7 @@ def test_many_boxes_by_a_crew_are_all_there_and_then_it_is_quiet() -> None:
     world.forge.push(make_fleet("c1", *boxes))
     with world.serve():
         world.wait(lambda: "whole=true" in world.log.getvalue(), "the whole commit")
-        world.wait_cycle()
+        world.wait(world.is_quiet, "an end of its own wakes")
         before = len(world.journal.writes)
         world.wait_cycle()
         assert len(world.journal.writes) == before
