@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ritilib.assets import find_assets
@@ -35,6 +37,12 @@ def write_caller_id(extension: Extension) -> str:
     what Asterisk has no room for (CALLER_ID_BYTES of UTF-8) is left away."""
     name = extension.name.translate(_CALLER_ID).encode()[:CALLER_ID_BYTES].decode(errors="ignore")
     return f'"{name}" <{extension.number}>'
+
+
+def write_json(value: Mapping[str, Any]) -> str:
+    """Indented and sorted, so that a reviewer sees one line for one change."""
+    # json's own indents in Python, which was a fifth of all rendering
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() + "\n"
 
 
 @cache

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from ritilib.errors import GitopsError, Problem
 from ritilib.fleet.fleet_file import Rollout
 from ritilib.fleet.kinds import Removal, Slug
+from ritilib.render.language import write_json
 from ritilib.render.upkeep import Windows
 
 FORMAT = 1
@@ -114,7 +115,7 @@ def build_manifest(
         said["rollout"] = rollout.model_dump()
     if removed := sorted(set(removals)):
         said["removals"] = removed
-    return json.dumps(said, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return write_json(said)
 
 
 def read_manifest(text: str, path: str) -> Manifest:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
-from collections.abc import Mapping
 from ipaddress import IPv4Address
 from typing import Any
 
 from ritilib.fleet.fleet_file import Lighthouse
 from ritilib.fleet.model import Box, Company, Fleet
 from ritilib.render.asterisk_conf import SCRATCH_FOLDERS, SPOKEN_FOLDER, write_box_files, write_pbx_files
-from ritilib.render.language import config_environment, job_environment
+from ritilib.render.language import config_environment, job_environment, write_json
 from ritilib.render.links import derive_cloud_link, derive_direct_link, derive_mesh_link
 from ritilib.render.lists import write_leads, write_peer
 from ritilib.render.mailboxes import OWN_MAILBOX, render_mailboxes
@@ -219,11 +217,6 @@ def render_policies(names: UnitNames, folder: str) -> dict[str, str]:
         f"{folder}consul-policy.hcl": f'key "{names.kv_key}" {{\n  policy = "read"\n}}\n',
         f"{folder}vault-policy.hcl": f'path "{names.vault_path}" {{\n  capabilities = ["read"]\n}}\n',
     }
-
-
-def write_json(value: Mapping[str, Any]) -> str:
-    """Indented and sorted, so that a reviewer sees one line for one change."""
-    return json.dumps(value, indent=2, sort_keys=True) + "\n"
 
 
 def _job_names(names: UnitNames) -> dict[str, str]:

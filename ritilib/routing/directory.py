@@ -28,7 +28,7 @@ class Office:
     """What the directory says of one box; its extensions ring there.
 
     lenders are the offices by whose lines it may call out when it has none that is free, borrowers those that may by
-    its own; slugs, sorted.
+    its own; slugs, sorted. An office that may not call out borrows nothing.
     """
 
     slug: str
@@ -130,7 +130,12 @@ def build_directory(fleet: Fleet, company: Company) -> Directory:
     """The company's directory; the same for all its boxes and PBXes."""
     country = describe_country(fleet.said.country)
     boxes = {box.slug: box for box in company.boxes}
-    borrowers = {slug: list_borrowers(slug, box.said, boxes) for slug, box in boxes.items()}
+    # a line that is lent to all is of no use to an office that may not call out
+    dialling = {slug for slug, box in boxes.items() if box.settings.outside != "none"}
+    borrowers = {
+        slug: tuple(one for one in list_borrowers(slug, box.said, boxes) if one in dialling)
+        for slug, box in boxes.items()
+    }
     lenders: dict[str, list[str]] = {}
     for slug in sorted(borrowers):
         for borrower in borrowers[slug]:

@@ -292,6 +292,16 @@ def test_the_own_line_then_lent_ones_in_their_order(
     assert ask(make_directory(extra=LENT), STRANGER, *down, caller=caller) == (rungs, outcome)
 
 
+def test_an_office_that_may_not_call_out_borrows_nothing() -> None:
+    directory = make_directory(extra=LENT | {"rivera": LENT["rivera"] + "calls: {outside: none}\n"})
+    assert ask(directory, STRANGER, caller="rivera") == ("cloud+line", Outcome("tone", cause=1))
+    assert directory.offices["rivera"].lenders == ()
+    assert [directory.offices[slug].borrowers for slug in ("montevideo", "salto")] == [
+        ("salto",),
+        ("montevideo",),
+    ]
+
+
 def test_the_path_of_a_lent_line() -> None:
     directory = make_directory(extra=LENT)
     line = ("line:acme/montevideo", "public")
