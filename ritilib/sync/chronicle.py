@@ -35,7 +35,7 @@ class Chronicle:
         """What a watch, Git or the web could not do; from any thread."""
         if name == "git":
             self.metrics.fetch_failures.labels(type(error).__name__).inc()
-        elif name != "hooks":
+        elif name not in ("hooks", "leading"):
             self.metrics.watch_failures.labels(name).inc()
         with self._lock:
             is_new = self._reported.get(name) != str(error)

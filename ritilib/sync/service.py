@@ -69,7 +69,7 @@ class Service:
         """Until `stop`. What goes wrong is told to the chronicle and tried again; only a defect raises."""
         desired = self._await_commit()
         while desired and not self.stopped.is_set():
-            has_led = False
+            has_led, began_s = False, self.monotonic()
             try:
                 candidate = self.candidate(desired.fleet)
                 candidate = replace(candidate, report=self.chronicle.note_waiting)
@@ -81,9 +81,10 @@ class Service:
                 continue
             except LeadershipLost as error:
                 self.chronicle.note_role(leads=False)
-                if not has_led:
-                    self.chronicle.board.beat()
-                    continue  # another leads; it was stood for long enough already
+                self.chronicle.board.beat()
+                waited_s = self.monotonic() - began_s
+                if not has_led and (self.stopped.is_set() or waited_s >= PATIENCE_S):
+                    continue  # another leads, and it was waited for
                 self.chronicle.report("leading", error)
             except RitiError as error:
                 self.chronicle.note_role(leads=False)
