@@ -13,17 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from ritilib.clients.consul import Consul
 from ritilib.clients.nebula import OverlayTool
-from ritilib.clients.nomad import Nomad
-from ritilib.clients.settings import read_settings
-from ritilib.clients.vault import Vault
 from ritilib.devstack.processes import wait_until
 from ritilib.devstack.stack import Stack
 from ritilib.errors import GitopsError
 from ritilib.gitops.desired import read_newer
-from ritilib.sync.apply import Servers
-from ritilib.sync.once import Synced, connect_authority, sync_once
+from ritilib.sync.lead import take_lead
+from ritilib.sync.once import Synced, connect_servers, sync_once
 from tests.integration.fleets import Fleet, keep_silent, know_author, make_fleet
 from tests.integration.holdings import Holdings
 
@@ -42,14 +38,13 @@ class Lab:
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def sync(self, commit: str = "main") -> Synced:
-        """One cycle with the controller's own narrow tokens."""
-        settings = read_settings(self.fleet.controller)
-        vault, desired = Vault(settings), self.fleet.read_desired(commit)
+        """One cycle of the controller, as the leader."""
+        desired = self.fleet.read_desired(commit)
         tool = OverlayTool(Path(self.fleet.controller["RITI_NEBULA_CERT"]))
-        authority = connect_authority(vault, desired.fleet)
-        servers = Servers(Nomad(settings), Consul(settings), vault, tool, authority)
         newest = partial(read_newer, self.fleet.forge, "main")
-        return sync_once(desired, servers, (), keep_silent, newest=newest, clock=lambda: self.now)
+        with take_lead(self.fleet.make_candidate(self.fleet.controller)) as leadership:
+            servers = connect_servers(leadership.settings, desired.fleet, tool)
+            return sync_once(desired, servers, (), keep_silent, newest=newest, clock=lambda: self.now)
 
     def run_riti(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """The command itself, with the machine's own clock."""
