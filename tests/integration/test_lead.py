@@ -177,9 +177,10 @@ def test_a_paused_leader_wakes_up_behind_a_new_one_and_writes_nothing(lab: Lab, 
     now = second.wait_for("leads")
     paused = lab.read_written("first")
     first.process.send_signal(signal.SIGCONT)
-    lost = first.wait_for("lost")
     first.process.wait(DEADLINE_S)
-    assert "leads no more" in lost["words"]
+    [end] = first.events("lost") + first.events("failed")
+    # its own clock stops it, or, where it was paused between that look and the request itself, its dead tokens do
+    assert "leads no more" in end["words"] or end["kind"] == "Denied"
     assert lab.read_written("first") == paused
     assert_dead(lab.describe(led["tokens"]), lab.fleet)
     lead = read_lock(lab)
