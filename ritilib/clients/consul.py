@@ -97,6 +97,14 @@ class Consul:
         operation = {"Key": key, "Value": base64.b64encode(value).decode(), "Index": modify_index}
         return self._transact(f"write key {key}", {"Verb": "cas", **operation})
 
+    def put(self, key: str, value: bytes) -> bool:
+        """Have a key say this; True where something was written. Conflict where another writes it meanwhile."""
+        held = self.read(key)
+        if held and held.value == value:
+            return False
+        self.write(key, value, held.modify_index if held else 0)
+        return True
+
     def delete(self, key: str, modify_index: int) -> None:
         """Delete a key that still has this ModifyIndex; one that is already gone is no conflict."""
         asked = f"delete key {key}"

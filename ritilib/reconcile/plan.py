@@ -35,10 +35,11 @@ class Change:
 class Plan:
     """What a sync would write; what it would take away is for reconcile.prune to say.
 
-    refused are the units whose wished job did not come up when it was tried: they stay what they were until Git wishes
-    another.
+    wishes are all that were compared; refused are the units whose wished job did not come up when it was tried: they
+    stay what they were until Git wishes another.
     """
 
+    wishes: tuple[Wish, ...]
     changes: tuple[Change, ...]
     conflicts: tuple[Problem, ...]
     refused: tuple[Wish, ...]
@@ -59,13 +60,14 @@ def make_plan(wishes: Iterable[Wish], fleet_id: str, observed: Observed) -> Plan
     conflicts: list[Problem] = []
     refused: list[Wish] = []
     unchanged = 0
-    for wish in sorted(wishes, key=lambda one: (not one.names.is_lighthouse, one.names.key)):
+    compared = tuple(wishes)
+    for wish in sorted(compared, key=lambda one: (not one.names.is_lighthouse, one.names.key)):
         job = observed.jobs.get(wish.names.job_id)
         if job and not is_ours(job, fleet_id, wish.names.key):
             conflicts.append(refuse_foreign(wish.names))
             continue
         record = observed.records.get(wish.names.key)
-        if record and record.bad_job and record.bad_job == hash_text(wish.job):
+        if record and record.refuses(wish):
             refused.append(wish)
             continue
         change = _compare(wish, job, observed)
@@ -74,7 +76,7 @@ def make_plan(wishes: Iterable[Wish], fleet_id: str, observed: Observed) -> Plan
         else:
             unchanged += 1
     moved = observed.fleet is None or observed.fleet.live_index != observed.live_index
-    return Plan(tuple(changes), tuple(conflicts), tuple(refused), unchanged, moved)
+    return Plan(compared, tuple(changes), tuple(conflicts), tuple(refused), unchanged, moved)
 
 
 def _compare(wish: Wish, job: LiveJob | None, observed: Observed) -> Change | None:

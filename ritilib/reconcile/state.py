@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -61,7 +61,7 @@ class Wish:
     def live_value(self, secrets_version: int) -> bytes:
         """The unit's one value in Consul: what it reloads, and which version of its Vault document goes with it."""
         value = {"format": CONFIG_FORMAT, "secrets_version": secrets_version, "files": self.live}
-        return json.dumps(value, sort_keys=True, ensure_ascii=False).encode()
+        return encode_live(value)
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,10 @@ class Record:
     bad_job: str = ""  # SHA-256 of a job that did not come up: it went back, and that one is not tried again
     absent_since: str = ""  # RFC 3339
     stopped_at: str = ""  # RFC 3339
+
+    def refuses(self, wish: Wish) -> bool:
+        """Whether the wished job is the one that did not come up."""
+        return bool(self.bad_job) and self.bad_job == hash_text(wish.job)
 
     def to_bytes(self) -> bytes:
         return (json.dumps(asdict(self), indent=1, sort_keys=True) + "\n").encode()
@@ -141,6 +145,11 @@ class Observed:
 # Made once: making one costs more than a hundred uses of it, and a no-op reads a record for each box.
 _RECORD = TypeAdapter(Record)
 _FLEET_RECORD = TypeAdapter(FleetRecord)
+
+
+def encode_live(value: Mapping[str, Any]) -> bytes:
+    """A unit's value in Consul: the same bytes for the same value, since they are compared."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False).encode()
 
 
 def hash_text(text: str | bytes) -> str:

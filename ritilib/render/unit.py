@@ -154,7 +154,7 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
         ),
         "box/etc/iax.conf": _config("box/iax.conf.j2", box=box, peers="\n".join(sections)),
         "box/etc/pjsip.conf": _config("box/pjsip.conf.j2", box=box, own_mailbox=OWN_MAILBOX),
-        **render_mailboxes(box, company.said.timezone or fleet.said.timezone),
+        **render_mailboxes(box, fleet.find_timezone(company)),
         **_render_adapter(box, directory),
         "box/overlay.yml": _overlay(fleet, f"box of {box.key}", "/overlay", company.slug, port=0),
         "box/secrets.json": write_json(secrets),

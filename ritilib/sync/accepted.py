@@ -34,8 +34,6 @@ def read_accepted(consul: ConsulClient, fleet: str) -> Accepted | None:
 
 def note_accepted(consul: ConsulClient, fleet: str, accepted: Accepted) -> None:
     """Write it, where something else is noted. Raises Conflict where another writes it too."""
-    key = Places(fleet).accepted
-    value = (json.dumps(asdict(accepted), indent=1, sort_keys=True) + "\n").encode()
-    held = consul.read(key)
-    if held is None or held.value != value:
-        consul.write(key, value, held.modify_index if held else 0)
+    consul.put(
+        Places(fleet).accepted, (json.dumps(asdict(accepted), indent=1, sort_keys=True) + "\n").encode()
+    )

@@ -117,7 +117,7 @@ def apply_change(
         if waits_for_calls and wish.live:
             # sync.judge opens the door when the new task is up: the old one could else take a call in its last moment
             value = write_closed(value)
-        _write_live(wish, value, servers.consul)
+        servers.consul.put(wish.names.kv_key, value)
         done = replace(done, live=hash_text(wish.live_value(0)), value=hash_text(value))
     registered = None
     if planned:
@@ -171,9 +171,3 @@ def vault_role(wish: Wish) -> dict[str, Any]:
         "token_period": TOKEN_PERIOD_S,
         "token_explicit_max_ttl": 0,
     }
-
-
-def _write_live(wish: Wish, value: bytes, consul: ConsulClient) -> None:
-    held = consul.read(wish.names.kv_key)
-    if held is None or held.value != value:
-        consul.write(wish.names.kv_key, value, held.modify_index if held else 0)

@@ -7,6 +7,7 @@ import time
 
 from ritilib.clients.protocols import ConsulClient, NomadClient
 from ritilib.errors import ServerError
+from ritilib.reconcile.state import encode_live
 from ritilib.render.names import CLOSED_DOOR, OPEN_DOOR, UnitNames
 from ritilib.sync.word import Word, read_word
 
@@ -65,7 +66,7 @@ def open_door(names: UnitNames, consul: ConsulClient) -> bytes:
 
 
 def write_closed(value: bytes) -> bytes:
-    """The live value with its door closed; the same bytes otherwise, as Wish.live_value writes them."""
+    """The live value with its door closed; the same bytes otherwise."""
     return _rewrite(value, OPEN_DOOR, CLOSED_DOOR)
 
 
@@ -77,7 +78,7 @@ def write_open(value: bytes) -> bytes:
 def _rewrite(value: bytes, before: str, after: str) -> bytes:
     said = json.loads(value)
     said["files"][PLAN] = said["files"].get(PLAN, "").replace(before, after)
-    return json.dumps(said, sort_keys=True, ensure_ascii=False).encode()
+    return encode_live(said)
 
 
 def _judge(word: Word | None) -> str:

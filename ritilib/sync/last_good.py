@@ -16,6 +16,7 @@ from ritilib.errors import ServerError
 from ritilib.reconcile.state import Record, Wish, hash_text, read_record
 from ritilib.render.names import UnitNames
 from ritilib.sync.door import write_open
+from ritilib.sync.observe import Places
 
 # What Nomad adds to a job that it is asked for; the rest is the specification.
 _OF_SERVER = frozenset(
@@ -50,17 +51,18 @@ def keep_last_good(wish: Wish, record: Record, nomad: NomadClient, consul: Consu
     place = name_last_good(wish.names)
     if record.replaced_at and not record.judged and consul.read(place):
         return
+    if not record.job:
+        return  # nothing is known of what runs
     job = nomad.read_job(wish.names.job_id)
     value = consul.read(wish.names.kv_key)
-    if job is None or not record.job:
+    if job is None:
         return
     kept = {
         "job": {name: said for name, said in job.items() if name not in _OF_SERVER},
         "value": base64.b64encode(write_open(value.value)).decode() if value else "",
         "record": asdict(replace(record, state="applied")),
     }
-    held = consul.read(place)
-    consul.write(place, json.dumps(kept, sort_keys=True).encode(), held.modify_index if held else 0)
+    consul.put(place, json.dumps(kept, sort_keys=True).encode())
 
 
 def forget_last_good(names: UnitNames, consul: ConsulClient) -> None:
@@ -76,15 +78,15 @@ def go_back(
     index: int,
     nomad: NomadClient,
     consul: ConsulClient,
-    entry: str,
     now: datetime,
 ) -> tuple[Record, int]:
     """Bring back what ran before the wished job, which is noted as bad; the inventory's new entry and its index.
 
-    An intent is recorded first, each step can be done again, and value and job go back together (rule 11). entry is the
-    record's key, index its ModifyIndex. Where nothing is kept (the unit is new), only the note is written. Raises
+    An intent is recorded first, each step can be done again, and value and job go back together (rule 11). index is
+    the record's ModifyIndex. Where nothing is kept (the unit is new), only the note is written. Raises
     ServerError where what is kept cannot be read, and Conflict.
     """
+    entry = Places(wish.names.fleet).record(wish.names.key)
     bad = replace(
         record, bad_job=hash_text(wish.job), judged="bad", judged_at=now.isoformat(), state="applying"
     )
@@ -97,9 +99,7 @@ def go_back(
     kept = _read(held.value, held.key)
     before = read_record(held.key, json.dumps(kept["record"]).encode())
     if kept["value"]:
-        value, now_held = base64.b64decode(kept["value"]), consul.read(wish.names.kv_key)
-        if now_held is None or now_held.value != value:
-            consul.write(wish.names.kv_key, value, now_held.modify_index if now_held else 0)
+        consul.put(wish.names.kv_key, base64.b64decode(kept["value"]))
     planned = nomad.plan(kept["job"])
     registered = planned.modify_index
     if planned.changes != "none":

@@ -23,10 +23,11 @@ from ritilib.reconcile.windows import is_inside
 from ritilib.render.names import UnitNames
 from ritilib.sync.apply import Leave, Outcome, Servers, apply_change
 from ritilib.sync.crew import Work
+from ritilib.sync.last_good import go_back
 from ritilib.sync.observe import Places, Seen, observe
 from ritilib.sync.prune import Newest, Pruned, prune, take_census, write_notes
 from ritilib.sync.secrets import read_authority
-from ritilib.sync.settle import describe_refused, finish_going_back, settle_unit
+from ritilib.sync.settle import describe_refused, settle_unit
 from ritilib.sync.troubles import Troubles
 from ritilib.sync.turn import choose_turn
 
@@ -139,7 +140,7 @@ def sync_once(
     troubles = Troubles([*plan.conflicts, *describe_refused(plan.refused), *unwritten])
     problems = troubles.problems
     now = seen.observed.now
-    records, indexes = _settle_earlier(desired, plan, seen, servers, not_due, go_on, troubles)
+    records, indexes = _settle_earlier(plan, seen, servers, not_due, go_on, troubles)
     turn = choose_turn(desired, plan, records, seen.observed.jobs, busy | not_due.keys(), now)
     owner, fleet_index = seen.observed.fleet, seen.fleet_index
     if owner is None:
@@ -156,7 +157,7 @@ def sync_once(
     gone_back = {  # just now
         change.key
         for change in plan.changes
-        if (record := records.get(change.key)) and record.bad_job == hash_text(change.wish.job)
+        if (record := records.get(change.key)) and record.refuses(change.wish)
     }
     changes = [change for change in plan.changes if change.key not in gone_back | not_due.keys()]
 
@@ -179,27 +180,24 @@ def sync_once(
     values = {key: record.value for key, record in records.items()}
     values |= {outcome.key: outcome.value for outcome in outcomes}
     if wait:
-        values |= _watch(outcomes, desired, servers, report, clock, troubles)
+        values |= _watch(outcomes, plan.wishes, servers, report, clock, troubles)
     else:
         troubles.watched |= {outcome.key for outcome in outcomes if outcome.record}
-    pruned, waiting = Pruned(), list(removals.waits)
     is_done = not (problems or left or skipped or any(outcome.held for outcome in outcomes))
     if newest and is_done:
         pruned = prune(removals, desired, seen, newest, servers, clock, report)
+        waiting = [*removals.waits, *pruned.waits]
     else:
         why = (
             "this sync did not bring all else to its wish"
             if newest
             else "the newest commit cannot be looked at"
         )
-        going = [one.key for one in removals.stops] + [one.key for one in removals.purges]
-        unmarked = {note.key for note in removals.marks}
-        waiting = [replace(one, until=None, why=why) if one.key in unmarked else one for one in waiting]
-        waiting += [Waiting(key, None, why) for key in going]
+        pruned, waiting = Pruned(), _postpone(removals, why)
     waiting += [Waiting(key, not_due[key], "it is tried again then") for key in skipped]
     has_moved = plan.changes or plan.live_index_moved or pruned.stopped or pruned.waits
     if has_moved and not (troubles.failed or left or pruned.problems or desired.held):
-        _note_index(desired, values, owner, fleet_index, servers.consul)
+        _note_index(desired.fleet, plan.wishes, values, owner, fleet_index, servers.consul)
     return Synced(
         desired.commit,
         changed=tuple(outcome.key for outcome in outcomes if not outcome.held),
@@ -208,7 +206,7 @@ def sync_once(
         unchanged=plan.unchanged,
         stopped=pruned.stopped,
         purged=pruned.purged,
-        waiting=tuple(sorted((*waiting, *pruned.waits), key=lambda one: one.key)),
+        waiting=tuple(sorted(waiting, key=lambda one: one.key)),
         inventory_index=seen.inventory_index,
         busy=frozenset(outcome.key for outcome in outcomes if outcome.busy),
         failed=frozenset(troubles.failed),
@@ -218,6 +216,14 @@ def sync_once(
         left=left,
         due=_find_due(desired, records, turn, waiting, now),
     )
+
+
+def _postpone(removals: Removals, why: str) -> list[Waiting]:
+    """What waits where nothing is marked, stopped or purged."""
+    unmarked = {note.key for note in removals.marks}
+    waiting = [replace(one, until=None, why=why) if one.key in unmarked else one for one in removals.waits]
+    going = [one.key for one in removals.stops] + [one.key for one in removals.purges]
+    return waiting + [Waiting(key, None, why) for key in going]
 
 
 def _find_healed(changes: Iterable[Change], outcomes: Iterable[Outcome]) -> frozenset[str]:
@@ -255,7 +261,8 @@ def _refuse_unknown(may_replace: Collection[str], desired: Desired) -> None:
 
 
 def _note_index(
-    desired: Desired,
+    fleet: str,
+    wishes: Iterable[Wish],
     wanted: Mapping[str, str],
     owner: FleetRecord,
     fleet_index: int,
@@ -267,18 +274,15 @@ def _note_index(
 
     The values are read once more for it: our own writes move the index too, and would hide another's among them.
     """
-    places = Places(desired.fleet)
+    places = Places(fleet)
     tree = consul.read_tree(places.live)
     values = {entry.key: hash_text(entry.value) for entry in tree.entries}
-    as_recorded = all(
-        values.get(wish.names.kv_key) == wanted.get(wish.names.key) for wish in list_wishes(desired)
-    )
+    as_recorded = all(values.get(wish.names.kv_key) == wanted.get(wish.names.key) for wish in wishes)
     if as_recorded and owner.live_index != tree.index:
         consul.write(places.fleet_record, replace(owner, live_index=tree.index).to_bytes(), fleet_index)
 
 
 def _settle_earlier(
-    desired: Desired,
     plan: Plan,
     seen: Seen,
     servers: Servers,
@@ -289,7 +293,7 @@ def _settle_earlier(
     """The inventory's entries and indexes, after what earlier cycles have replaced is judged; troubles are added to."""
     records, indexes, now = dict(seen.observed.records), dict(seen.record_indexes), seen.observed.now
     refused = {wish.names.key for wish in plan.refused}
-    for wish in list_wishes(desired):
+    for wish in plan.wishes:
         key = wish.names.key
         record = records.get(key)
         if record is None or key in not_due or (key in refused) != (record.state == "applying"):
@@ -298,7 +302,10 @@ def _settle_earlier(
             break
         try:
             if key in refused:
-                records[key], indexes[key] = finish_going_back(wish, record, indexes[key], servers, now)
+                # a controller that ended in the middle of it had begun
+                records[key], indexes[key] = go_back(
+                    wish, record, indexes[key], servers.nomad, servers.consul, now
+                )
             elif record.replaced_at and not record.judged and record.job == hash_text(wish.job):
                 settled = settle_unit(wish, record, indexes[key], servers, now, 0.0)
                 records[key], indexes[key] = settled.record, settled.index
@@ -326,7 +333,7 @@ def _give_leave(change: Change, turn: Turn, at_once: bool, now: datetime) -> Lea
 
 def _watch(
     outcomes: list[Outcome],
-    desired: Desired,
+    wished: Iterable[Wish],
     servers: Servers,
     report: Callable[[str], None],
     clock: Callable[[], datetime],
@@ -337,7 +344,7 @@ def _watch(
     A problem is added for each that does not become healthy.
     """
     values: dict[str, str] = {}
-    wishes = {wish.names.key: wish for wish in list_wishes(desired)}
+    wishes = {wish.names.key: wish for wish in wished}
     for outcome in outcomes:
         if outcome.registered_index is None:
             continue

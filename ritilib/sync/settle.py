@@ -45,17 +45,9 @@ def settle_unit(
         index = servers.consul.write(entry, good.to_bytes(), index)
         forget_last_good(wish.names, servers.consul)
         return Settled(good, index, "good")
-    done, index = go_back(wish, record, index, servers.nomad, servers.consul, entry, now)
+    done, index = go_back(wish, record, index, servers.nomad, servers.consul, now)
     what = f"{key} did not come up as it is wished, and went back: {verdict.why}"
     return Settled(done, index, "bad", Problem("", 0, 0, what, _mend(wish)))
-
-
-def finish_going_back(
-    wish: Wish, record: Record, index: int, servers: Servers, now: datetime
-) -> tuple[Record, int]:
-    """What a controller that ended in the middle of it had begun."""
-    entry = Places(wish.names.fleet).record(wish.names.key)
-    return go_back(wish, record, index, servers.nomad, servers.consul, entry, now)
 
 
 def describe_refused(refused: Iterable[Wish]) -> list[Problem]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from ritilib.gitops.desired import Desired
 from ritilib.reconcile.plan import Plan
 from ritilib.reconcile.rollout import Member, Turn, find_turn
-from ritilib.reconcile.state import LiveJob, Record, hash_text
+from ritilib.reconcile.state import LiveJob, Record
 
 
 def choose_turn(
@@ -40,8 +40,8 @@ def _list_members(
         if unit.key in waiting:
             job = jobs.get(waiting[unit.key].names.job_id)
             # what goes back in this very cycle was waiting when it was planned
-            bad = record is not None and record.bad_job == hash_text(waiting[unit.key].job)
-            if job and not job.stopped and not bad:
+            is_bad = record is not None and record.refuses(waiting[unit.key])
+            if job and not job.stopped and not is_bad:
                 yield Member(unit.key, "pending", busy=unit.key in busy)
                 continue
         if record is None or not (unit.key in refused or record.replaced_by == desired.commit):

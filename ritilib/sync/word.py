@@ -16,7 +16,6 @@ WORD_FILE = "alloc/data/pbx.json"  # jobs/pbx/job.nomad.hcl.j2 has the watcher w
 
 class _Acknowledged(BaseModel):
     sha256: str
-    secrets: int = 0
 
 
 class _Said(BaseModel):

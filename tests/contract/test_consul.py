@@ -26,6 +26,13 @@ def test_a_write_is_read_back_with_its_index(consul: ConsulClient, fleet: str) -
     assert (entry.key, entry.value, entry.modify_index) == (key, value, index)
 
 
+def test_what_says_so_already_is_not_written_again(consul: ConsulClient, fleet: str) -> None:
+    key = f"riti/{fleet}/x"
+    assert [consul.put(key, value) for value in (b"1", b"1", b"2", b"")] == [True, False, True, True]
+    entry = consul.read(key)
+    assert entry is not None and entry.value == b""
+
+
 def test_an_empty_value_is_a_value(consul: ConsulClient, fleet: str) -> None:
     consul.write(f"riti/{fleet}/x", b"", 0)
     entry = consul.read(f"riti/{fleet}/x")

@@ -59,6 +59,13 @@ class FakeConsul:
         self.journal.write(f"consul write {key}")
         return self.entries[key].modify_index
 
+    def put(self, key: str, value: bytes) -> bool:
+        held = self.read(key)
+        if held and held.value == value:
+            return False
+        self.write(key, value, held.modify_index if held else 0)
+        return True
+
     def delete(self, key: str, modify_index: int) -> None:
         held = self.entries.get(key)
         if held and held.modify_index != modify_index:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from ritilib.devstack.telephony.callee import Callee
+from ritilib.devstack.telephony.company import RunningFleet
 from ritilib.devstack.telephony.public import Outside, describe_outside
 from ritilib.fleet.load import load_fleet
 from ritilib.render.tree import render_tree
@@ -76,3 +78,10 @@ def render_company(
         outside=describe_outside(loaded.fleet, [f"+598{STRANGER}"]),
         directory=build_directory(loaded.fleet, company_of_all),
     )
+
+
+def lend(fleet: RunningFleet, box: str, extension: str) -> Iterator[Callee]:
+    """A telephone whose manner a test may change."""
+    callee = fleet.phones[box, extension]
+    yield callee
+    callee.manner = "answer"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import docker
 import pytest
 
 from ritilib.clients.consul import Consul
@@ -112,6 +113,17 @@ class Fleet:
             process.kill()
             process.wait()
             self.forget_leader()
+
+
+@contextmanager
+def hold_image(stack: Stack, tag: str) -> Iterator[str]:
+    """Another name for the PBX's image, so that a job that names it can run."""
+    client, name = docker.DockerClient(stack.docker_host), f"riti/pbx:{tag}"
+    client.images.get("riti/pbx:dev").tag("riti/pbx", tag)
+    try:
+        yield name
+    finally:
+        client.images.remove(name, noprune=True, force=True)
 
 
 def keep_silent(_: str) -> None:

@@ -28,7 +28,7 @@ from ritilib.devstack.telephony.failures import (
 from ritilib.devstack.telephony.office_files import find_secrets_folder
 from ritilib.devstack.telephony.placed_call import Outcome, place_call
 from ritilib.errors import DevstackError
-from tests.integration.companies import MONTEVIDEO, RIVERA, SALTO, STRANGER, render_company
+from tests.integration.companies import MONTEVIDEO, RIVERA, SALTO, STRANGER, lend, render_company
 
 LABEL = "riti-test-company"
 HOME, AWAY = f"box:{MONTEVIDEO}", f"box:{SALTO}"
@@ -60,9 +60,7 @@ def fleet(docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture
 def salto(fleet: RunningFleet) -> Iterator[Callee]:
     """Salto's telephone, whose manner a test may change."""
-    callee = fleet.phones[SALTO, "201"]
-    yield callee
-    callee.manner = "answer"
+    yield from lend(fleet, SALTO, "201")
 
 
 def call(fleet: RunningFleet, dialled: str, patience_s: float = 10.0) -> Outcome:

@@ -22,7 +22,7 @@ from ritilib.devstack.telephony.phone_events import Call
 from ritilib.devstack.telephony.placed_call import Outcome, place_call
 from ritilib.devstack.telephony.trace import COMMANDS, read_snapshot, trace_call
 from ritilib.errors import DevstackError
-from tests.integration.companies import MONTEVIDEO, SALTO, render_company
+from tests.integration.companies import MONTEVIDEO, SALTO, lend, render_company
 from tests.integration.listener import Listener
 
 LABEL = "riti-test-mailbox"
@@ -76,12 +76,6 @@ def owner(fleet: RunningFleet) -> Iterator[Callee]:
 def caller(fleet: RunningFleet) -> Iterator[Callee]:
     """The telephone of 201."""
     yield from lend(fleet, SALTO, "201")
-
-
-def lend(fleet: RunningFleet, box: str, extension: str) -> Iterator[Callee]:
-    callee = fleet.phones[box, extension]
-    yield callee
-    callee.manner = "answer"
 
 
 @contextmanager

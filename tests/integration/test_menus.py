@@ -22,7 +22,7 @@ from ritilib.devstack.telephony.placed_call import Outcome, hears, place_call
 from ritilib.devstack.telephony.public import NAME as PUBLIC
 from ritilib.devstack.telephony.trace import COMMANDS, Trace, trace_call
 from ritilib.render.asterisk_conf import CONFIG_FOLDER, SPOKEN_FOLDER
-from tests.integration.companies import MONTEVIDEO, RIVERA, SALTO, STRANGER, render_company
+from tests.integration.companies import MONTEVIDEO, RIVERA, SALTO, STRANGER, lend, render_company
 from tests.recordings import make_words
 
 LABEL = "riti-test-ivr"
@@ -136,9 +136,7 @@ def caller(fleet: RunningFleet) -> Iterator[Caller]:
 @pytest.fixture
 def salto(fleet: RunningFleet) -> Iterator[Callee]:
     """Salto's telephone, whose manner a test may change."""
-    callee = fleet.phones[SALTO, "201"]
-    yield callee
-    callee.manner = "answer"
+    yield from lend(fleet, SALTO, "201")
 
 
 def wait_quiet(fleet: RunningFleet) -> None:

@@ -18,7 +18,7 @@ from ritilib.devstack.telephony.company import RunningFleet, hold_fleet
 from ritilib.devstack.telephony.failures import CloudCut, LineDead, LinkCut, MeshCut, hold_failure
 from ritilib.devstack.telephony.office import wait_until
 from ritilib.devstack.telephony.placed_call import hears, place_call
-from tests.integration.companies import MONTEVIDEO, RIVERA, SALTO, STRANGER, render_company
+from tests.integration.companies import MONTEVIDEO, RIVERA, SALTO, STRANGER, lend, render_company
 from tests.integration.invite import Caller
 
 LABEL = "riti-test-records"
@@ -51,9 +51,7 @@ def fleet(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
 @pytest.fixture
 def salto(fleet: RunningFleet) -> Iterator[Callee]:
     """Salto's telephone, whose manner a test may change."""
-    callee = fleet.phones[SALTO, "201"]
-    yield callee
-    callee.manner = "answer"
+    yield from lend(fleet, SALTO, "201")
 
 
 def read_records(fleet: RunningFleet, node: str) -> list[Record]:

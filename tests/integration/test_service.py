@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
 import requests
 
@@ -28,7 +27,7 @@ from ritilib.reconcile.leading import read_lead
 from ritilib.reconcile.state import read_record
 from ritilib.sync.observe import Places
 from ritilib.sync.rights import Rights
-from tests.integration.fleets import Fleet, know_author, make_fleet
+from tests.integration.fleets import Fleet, hold_image, know_author, make_fleet
 from tests.integration.holdings import Holdings
 
 DEADLINE_S = 60.0
@@ -143,13 +142,8 @@ def lab(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]
 
 @pytest.fixture
 def next_image(stack: Stack) -> Iterator[str]:
-    """Another name for the PBX's image, so that a job that names it can run."""
-    client = docker.DockerClient(stack.docker_host)
-    client.images.get("riti/pbx:dev").tag("riti/pbx", "served")
-    try:
-        yield "riti/pbx:served"
-    finally:
-        client.images.remove("riti/pbx:served", noprune=True, force=True)
+    with hold_image(stack, "served") as name:
+        yield name
 
 
 def test_a_merge_is_applied_and_it_says_how_it_stands(lab: Lab) -> None:

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
 
 from ritilib.devstack.processes import wait_until
 from ritilib.devstack.stack import Stack
 from ritilib.sync.once import Synced
-from tests.integration.fleets import Fleet, know_author, make_fleet
+from tests.integration.fleets import Fleet, hold_image, know_author, make_fleet
 from tests.integration.holdings import Holdings
 from tests.integration.relay import Ledger, hold_relays
 
@@ -185,13 +184,8 @@ def test_a_change_that_replaces_tasks_goes_in_waves_and_each_is_judged(lab: Lab,
 
 @pytest.fixture
 def next_image(stack: Stack) -> Iterator[str]:
-    """Another name for the PBX's image, so that a job that names it can run."""
-    client = docker.DockerClient(stack.docker_host)
-    client.images.get("riti/pbx:dev").tag("riti/pbx", "next")
-    try:
-        yield "riti/pbx:next"
-    finally:
-        client.images.remove("riti/pbx:next", noprune=True, force=True)
+    with hold_image(stack, "next") as name:
+        yield name
 
 
 def find_image(job: dict[str, Any]) -> str:

@@ -11,18 +11,16 @@ from xml.etree import ElementTree
 BUILTIN = "builtin"  # the documentation's word for what stands in the program itself
 # Files whose options the documentation's XML does not list: Debian's samples of them do, commented-out ones included.
 SAMPLES = (
-    *(
-        "asterisk",
-        "ccss",
-        "cdr_custom",
-        "iax",
-        "iaxprov",
-        "indications",
-        "logger",
-        "manager",
-        "modules",
-        "rtp",
-    ),
+    "asterisk",
+    "ccss",
+    "cdr_custom",
+    "iax",
+    "iaxprov",
+    "indications",
+    "logger",
+    "manager",
+    "modules",
+    "rtp",
     "voicemail",
 )
 _OPTION = re.compile(r"^\s*;?\s*([A-Za-z][A-Za-z0-9_-]*)\s*=", re.MULTILINE)

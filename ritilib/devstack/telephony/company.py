@@ -182,7 +182,7 @@ def _start(fleet: RunningFleet, images: Images) -> None:
     watcher = {str(_build_watcher(fleet.report)): "/watcher"}
     for plan in fleet.plan.nodes:
         node = fleet.nodes[plan.name] = Node(plan, docker, fleet.label)
-        node.volumes = watcher  # the box image has none, and the PBX image's may be another checkout's
+        node.volumes = watcher  # the images' may be another checkout's
         node.office_address = next(hosts) if plan.kind == "box" else ""
         node.kept = fleet.folder / "kept" if plan.kind == "box" else None
     if fleet.outside.lines:

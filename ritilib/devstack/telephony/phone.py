@@ -311,7 +311,6 @@ def start_phone(
 ) -> Phone:
     """Start a phone that registers as user at server (an IP address, UDP 5060) and plays tone_hz.
 
-
     folder (made, 0700; emptied of what an earlier phone heard) keeps its configuration, log and recordings.
     local_address: the address of this host to which its sockets are bound; ports are free ones, so any
     number of phones share it.
