@@ -24,7 +24,8 @@ from ritilib.clients.nomad import Nomad
 from ritilib.clients.settings import Settings, read_settings
 from ritilib.errors import RitiError
 from ritilib.gitops.desired import Desired
-from ritilib.sync.once import list_wishes, sync_once
+from ritilib.sync.once import sync_once
+from ritilib.sync.planned import list_wishes
 
 BOXES = 30
 

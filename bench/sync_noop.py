@@ -27,9 +27,9 @@ from ritilib.clients.settings import read_settings
 from ritilib.devstack.demo.lab import Lab
 from ritilib.errors import RitiError
 from ritilib.gitops.desired import Desired, read_desired
-from ritilib.sync.apply import Servers
 from ritilib.sync.observe import Places
 from ritilib.sync.once import sync_once
+from ritilib.sync.unit.apply import Servers
 
 SIZES = (10, 300)
 ROUNDS = 5

@@ -21,9 +21,9 @@ from ritilib.devstack.demo.verdicts import Step
 from ritilib.devstack.servers.http_api import call, expect
 from ritilib.devstack.stack import Stack
 from ritilib.gitops.desired import Desired, read_desired
-from ritilib.sync.apply import Servers
-from ritilib.sync.lead import Candidate, take_lead
-from ritilib.sync.once import connect_servers
+from ritilib.sync.connect import connect_servers
+from ritilib.sync.lead.election import Candidate, take_lead
+from ritilib.sync.unit.apply import Servers
 
 BRANCH = "main"
 

@@ -21,8 +21,8 @@ from ritilib.clients.vault import Vault
 from ritilib.errors import RitiError
 from ritilib.gitops.desired import read_desired
 from ritilib.reconcile.prune import Waiting
-from ritilib.sync.bootstrap import bootstrap as bootstrap_servers
-from ritilib.sync.once import plan_once
+from ritilib.sync.lead.bootstrap import bootstrap as bootstrap_servers
+from ritilib.sync.planned import plan_once
 
 rev_option = click.option("--rev", default="main", show_default=True, help="The merged branch or commit.")
 

@@ -20,12 +20,13 @@ from ritilib.cli.servers import find_overlay_tool, print_waiting, rev_option
 from ritilib.clients.settings import read_settings
 from ritilib.gitops.desired import read_desired, read_newer
 from ritilib.gitops.repository import BASE
+from ritilib.sync.connect import connect_servers
 from ritilib.sync.journal import Journal
-from ritilib.sync.lead import Candidate, take_lead
-from ritilib.sync.once import connect_servers, sync_once
+from ritilib.sync.lead.election import Candidate, take_lead
+from ritilib.sync.once import sync_once
 from ritilib.sync.running import POLL_S, Options, run_controller
 from ritilib.sync.service import Service
-from ritilib.sync.web_settings import LISTEN_VARIABLE, read_web_settings
+from ritilib.sync.web.settings import LISTEN_VARIABLE, read_web_settings
 
 PATIENCE_S = 60.0  # a controller that was killed leads for up to 31 s more (ritilib.reconcile.leading.Timing)
 OF_ONCE = ("rev", "as_json", "replace", "wait")

@@ -10,12 +10,12 @@ from datetime import datetime
 from typing import Literal
 
 from ritilib.errors import Problem, RitiError, Unreachable
-from ritilib.sync.board import Board
 from ritilib.sync.journal import Journal, Level
-from ritilib.sync.metrics import Metrics
-from ritilib.sync.once import Synced
 from ritilib.sync.pace import Memory
+from ritilib.sync.synced import Synced
 from ritilib.sync.wake import Reason
+from ritilib.sync.web.board import Board
+from ritilib.sync.web.metrics import Metrics
 
 _SERVERS = ("Nomad", "Consul", "Vault")
 

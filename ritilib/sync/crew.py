@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from ritilib.errors import LeadershipLost, RitiError, Unreachable
 from ritilib.reconcile.plan import Change
-from ritilib.sync.apply import Outcome, Servers
+from ritilib.sync.unit.apply import Outcome, Servers
 
 Attempt = Callable[[Change, Servers], Outcome]
 

@@ -3,108 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache
 
-from ritilib.clients.consul import Consul
-from ritilib.clients.nebula import Authority, OverlayTool
-from ritilib.clients.nomad import Nomad
-from ritilib.clients.protocols import ConsulClient, NomadClient, VaultClient
-from ritilib.clients.settings import Settings
-from ritilib.clients.vault import Vault
-from ritilib.errors import GitopsError, LeadershipLost, Problem, RitiError, Unreachable
+from ritilib.clients.protocols import ConsulClient
+from ritilib.errors import GitopsError, Problem, RitiError
 from ritilib.gitops.desired import Desired
-from ritilib.reconcile.plan import Change, Plan, make_plan
-from ritilib.reconcile.prune import Removals, Waiting, decide_removals
+from ritilib.reconcile.plan import Change
+from ritilib.reconcile.prune import Removals, Waiting
 from ritilib.reconcile.rollout import Turn
-from ritilib.reconcile.state import NEEDED_FILES, FleetRecord, Record, Wish, hash_text
+from ritilib.reconcile.state import FleetRecord, Record, Wish, hash_text
 from ritilib.reconcile.windows import is_inside
-from ritilib.render.names import UnitNames
-from ritilib.sync.apply import Leave, Outcome, Servers, apply_change
 from ritilib.sync.crew import Work
-from ritilib.sync.last_good import go_back
-from ritilib.sync.observe import Places, Seen, observe
-from ritilib.sync.prune import Newest, Pruned, prune, take_census, write_notes
-from ritilib.sync.secrets import read_authority
-from ritilib.sync.settle import describe_refused, settle_unit
+from ritilib.sync.follow import settle_earlier, watch_deployments
+from ritilib.sync.observe import Places
+from ritilib.sync.planned import plan_once
+from ritilib.sync.prune import Newest, Pruned, prune, write_notes
+from ritilib.sync.synced import Synced
 from ritilib.sync.troubles import Troubles
 from ritilib.sync.turn import choose_turn
-
-DEPLOYMENT_TIMEOUT_S = 240.0
-
-
-@dataclass(frozen=True)
-class Synced:
-    """What a cycle did: units written, units that wait, and every problem that a person should see.
-
-    waiting: units that are left as they are, and until when: those that no manifest names, and those that are not due.
-    inventory_index is the floor of the next cycle of this process, busy its units that wait for their calls to end.
-    failed: units with which something went wrong, denied those of them that a server denied; watched: replaced, and
-    not judged yet; healed: put back after somebody else had changed them. left: how many were not tried, since the
-    cycle was to end or a server was away. due: when time alone makes something be done.
-    """
-
-    commit: str
-    changed: tuple[str, ...]
-    held: tuple[Problem, ...]
-    problems: tuple[Problem, ...]
-    unchanged: int
-    stopped: tuple[str, ...]
-    purged: tuple[str, ...]
-    waiting: tuple[Waiting, ...]
-    inventory_index: int
-    busy: frozenset[str] = frozenset()
-    failed: frozenset[str] = frozenset()
-    denied: frozenset[str] = frozenset()
-    watched: frozenset[str] = frozenset()
-    healed: frozenset[str] = frozenset()
-    left: int = 0
-    due: datetime | None = None
-
-    @property
-    def is_clean(self) -> bool:
-        return not (self.held or self.problems)
+from ritilib.sync.unit.apply import Leave, Outcome, Servers, apply_change
+from ritilib.sync.unit.settle import describe_refused
 
 
 def read_clock() -> datetime:
     """The time of this machine."""
     return datetime.now(UTC)
-
-
-def list_wishes(desired: Desired) -> tuple[Wish, ...]:
-    """The units that the merged commit wants, those of held companies left out.
-
-    Raises GitopsError naming every file that a unit needs and its manifest does not list.
-    """
-    missing = [
-        Problem(f"{unit.key}/{name}", 0, 0, "is in no manifest", "render again with this version of RITI")
-        for unit in desired.units
-        for name in NEEDED_FILES
-        if name not in unit.files
-    ]
-    if missing:
-        raise GitopsError(missing)
-    return tuple(
-        Wish(UnitNames(desired.fleet, *unit.key.split("/")), unit.files, unit.canary, unit.windows)
-        for unit in desired.units
-    )
-
-
-def plan_once(
-    desired: Desired, nomad: NomadClient, consul: ConsulClient, now: datetime | None = None, floor: int = 0
-) -> tuple[Plan, Removals, Seen]:
-    """What a sync would do now (None: the time of this machine); floor as observe has it.
-
-    Raises GitopsError where another repository owns this fleet's name.
-    """
-    seen = observe(desired.fleet, nomad, consul, now or datetime.now(UTC), floor)
-    owner = seen.observed.fleet
-    if owner and (owner.fleet_id, owner.root_commit) != (desired.fleet_id, desired.root_commit):
-        what = f"fleet `{desired.fleet}` on these servers belongs to another repository (root {owner.root_commit[:12]})"
-        raise GitopsError.because(what, "sync from that repository, or give this fleet another name")
-    plan = make_plan(list_wishes(desired), desired.fleet_id, seen.observed)
-    return plan, decide_removals(take_census(desired), seen.observed), seen
 
 
 def sync_once(
@@ -140,7 +64,7 @@ def sync_once(
     troubles = Troubles([*plan.conflicts, *describe_refused(plan.refused), *unwritten])
     problems = troubles.problems
     now = seen.observed.now
-    records, indexes = _settle_earlier(plan, seen, servers, not_due, go_on, troubles)
+    records, indexes = settle_earlier(plan, seen, servers, not_due, go_on, troubles)
     turn = choose_turn(desired, plan, records, seen.observed.jobs, busy | not_due.keys(), now)
     owner, fleet_index = seen.observed.fleet, seen.fleet_index
     if owner is None:
@@ -180,7 +104,7 @@ def sync_once(
     values = {key: record.value for key, record in records.items()}
     values |= {outcome.key: outcome.value for outcome in outcomes}
     if wait:
-        values |= _watch(outcomes, plan.wishes, servers, report, clock, troubles)
+        values |= watch_deployments(outcomes, plan.wishes, servers, report, clock, troubles)
     else:
         troubles.watched |= {outcome.key for outcome in outcomes if outcome.record}
     is_done = not (problems or left or skipped or any(outcome.held for outcome in outcomes))
@@ -282,43 +206,6 @@ def _note_index(
         consul.write(places.fleet_record, replace(owner, live_index=tree.index).to_bytes(), fleet_index)
 
 
-def _settle_earlier(
-    plan: Plan,
-    seen: Seen,
-    servers: Servers,
-    not_due: Mapping[str, datetime],
-    go_on: Callable[[], bool],
-    troubles: Troubles,
-) -> tuple[dict[str, Record], dict[str, int]]:
-    """The inventory's entries and indexes, after what earlier cycles have replaced is judged; troubles are added to."""
-    records, indexes, now = dict(seen.observed.records), dict(seen.record_indexes), seen.observed.now
-    refused = {wish.names.key for wish in plan.refused}
-    for wish in plan.wishes:
-        key = wish.names.key
-        record = records.get(key)
-        if record is None or key in not_due or (key in refused) != (record.state == "applying"):
-            continue
-        if not go_on():
-            break
-        try:
-            if key in refused:
-                # a controller that ended in the middle of it had begun
-                records[key], indexes[key] = go_back(
-                    wish, record, indexes[key], servers.nomad, servers.consul, now
-                )
-            elif record.replaced_at and not record.judged and record.job == hash_text(wish.job):
-                settled = settle_unit(wish, record, indexes[key], servers, now, 0.0)
-                records[key], indexes[key] = settled.record, settled.index
-                troubles.note_settled(key, settled)
-        except LeadershipLost:
-            raise
-        except RitiError as error:
-            troubles.note(key, error)
-            if isinstance(error, Unreachable):
-                break  # the others would wait as long, and are not judged yet
-    return records, indexes
-
-
 def _give_leave(change: Change, turn: Turn, at_once: bool, now: datetime) -> Leave:
     if at_once:
         return Leave("always")
@@ -329,55 +216,3 @@ def _give_leave(change: Change, turn: Turn, at_once: bool, now: datetime) -> Lea
         return Leave("never", f"its rollout has stopped: {turn.stopped}")
     until = f", not before {turn.until:%H:%M} UTC" if turn.until else ""
     return Leave("never", f"its wave comes after wave {turn.wave} of {turn.waves}{until}")
-
-
-def _watch(
-    outcomes: list[Outcome],
-    wished: Iterable[Wish],
-    servers: Servers,
-    report: Callable[[str], None],
-    clock: Callable[[], datetime],
-    troubles: Troubles,
-) -> dict[str, str]:
-    """Wait for the deployments that were started: unit → SHA-256 of its value, where it was judged and that changed.
-
-    A problem is added for each that does not become healthy.
-    """
-    values: dict[str, str] = {}
-    wishes = {wish.names.key: wish for wish in wished}
-    for outcome in outcomes:
-        if outcome.registered_index is None:
-            continue
-        wish = wishes[outcome.key]
-        report(f"{outcome.key}: waiting until Nomad calls its deployment healthy")
-        try:
-            if outcome.record:
-                settled = settle_unit(
-                    wish, outcome.record, outcome.index, servers, clock(), DEPLOYMENT_TIMEOUT_S
-                )
-                values[outcome.key] = settled.record.value
-                troubles.note_settled(outcome.key, settled)
-                continue
-            deployment = servers.nomad.wait_deployed(
-                wish.names.job_id, outcome.registered_index, DEPLOYMENT_TIMEOUT_S
-            )
-        except RitiError as error:  # what the cycle wrote and found is told all the same
-            troubles.note(outcome.key, error)
-            continue
-        if deployment.status != "successful":
-            what = f"{outcome.key}: deployment {deployment.status}: {deployment.description}"
-            troubles.problems.append(
-                Problem("", 0, 0, what, f"look with `nomad job status {wish.names.job_id}`")
-            )
-    return values
-
-
-def connect_authority(vault: VaultClient, fleet: str) -> Callable[[], Authority]:
-    """The overlay's CA, read once and only when a certificate has to be signed."""
-    return cache(lambda: read_authority(vault, fleet))
-
-
-def connect_servers(settings: Settings, fleet: str, overlay: OverlayTool) -> Servers:
-    """What a sync writes to: the servers with a leader's tokens, and what signs overlay certificates."""
-    vault = Vault(settings)
-    return Servers(Nomad(settings), Consul(settings), vault, overlay, connect_authority(vault, fleet))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ritilib.sync.backoff import Backoff, Held, Random, find_next, keep_wished, note_failure, note_success
-from ritilib.sync.once import Synced
+from ritilib.sync.synced import Synced
 
 
 @dataclass(frozen=True)

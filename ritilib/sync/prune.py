@@ -14,9 +14,9 @@ from ritilib.reconcile.prune import Census, Note, Purge, Removals, Stop, Waiting
 from ritilib.reconcile.state import LiveJob
 from ritilib.render.manifest import FLEET_FOLDER
 from ritilib.render.names import UnitNames
-from ritilib.sync.apply import JWT_MOUNT, Servers, describe_owner
-from ritilib.sync.door import CLOSING_S, close_door, count_calls
 from ritilib.sync.observe import Places, Seen
+from ritilib.sync.unit.apply import JWT_MOUNT, Servers, describe_owner
+from ritilib.sync.unit.door import CLOSING_S, close_door, count_calls
 
 # The newest commit's desired state, given the newest one known so far: that one itself while no newer commit came.
 Newest = Callable[[Desired], Desired]

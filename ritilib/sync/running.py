@@ -12,19 +12,19 @@ from ritilib.clients.settings import Settings
 from ritilib.gitops.mirror import Mirror
 from ritilib.gitops.remote import Remote
 from ritilib.gitops.repository import BASE
-from ritilib.sync.board import Board
 from ritilib.sync.chronicle import Chronicle
+from ritilib.sync.connect import connect_servers
 from ritilib.sync.drift import watch_drift
 from ritilib.sync.journal import Journal
-from ritilib.sync.lead import Candidate
-from ritilib.sync.listen import listen
-from ritilib.sync.metrics import Metrics
-from ritilib.sync.once import connect_servers
+from ritilib.sync.lead.election import Candidate
 from ritilib.sync.service import Service
 from ritilib.sync.source import Source
 from ritilib.sync.wake import Wakeups
-from ritilib.sync.web import BODY_LIMIT, Web
-from ritilib.sync.web_settings import WebSettings
+from ritilib.sync.web.app import BODY_LIMIT, Web
+from ritilib.sync.web.board import Board
+from ritilib.sync.web.listen import listen
+from ritilib.sync.web.metrics import Metrics
+from ritilib.sync.web.settings import WebSettings
 
 POLL_S = 30.0
 

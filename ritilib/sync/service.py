@@ -18,14 +18,14 @@ from ritilib.clients.settings import Settings
 from ritilib.errors import Denied, LeadershipLost, RitiError
 from ritilib.gitops.desired import Desired
 from ritilib.reconcile.state import hash_text
-from ritilib.sync.accepted import note_accepted, read_accepted
-from ritilib.sync.apply import Servers
 from ritilib.sync.backoff import Random
 from ritilib.sync.chronicle import Chronicle
-from ritilib.sync.lead import Candidate, Leadership, take_lead
+from ritilib.sync.lead.accepted import note_accepted, read_accepted
+from ritilib.sync.lead.election import Candidate, Leadership, take_lead
 from ritilib.sync.once import read_clock, sync_once
 from ritilib.sync.pace import Memory, Pace, find_pause, forget_old, learn, list_not_due, note_failed
 from ritilib.sync.source import Source
+from ritilib.sync.unit.apply import Servers
 from ritilib.sync.wake import Report, Wakeups
 
 CREW = 8  # units at the same time: a connection each to each server, and Consul allows one client 200

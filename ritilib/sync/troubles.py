@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from ritilib.errors import Denied, Problem, RitiError
-from ritilib.sync.settle import Settled
+from ritilib.sync.unit.settle import Settled
 
 
 @dataclass

@@ -17,10 +17,10 @@ from ritilib.clients.settings import Settings, read_settings
 from ritilib.clients.vault import Vault
 from ritilib.devstack.stack import Stack
 from ritilib.errors import Conflict, Denied
-from ritilib.sync.apply import JWT_MOUNT
-from ritilib.sync.bootstrap import AUTH_METHOD, Bootstrapped, bootstrap, judge_retries
-from ritilib.sync.lead import Candidate, take_lead
-from ritilib.sync.rights import Rights
+from ritilib.sync.lead.bootstrap import AUTH_METHOD, Bootstrapped, bootstrap, judge_retries
+from ritilib.sync.lead.election import Candidate, take_lead
+from ritilib.sync.lead.rights import Rights
+from ritilib.sync.unit.apply import JWT_MOUNT
 from tests.contract.test_nomad import make_hcl
 from tests.fakes.consul import FakeConsul
 from tests.fakes.journal import Journal

@@ -21,8 +21,8 @@ from ritilib.devstack.stack import Stack
 from ritilib.errors import Denied, ServerError
 from ritilib.reconcile.state import Wish
 from ritilib.render.names import UnitNames
-from ritilib.sync.apply import JWT_MOUNT, vault_role
-from ritilib.sync.bootstrap import AUTH_METHOD, bootstrap
+from ritilib.sync.lead.bootstrap import AUTH_METHOD, bootstrap
+from ritilib.sync.unit.apply import JWT_MOUNT, vault_role
 
 TIMEOUT_S = 120.0
 JOB = """\

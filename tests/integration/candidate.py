@@ -14,7 +14,7 @@ import time
 from ritilib.clients.settings import read_settings
 from ritilib.errors import LeadershipLost, RitiError
 from ritilib.reconcile.leading import Timing
-from ritilib.sync.lead import Candidate, connect_clients, take_lead
+from ritilib.sync.lead.election import Candidate, connect_clients, take_lead
 
 # the shortest that Consul grants
 TIMING = Timing(ttl_s=10.0, renew_s=2.0, margin_s=3.0)

@@ -30,10 +30,12 @@ from ritilib.gitops.pull import pull_base
 from ritilib.gitops.worktree import read_fleet_files
 from ritilib.render.names import UnitNames
 from ritilib.render.tree import render_tree
-from ritilib.sync.bootstrap import bootstrap
-from ritilib.sync.lead import Candidate, take_lead
-from ritilib.sync.once import Synced, connect_servers, sync_once
-from ritilib.sync.rights import Rights
+from ritilib.sync.connect import connect_servers
+from ritilib.sync.lead.bootstrap import bootstrap
+from ritilib.sync.lead.election import Candidate, take_lead
+from ritilib.sync.lead.rights import Rights
+from ritilib.sync.once import sync_once
+from ritilib.sync.synced import Synced
 
 Environ = Mapping[str, str]
 

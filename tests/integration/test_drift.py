@@ -16,7 +16,7 @@ from ritilib.clients.settings import Settings, read_settings
 from ritilib.devstack.stack import Stack, start_server, stop_server
 from ritilib.errors import RitiError
 from ritilib.sync.drift import Watch, watch_drift
-from ritilib.sync.rights import NOMAD_CANDIDATE, Rights
+from ritilib.sync.lead.rights import NOMAD_CANDIDATE, Rights
 from ritilib.sync.wake import Wakeups
 from tests.integration.holdings import Holdings
 

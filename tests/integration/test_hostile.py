@@ -31,7 +31,7 @@ from ritilib.render.language import escape_heredoc, write_caller_id
 from ritilib.render.names import UnitNames
 from ritilib.render.records import write_record_files
 from ritilib.render.tree import render_tree
-from ritilib.sync.bootstrap import bootstrap
+from ritilib.sync.lead.bootstrap import bootstrap
 from tests.hostile import (
     FRAGMENTS,
     admitted_names,

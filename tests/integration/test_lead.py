@@ -27,9 +27,9 @@ from ritilib.devstack.processes import wait_until
 from ritilib.devstack.stack import Stack
 from ritilib.errors import Denied, LeadershipLost, Unreachable
 from ritilib.reconcile.leading import Lead, read_lead
-from ritilib.sync.bootstrap import bootstrap
-from ritilib.sync.lead import Candidate, Clients, arm, connect_clients, take_lead
-from ritilib.sync.rights import Rights
+from ritilib.sync.lead.bootstrap import bootstrap
+from ritilib.sync.lead.election import Candidate, Clients, arm, connect_clients, take_lead
+from ritilib.sync.lead.rights import Rights
 from tests.integration.fleets import keep_silent
 
 DEADLINE_S = 90.0

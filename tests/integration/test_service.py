@@ -25,8 +25,8 @@ from ritilib.devstack.processes import poll, wait_until
 from ritilib.devstack.stack import Stack
 from ritilib.reconcile.leading import read_lead
 from ritilib.reconcile.state import read_record
+from ritilib.sync.lead.rights import Rights
 from ritilib.sync.observe import Places
-from ritilib.sync.rights import Rights
 from tests.integration.fleets import Fleet, hold_image, know_author, make_fleet
 from tests.integration.holdings import Holdings
 

@@ -18,8 +18,10 @@ from ritilib.devstack.processes import wait_until
 from ritilib.devstack.stack import Stack
 from ritilib.errors import GitopsError
 from ritilib.gitops.desired import read_newer
-from ritilib.sync.lead import take_lead
-from ritilib.sync.once import Synced, connect_servers, sync_once
+from ritilib.sync.connect import connect_servers
+from ritilib.sync.lead.election import take_lead
+from ritilib.sync.once import sync_once
+from ritilib.sync.synced import Synced
 from tests.integration.fleets import Fleet, keep_silent, know_author, make_fleet
 from tests.integration.holdings import Holdings
 

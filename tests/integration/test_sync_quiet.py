@@ -12,7 +12,7 @@ import pytest
 
 from ritilib.devstack.processes import wait_until
 from ritilib.devstack.stack import Stack
-from ritilib.sync.once import Synced
+from ritilib.sync.synced import Synced
 from tests.integration.fleets import Fleet, hold_image, know_author, make_fleet
 from tests.integration.holdings import Holdings
 from tests.integration.relay import Ledger, hold_relays

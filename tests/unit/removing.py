@@ -14,8 +14,9 @@ from ritilib.errors import Problem
 from ritilib.gitops.desired import Desired, Unit
 from ritilib.reconcile.state import hash_text
 from ritilib.render.names import OPEN_DOOR, UnitNames
-from ritilib.sync.apply import Servers
-from ritilib.sync.once import Synced, sync_once
+from ritilib.sync.once import sync_once
+from ritilib.sync.synced import Synced
+from ritilib.sync.unit.apply import Servers
 from tests.fakes.consul import FakeConsul
 from tests.fakes.journal import Journal
 from tests.fakes.nomad import FakeNomad

@@ -13,8 +13,8 @@ from ritilib.clients.settings import Server, Settings
 from ritilib.devstack.processes import poll
 from ritilib.errors import Conflict, GitopsError, LeadershipLost, RitiError, ServerError, Unreachable
 from ritilib.reconcile.leading import Lead, Timing, judge_hold, read_lead, succeed
-from ritilib.sync.lead import Candidate, Clients, Leadership, take_lead
-from ritilib.sync.rights import Rights
+from ritilib.sync.lead.election import Candidate, Clients, Leadership, take_lead
+from ritilib.sync.lead.rights import Rights
 from tests.fakes.consul import FakeConsul
 from tests.fakes.journal import Journal
 from tests.fakes.nomad import FakeNomad

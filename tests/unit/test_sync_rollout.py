@@ -27,8 +27,8 @@ class Died(Exception):
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("ritilib.sync.apply.CLOSING_S", 0.0)
-    monkeypatch.setattr("ritilib.sync.once.DEPLOYMENT_TIMEOUT_S", 0.0)
+    monkeypatch.setattr("ritilib.sync.unit.apply.CLOSING_S", 0.0)
+    monkeypatch.setattr("ritilib.sync.follow.DEPLOYMENT_TIMEOUT_S", 0.0)
     made = World()
     assert made.sync(OLD).is_clean
     return made

@@ -17,7 +17,7 @@ from ritilib.devstack.telephony.office import start_office, wait_until
 from ritilib.devstack.telephony.office_files import OverlayIdentity
 from ritilib.errors import DevstackError
 from ritilib.gitops.forge import create_forge, merge
-from ritilib.sync.secrets import read_authority
+from ritilib.sync.unit.secrets import read_authority
 
 LINK_TIMEOUT_S = 60
 CERTIFICATE_HOURS = 24  # the demo's boxes live for minutes; enrollment will give them thirty days

@@ -16,7 +16,7 @@ from ritilib.devstack.telephony.audio import longest_gap_s, read_wav, share_at
 from ritilib.devstack.telephony.office import wait_until
 from ritilib.devstack.telephony.phone import Phone, Recording, start_phone
 from ritilib.devstack.telephony.probe import lead_around, probe_iax
-from ritilib.sync.rights import Rights
+from ritilib.sync.lead.rights import Rights
 
 MONTEVIDEO, SALTO, ZORRO = BOXES
 CALLER_HZ, CALLEE_HZ = 1000, 1400  # far enough apart that neither's share holds the other's harmonics

@@ -15,19 +15,19 @@ from ritilib.errors import GitopsError, HistoryRefused, LeadershipLost, Unreacha
 from ritilib.gitops.desired import Desired
 from ritilib.gitops.history import Accepted
 from ritilib.reconcile.leading import Timing, read_lead
-from ritilib.sync.apply import Servers
 from ritilib.sync.backoff import Backoff
-from ritilib.sync.board import Board
 from ritilib.sync.chronicle import Chronicle
 from ritilib.sync.drift import Watch, follow_values
 from ritilib.sync.journal import Journal
-from ritilib.sync.lead import Candidate, Clients
-from ritilib.sync.metrics import Metrics
+from ritilib.sync.lead.election import Candidate, Clients
+from ritilib.sync.lead.rights import Rights
 from ritilib.sync.pace import Pace
-from ritilib.sync.rights import Rights
 from ritilib.sync.service import Service
 from ritilib.sync.source import Source
+from ritilib.sync.unit.apply import Servers
 from ritilib.sync.wake import Report, Wakeups
+from ritilib.sync.web.board import Board
+from ritilib.sync.web.metrics import Metrics
 from tests.unit import replacing
 
 RIGHTS = Rights("demo")

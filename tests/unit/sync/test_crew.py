@@ -11,9 +11,9 @@ import pytest
 from ritilib.errors import Conflict, LeadershipLost, RitiError, Unreachable
 from ritilib.reconcile.plan import Change
 from ritilib.reconcile.state import Wish
-from ritilib.sync.apply import Outcome, Servers
 from ritilib.sync.crew import Attempt, Work
 from ritilib.sync.once import sync_once
+from ritilib.sync.unit.apply import Outcome, Servers
 from tests.unit.removing import World, make_desired, name
 
 KEYS = tuple(f"acme/b{number:03}" for number in range(40))

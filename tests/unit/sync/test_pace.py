@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ritilib.sync.backoff import Failing
-from ritilib.sync.once import Synced
 from ritilib.sync.pace import Memory, Pace, find_pause, forget_old, learn, list_not_due, note_failed
+from ritilib.sync.synced import Synced
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 PACE = Pace()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ritilib.errors import Problem, RitiError
-from ritilib.sync.hooks import FORGES, SIGNING_TOKEN, Forge, decode_signing_token
+from ritilib.sync.web.hooks import FORGES, SIGNING_TOKEN, Forge, decode_signing_token
 
 LISTEN_VARIABLE = "RITI_LISTEN"
 SHORTEST_SECRET = 16

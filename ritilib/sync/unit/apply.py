@@ -12,10 +12,10 @@ from ritilib.clients.nomad_values import JobPlan
 from ritilib.clients.protocols import ConsulClient, NomadClient, VaultClient
 from ritilib.reconcile.plan import Change
 from ritilib.reconcile.state import Record, Wish, hash_text
-from ritilib.sync.door import CLOSING_S, close_door, count_calls, write_closed
-from ritilib.sync.last_good import keep_last_good
 from ritilib.sync.observe import Places
-from ritilib.sync.secrets import write_secrets
+from ritilib.sync.unit.door import CLOSING_S, close_door, count_calls, write_closed
+from ritilib.sync.unit.last_good import keep_last_good
+from ritilib.sync.unit.secrets import write_secrets
 
 JWT_MOUNT = "jwt-nomad"
 TOKEN_AUDIENCE = "vault.io"

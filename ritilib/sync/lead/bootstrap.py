@@ -11,8 +11,8 @@ from ritilib.clients.protocols import ConsulClient, NomadClient, VaultClient
 from ritilib.clients.vault import KV_MOUNT, TRANSIT_MOUNT
 from ritilib.errors import Conflict, Problem, RitiError
 from ritilib.reconcile.leading import Timing
-from ritilib.sync.apply import JWT_MOUNT
-from ritilib.sync.rights import NOMAD_CANDIDATE, NOMAD_LEADER, Rights
+from ritilib.sync.lead.rights import NOMAD_CANDIDATE, NOMAD_LEADER, Rights
+from ritilib.sync.unit.apply import JWT_MOUNT
 
 AUTH_METHOD = "nomad-workloads"  # what Nomad's agents log in to for a task, by default
 AUTH_METHOD_DESCRIPTION = "riti workload identities that Nomad signs"
@@ -27,9 +27,9 @@ AUTHORITY_HOURS = 10 * 365 * 24
 class Bootstrapped:
     """The controller's standing tokens: they read, and stand for election (ritilib.sync.lead); a leader's own write.
 
-    What they can do by that: ritilib.sync.rights. A leader's reach in Vault this fleet's documents and roles; in Nomad
-    every job of the namespace `default`; in Consul every ACL, since it has no narrower right by which a controller
-    could give each PBX a role.
+    What they can do by that: ritilib.sync.lead.rights. A leader's reach in Vault this fleet's documents and roles; in
+    Nomad every job of the namespace `default`; in Consul every ACL, since it has no narrower right by which a
+    controller could give each PBX a role.
     """
 
     nomad_token: str = field(repr=False)

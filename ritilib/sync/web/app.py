@@ -9,11 +9,11 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from prometheus_client.exposition import choose_encoder
 
 from ritilib.errors import RitiError
-from ritilib.sync.board import Board
-from ritilib.sync.hooks import FORGES, Forge, judge_hook
-from ritilib.sync.metrics import Metrics
-from ritilib.sync.rate import RateLimit
 from ritilib.sync.wake import Report, Wakeups
+from ritilib.sync.web.board import Board
+from ritilib.sync.web.hooks import FORGES, Forge, judge_hook
+from ritilib.sync.web.metrics import Metrics
+from ritilib.sync.web.rate import RateLimit
 
 # A push of a thousand commits stays below it; one that does not is found by the next poll.
 BODY_LIMIT = 5 << 20

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ritilib.clients.vault import KV_MOUNT, TRANSIT_MOUNT
-from ritilib.sync.apply import JWT_MOUNT
+from ritilib.sync.unit.apply import JWT_MOUNT
 
 READ, WRITE, CALL = ["read"], ["create", "read", "update"], ["update"]
 REMOVE = [*WRITE, "delete"]

@@ -14,15 +14,15 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from ritilib.errors import RitiError
-from ritilib.sync.board import Board, Standing
-from ritilib.sync.hooks import FORGES
-from ritilib.sync.listen import listen
-from ritilib.sync.metrics import Metrics
-from ritilib.sync.rate import RateLimit
 from ritilib.sync.wake import Wakeups
-from ritilib.sync.web import BODY_LIMIT, Web
-from ritilib.sync.web_settings import WebSettings, read_web_settings
-from tests.unit.sync.test_hooks import PUSH, SECRET, make_headers
+from ritilib.sync.web.app import BODY_LIMIT, Web
+from ritilib.sync.web.board import Board, Standing
+from ritilib.sync.web.hooks import FORGES
+from ritilib.sync.web.listen import listen
+from ritilib.sync.web.metrics import Metrics
+from ritilib.sync.web.rate import RateLimit
+from ritilib.sync.web.settings import WebSettings, read_web_settings
+from tests.unit.sync.web.test_hooks import PUSH, SECRET, make_headers
 
 
 @dataclass

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ritilib.sync.hooks import FORGES, Forge, judge_hook
+from ritilib.sync.web.hooks import FORGES, Forge, judge_hook
 
 SECRET = "a-secret-of-some-length"
 KEY = bytes(range(32))

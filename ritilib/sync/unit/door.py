@@ -9,7 +9,7 @@ from ritilib.clients.protocols import ConsulClient, NomadClient
 from ritilib.errors import ServerError
 from ritilib.reconcile.state import encode_live
 from ritilib.render.names import CLOSED_DOOR, OPEN_DOOR, UnitNames
-from ritilib.sync.word import Word, read_word
+from ritilib.sync.unit.word import Word, read_word
 
 PLAN = "extensions.conf"
 # A value in Consul was in force after 0.24 s (bench reload); a PBX that takes longer is asked again at the next cycle.

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from ritilib.clients.protocols import ConsulClient, NomadClient
 from ritilib.reconcile.rollout import Stage
 from ritilib.reconcile.state import Record, Wish, hash_text
-from ritilib.sync.door import open_door
-from ritilib.sync.word import read_word
+from ritilib.sync.unit.door import open_door
+from ritilib.sync.unit.word import read_word
 
 # Nomad gives up a deployment without progress after 5 min (jobs/pbx/job.nomad.hcl.j2).
 LONGEST = timedelta(minutes=6)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ritilib.sync.rate import RateLimit
+from ritilib.sync.web.rate import RateLimit
 
 
 class Clock:

@@ -15,8 +15,8 @@ from ritilib.clients.protocols import ConsulClient, NomadClient
 from ritilib.errors import ServerError
 from ritilib.reconcile.state import Record, Wish, hash_text, read_record
 from ritilib.render.names import UnitNames
-from ritilib.sync.door import write_open
 from ritilib.sync.observe import Places
+from ritilib.sync.unit.door import write_open
 
 # What Nomad adds to a job that it is asked for; the rest is the specification.
 _OF_SERVER = frozenset(

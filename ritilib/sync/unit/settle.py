@@ -9,10 +9,10 @@ from datetime import datetime
 from ritilib.errors import Problem
 from ritilib.reconcile.rollout import Stage
 from ritilib.reconcile.state import Record, Wish
-from ritilib.sync.apply import Servers
-from ritilib.sync.judge import judge_unit
-from ritilib.sync.last_good import forget_last_good, go_back
 from ritilib.sync.observe import Places
+from ritilib.sync.unit.apply import Servers
+from ritilib.sync.unit.judge import judge_unit
+from ritilib.sync.unit.last_good import forget_last_good, go_back
 
 
 @dataclass(frozen=True)

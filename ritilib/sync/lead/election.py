@@ -46,8 +46,8 @@ from ritilib.clients.tokens import Issued
 from ritilib.clients.vault import Vault
 from ritilib.errors import Conflict, LeadershipLost, RitiError, ServerError
 from ritilib.reconcile.leading import Lead, Timing, read_lead, succeed
-from ritilib.sync.hold import Hold, read_clock
-from ritilib.sync.rights import Rights
+from ritilib.sync.lead.hold import Hold, read_clock
+from ritilib.sync.lead.rights import Rights
 
 WAIT_S = 5.0  # one blocking query of a candidate: so long a stop may have to wait
 END_TIMEOUT_S = 5.0  # of each request at the end, which Nomad gives 30 s by default

@@ -1,0 +1,1 @@
+"""Who may write: election, its tokens, and what they may do."""

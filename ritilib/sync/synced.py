@@ -1,0 +1,42 @@
+"""What one cycle did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ritilib.errors import Problem
+from ritilib.reconcile.prune import Waiting
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What a cycle did: units written, units that wait, and every problem that a person should see.
+
+    waiting: units that are left as they are, and until when: those that no manifest names, and those that are not due.
+    inventory_index is the floor of the next cycle of this process, busy its units that wait for their calls to end.
+    failed: units with which something went wrong, denied those of them that a server denied; watched: replaced, and
+    not judged yet; healed: put back after somebody else had changed them. left: how many were not tried, since the
+    cycle was to end or a server was away. due: when time alone makes something be done.
+    """
+
+    commit: str
+    changed: tuple[str, ...]
+    held: tuple[Problem, ...]
+    problems: tuple[Problem, ...]
+    unchanged: int
+    stopped: tuple[str, ...]
+    purged: tuple[str, ...]
+    waiting: tuple[Waiting, ...]
+    inventory_index: int
+    busy: frozenset[str] = frozenset()
+    failed: frozenset[str] = frozenset()
+    denied: frozenset[str] = frozenset()
+    watched: frozenset[str] = frozenset()
+    healed: frozenset[str] = frozenset()
+    left: int = 0
+    due: datetime | None = None
+
+    @property
+    def is_clean(self) -> bool:
+        return not (self.held or self.problems)

@@ -1,0 +1,1 @@
+"""One unit, whole: written in order, watched, judged, taken back."""
