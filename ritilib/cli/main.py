@@ -29,6 +29,8 @@ COMMANDS = {
     "bootstrap": "servers",
     "plan": "servers",
     "sync": "sync",
+    "suspend": "suspend",
+    "resume": "suspend",
     "dev": "dev",
 }
 

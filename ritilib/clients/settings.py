@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -39,24 +39,34 @@ class Settings:
     vault: Server
 
 
-def read_settings(environ: Mapping[str, str]) -> Settings:
-    """The servers of NOMAD_ADDR, NOMAD_TOKEN, NOMAD_CACERT, CONSUL_HTTP_ADDR and so on.
+def read_settings(
+    environ: Mapping[str, str], servers: Collection[str] = ("nomad", "consul", "vault")
+) -> Settings:
+    """The servers of NOMAD_ADDR, NOMAD_TOKEN, NOMAD_CACERT, CONSUL_HTTP_ADDR and so on; those that are not among
+    servers have no address, and are not asked for one.
 
     Consul's address may lack its scheme, as with its own tool: http, or https where CONSUL_HTTP_SSL is true.
     RitiError lists every variable that is missing or is no address.
     """
     problems: list[Problem] = []
     scheme = "https" if environ.get("CONSUL_HTTP_SSL", "").lower() in ("true", "1") else "http"
-    settings = Settings(
-        nomad=_read_server(environ, "NOMAD_ADDR", "NOMAD_TOKEN", "NOMAD_CACERT", problems),
-        consul=_read_server(
-            environ, "CONSUL_HTTP_ADDR", "CONSUL_HTTP_TOKEN", "CONSUL_CACERT", problems, scheme
-        ),
-        vault=_read_server(environ, "VAULT_ADDR", "VAULT_TOKEN", "VAULT_CACERT", problems),
-    )
+    variables = {"nomad": "NOMAD", "consul": "CONSUL_HTTP", "vault": "VAULT"}
+    found = {
+        name: _read_server(
+            environ,
+            f"{prefix}_ADDR",
+            f"{prefix}_TOKEN",
+            f"{name.upper()}_CACERT",
+            problems,
+            scheme if name == "consul" else "",
+        )
+        if name in servers
+        else Server("", "")
+        for name, prefix in variables.items()
+    }
     if problems:
         raise RitiError(problems)
-    return settings
+    return Settings(**found)
 
 
 def _read_server(

@@ -13,7 +13,7 @@ from ritilib.fleet.box_file import BoxFile
 from ritilib.fleet.company_file import CompanyFile
 from ritilib.fleet.emergency import list_emergencies
 from ritilib.fleet.fleet_file import FleetFile
-from ritilib.fleet.hours import judge_hours, judge_maintenance, judge_stretches
+from ritilib.fleet.hours import judge_fleets_own, judge_hours, judge_maintenance, judge_windows
 from ritilib.fleet.leads import judge_leads
 from ritilib.fleet.lending import judge_lending
 from ritilib.fleet.mailboxes import judge_mailboxes
@@ -97,8 +97,9 @@ def judge(draft: Draft) -> list[Problem]:
     for company, (source, said) in draft.companies.items():
         problems += judge_hours(source, said, said.timezone or draft.fleet.timezone)
         problems += judge_maintenance(draft.fleet, (source, said), _boxes_of(draft, company))
+        problems += judge_windows(draft.fleet, (source, said), _boxes_of(draft, company))
         problems += judge_words(source, said, draft.words.get(company, {}))
-    problems += judge_stretches(draft.source, ("maintenance",), draft.fleet.maintenance or ())
+    problems += judge_fleets_own(draft.source, draft.fleet)
     problems += judge_places(draft.source, draft.fleet, draft.companies, draft.boxes)
     problems += _judge_adapters(draft)
     problems += judge_removals(draft.source, draft.fleet, draft.companies.keys(), draft.boxes.keys())

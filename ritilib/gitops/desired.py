@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -17,17 +17,16 @@ from ritilib.gitops.repository import check_repository, find_commit, find_root
 from ritilib.render.manifest import (
     FLEET_FOLDER,
     Manifest,
-    ManifestBox,
     compute_tree_id,
     group_inputs,
     name_manifest,
     read_manifest,
 )
-from ritilib.render.upkeep import Windows
+from ritilib.render.upkeep import SyncRules, Windows
 
 _FLEET = "fleet/fleet.yaml"
 _LIGHTHOUSE = "lighthouse-"
-_ROLLOUT = Rollout()  # where nobody says another
+_ROLLOUT, _SYNC = Rollout(), SyncRules()  # where nobody says another
 _SURROGATE = re.compile("[\ud800-\udfff]")  # what read_texts makes of a byte that is not UTF-8
 _RENDER = "run `riti render` and propose the result"
 
@@ -36,7 +35,8 @@ _RENDER = "run `riti render` and propose the result"
 class Unit:
     """One thing to run: key "acme/montevideo" (a PBX and its box) or "lighthouse/one"; files: path → text.
 
-    canary: it is among the first of every rollout; windows: when it may be replaced although it has calls.
+    canary: it is among the first of every rollout; windows: when it may be replaced although it has calls; sync: what
+    is left alone of it.
     """
 
     key: str
@@ -44,6 +44,7 @@ class Unit:
     files: Mapping[str, str]
     canary: bool = False
     windows: Windows | None = None
+    sync: SyncRules = _SYNC
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class Desired:
 
     held names the companies ("_fleet" for the lighthouses) whose manifests are stale, with the reason: their
     units are not in units, and nothing of theirs may be changed, let alone deleted. removals are the companies and
-    units that may go although they are over the limit ("_fleet" held: none), after removal_grace_min minutes.
+    units that may go although they are over the limit ("_fleet" held: none), after removal_grace_min minutes. sync is
+    what is left alone of a company, and of the fleet (""): it holds for units that are in no manifest any more.
     """
 
     fleet: str
@@ -64,6 +66,7 @@ class Desired:
     removals: tuple[str, ...] = ()
     removal_grace_min: int = 10
     rollout: Rollout = _ROLLOUT
+    sync: Mapping[str, SyncRules] = field(default_factory=dict)
 
 
 def read_desired(repo: Path, rev: str) -> Desired:
@@ -78,11 +81,20 @@ def read_desired(repo: Path, rev: str) -> Desired:
     root, root_id = find_root(repo, commit)
     files = read_files(repo, commit, "fleet")
     fleet = _read_fleet_file(files, root, root_id)
-    units, held = check_tree(files, read_texts(repo, commit, "rendered"), fleet)
+    units, held, sync = check_tree(files, read_texts(repo, commit, "rendered"), fleet)
     # as `_fleet`'s manifest says them too, or check_tree had refused it: what nobody rendered approves nothing
     removals = () if FLEET_FOLDER in dict(held) else tuple(sorted(set(fleet.removals)))
     return Desired(
-        fleet.name, str(fleet.id), root, commit, units, held, removals, fleet.removal_grace_min, fleet.rollout
+        fleet.name,
+        str(fleet.id),
+        root,
+        commit,
+        units,
+        held,
+        removals,
+        fleet.removal_grace_min,
+        fleet.rollout,
+        sync,
     )
 
 
@@ -93,8 +105,8 @@ def read_newer(repo: Path, rev: str, desired: Desired) -> Desired:
 
 def check_tree(
     files: Mapping[str, bytes], rendered: Mapping[str, str], fleet: FleetFile
-) -> tuple[tuple[Unit, ...], tuple[tuple[str, Problem], ...]]:
-    """(units, held) of what a commit holds: files under fleet/ (path → content), rendered/ (path → text).
+) -> tuple[tuple[Unit, ...], tuple[tuple[str, Problem], ...], dict[str, SyncRules]]:
+    """(units, held, sync) of what a commit holds: files under fleet/ (path → content), rendered/ (path → text).
 
     fleet is what fleet.yaml says. Raises GitopsError as read_desired does.
     """
@@ -104,6 +116,7 @@ def check_tree(
     problems = [Problem(path, 0, 0, "is listed by no manifest", "remove it") for path in strays]
     units: list[Unit] = []
     held: list[tuple[str, Problem]] = []
+    sync: dict[str, SyncRules] = {}
     for company in sorted(inputs.keys() | folders.keys()):
         path = name_manifest(company)
         if company not in inputs:
@@ -133,10 +146,11 @@ def check_tree(
         problems += _check_names(path, manifest, fleet)
         problems += _check_removals(path, manifest, fleet if company == FLEET_FOLDER else None)
         problems += _check_boxes(path, manifest, _find_asked(company, inputs[company], fleet))
-        units += [_make_unit(company, box, manifest.boxes[box], texts[box]) for box in sorted(manifest.boxes)]
+        sync["" if company == FLEET_FOLDER else company] = manifest.sync
+        units += [_make_unit(manifest, box, texts[box]) for box in sorted(manifest.boxes)]
     if problems:
         raise GitopsError(sorted(problems))
-    return tuple(sorted(units, key=lambda unit: unit.key)), tuple(held)
+    return tuple(sorted(units, key=lambda unit: unit.key)), tuple(held), sync
 
 
 def _read_fleet_file(files: Mapping[str, bytes], root: str, root_id: str) -> FleetFile:
@@ -229,7 +243,10 @@ def _check_boxes(path: str, manifest: Manifest, asked: Mapping[str, str]) -> Ite
         yield Problem(path, 0, 0, f"lists `{box}`, and nothing under fleet/ asks for it", _RENDER)
 
 
-def _make_unit(company: str, box: str, entry: ManifestBox, texts: Mapping[str, str]) -> Unit:
-    if company == FLEET_FOLDER:
-        return Unit(f"lighthouse/{box.removeprefix(_LIGHTHOUSE)}", "lighthouse", texts)
-    return Unit(f"{company}/{box}", "pbx", texts, entry.canary, entry.windows)
+def _make_unit(manifest: Manifest, box: str, texts: Mapping[str, str]) -> Unit:
+    if manifest.company == FLEET_FOLDER:
+        key = f"lighthouse/{box.removeprefix(_LIGHTHOUSE)}"
+        return Unit(key, "lighthouse", texts, sync=manifest.sync)
+    entry = manifest.boxes[box]
+    sync = manifest.sync if entry.sync is None else entry.sync
+    return Unit(f"{manifest.company}/{box}", "pbx", texts, entry.canary, entry.windows, sync)

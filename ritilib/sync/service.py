@@ -167,9 +167,11 @@ class Service:
         return find_pause(memory, done, self.clock(), ended_s, self.pace, self.random)
 
     def _may_go_on(self, desired: Desired) -> bool:
-        """Whether one more unit is begun: a newer commit may wish for something else."""
+        """Whether one more unit is begun: a newer commit may wish for something else, or it may be suspended by now."""
         self.chronicle.board.beat()
-        return not self.stopped.is_set() and self.source.desired is desired
+        if self.stopped.is_set() or self.wakeups.is_told("suspension"):
+            return False
+        return self.source.desired is desired
 
     def _wait(self, leadership: Leadership, pause_s: float) -> None:
         """For the next cycle, showing that it lives and still leads."""

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from ritilib.errors import Problem
 from ritilib.reconcile.prune import Waiting
+from ritilib.reconcile.suspensions import Pause
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class Synced:
     inventory_index is the floor of the next cycle of this process, busy its units that wait for their calls to end.
     failed: units with which something went wrong, denied those of them that a server denied; watched: replaced, and
     not judged yet; healed: put back after somebody else had changed them. left: how many were not tried, since the
-    cycle was to end or a server was away. due: when time alone makes something be done.
+    cycle was to end or a server was away. due: when time alone makes something be done. pauses: what is suspended, or
+    waits for a window or for hands, also where nothing waits; held says of each for which something does.
     """
 
     commit: str
@@ -36,6 +38,7 @@ class Synced:
     healed: frozenset[str] = frozenset()
     left: int = 0
     due: datetime | None = None
+    pauses: tuple[Pause, ...] = ()
 
     @property
     def is_clean(self) -> bool:
