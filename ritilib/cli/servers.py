@@ -20,7 +20,9 @@ from ritilib.clients.settings import read_settings
 from ritilib.clients.vault import Vault
 from ritilib.errors import RitiError
 from ritilib.gitops.desired import read_desired
+from ritilib.reconcile.pauses import describe_paused
 from ritilib.reconcile.prune import Waiting
+from ritilib.reconcile.suspensions import Pause, describe_scope
 from ritilib.sync.lead.bootstrap import bootstrap as bootstrap_servers
 from ritilib.sync.planned import plan_once
 
@@ -110,19 +112,20 @@ def plan(repo: Path, rev: str, as_json: bool) -> None:
     settings = read_settings(os.environ)
     desired = read_desired(repo, rev)
     made, removals, _ = plan_once(desired, Nomad(settings), Consul(settings))
-    held = [*(problem for _, problem in desired.held), *removals.held]
-    conflicts = [*made.conflicts, *removals.conflicts]
+    held = [*(problem for _, problem in desired.held), *removals.held, *describe_paused(made.paused)]
+    conflicts = [*made.conflicts, *made.paused.faults, *removals.conflicts]
     rows = [(change.key, ", ".join(change.reasons)) for change in made.changes]
     stops = {one.key: f"stop: in no manifest since {one.record.absent_since}" for one in removals.stops}
     purges = {one.key: f"remove: stopped since {one.record.stopped_at}" for one in removals.purges}
     if as_json:
-        going = {"stop": stops, "purge": purges, "waiting": removals.waits}
+        going = {"stop": stops, "purge": purges, "waiting": removals.waits, "pauses": made.paused.pauses}
         print_json({"changes": dict(rows), "conflicts": conflicts, "held": held, **going})
     else:
         print_rows(("unit", "why"), [*rows, *stops.items(), *purges.items()])
         gone = f"{len(stops)} to stop, {len(purges)} to remove, " if stops or purges else ""
         click.echo(f"{len(rows)} to change, {gone}{made.unchanged} as wished")
         print_waiting(removals.waits)
+        print_suspended(made.paused.pauses)
     print_problems((*conflicts, *held))
     if conflicts or held:
         sys.exit(1)
@@ -137,3 +140,11 @@ def print_waiting(waiting: tuple[Waiting, ...]) -> None:
             f"is left as it is until {one.until:%Y-%m-%d %H:%M:%S} UTC" if one.until else "is left as it is"
         )
         click.echo(f"{one.key} {until}: {one.why}")
+
+
+def print_suspended(pauses: tuple[Pause, ...]) -> None:
+    """A line for what is suspended although nothing waits for it; the rest is among what is held."""
+    for one in pauses:
+        if one.by in ("command", "git") and one.covers and not one.waits:
+            until = f" until {one.until:%Y-%m-%d %H:%M:%S} UTC" if one.until else ""
+            click.echo(f"{describe_scope(one.scope)} is suspended{until}, and as wished: {one.why}")

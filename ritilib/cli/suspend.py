@@ -35,43 +35,31 @@ fleet_option = click.option(
 )
 
 
-class Duration(click.ParamType):
+def _read_duration(_context: click.Context, _option: click.Parameter, said: str | None) -> timedelta | None:
     """90m, 2h, 3d."""
-
-    name = "duration"
-
-    def convert(
-        self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None
-    ) -> timedelta:
-        if isinstance(value, timedelta):
-            return value
-        match = _DURATION.fullmatch(value)
-        if match is None:
-            self.fail(f"{value} is no duration such as 90m, 2h or 3d", param, ctx)
-        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    match = _DURATION.fullmatch(said) if said is not None else None
+    if said is not None and match is None:
+        raise click.BadParameter(f"{said} is no duration such as 90m, 2h or 3d")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else None
 
 
-class Moment(click.ParamType):
+def _read_moment(_context: click.Context, _option: click.Parameter, said: str | None) -> datetime | None:
     """A time as RFC 3339 has it; without its zone, by this machine's clock."""
-
-    name = "time"
-
-    def convert(
-        self, value: str | datetime, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        try:
-            return datetime.fromisoformat(value).astimezone(UTC)
-        except ValueError:
-            self.fail(f"{value} is no time such as 2026-12-24T18:00", param, ctx)
+    try:
+        return datetime.fromisoformat(said).astimezone(UTC) if said is not None else None
+    except ValueError:
+        raise click.BadParameter(f"{said} is no time such as 2026-12-24T18:00") from None
 
 
 @click.command()
 @scope_argument
 @click.option("--why", required=True, metavar="TEXT", help="The reason, which everybody is shown.")
-@click.option("--until", type=Moment(), metavar="TIME", help="When it ends by itself: 2026-12-24T18:00.")
-@click.option("--for", "lasting", type=Duration(), metavar="TIME", help="For how long: 90m, 2h or 3d.")
+@click.option(
+    "--until", callback=_read_moment, metavar="TIME", help="When it ends by itself: 2026-12-24T18:00."
+)
+@click.option(
+    "--for", "lasting", callback=_read_duration, metavar="TIME", help="For how long: 90m, 2h or 3d."
+)
 @repo_option
 @rev_option
 @fleet_option

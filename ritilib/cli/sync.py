@@ -16,7 +16,7 @@ import click
 
 from ritilib.cli.options import json_option, repo_option
 from ritilib.cli.printing import print_json, print_problems, report
-from ritilib.cli.servers import find_overlay_tool, print_waiting, rev_option
+from ritilib.cli.servers import find_overlay_tool, print_suspended, print_waiting, rev_option
 from ritilib.clients.settings import read_settings
 from ritilib.gitops.desired import read_desired, read_newer
 from ritilib.gitops.repository import BASE
@@ -181,6 +181,7 @@ def _sync_once(repo: Path, rev: str, as_json: bool, replace: tuple[str, ...], wa
         )
         click.echo(f"{done.commit[:12]}: {len(done.changed)} changed, {gone}{done.unchanged} as wished")
         print_waiting(done.waiting)
+        print_suspended(done.pauses)
     print_problems((*done.held, *done.problems))
     if not done.is_clean:
         sys.exit(1)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from ritilib.errors import Problem
 from ritilib.fleet.box_file import BoxFile
 from ritilib.fleet.company_file import CompanyFile
 from ritilib.fleet.fleet_file import FleetFile
-from ritilib.fleet.inherited import Settings
 from ritilib.fleet.source import Source, Step
 from ritilib.fleet.stretch import Stretch
 
 _ZONE = "add `timezone: Area/City` to the company's file, or to fleet.yaml for all"
-_MAINTENANCE, _WINDOWS = ("maintenance",), ("sync", "windows")  # where the stretches stand in a file
+_WINDOWS = ("sync", "windows")
 
 
 def judge_hours(source: Source, said: CompanyFile, timezone: str | None) -> Iterator[Problem]:
@@ -41,48 +40,38 @@ def judge_maintenance(
     fleet: FleetFile, company: tuple[Source, CompanyFile], boxes: Iterable[tuple[Source, BoxFile]]
 ) -> Iterator[Problem]:
     """The same for the maintenance of a company and its boxes; fleet.yaml's own stretches are judged by themselves."""
-    offices = (company, *boxes)
-    yield from _judge_weekly(fleet, offices, _MAINTENANCE, "maintenance-without-zone")
+    source, said = company
+    unzoned = (said.timezone or fleet.timezone) is None
+    what = "`maintenance` without a `timezone`"
+    if unzoned and said.maintenance is None and fleet.maintenance:
+        inherited = f"{said.name} inherits fleet.yaml's `maintenance`, and has no `timezone`"
+        yield source.problem(("name",), inherited, _ZONE, "maintenance-without-zone")
+    for where, one in (company, *boxes):
+        yield from judge_stretches(where, ("maintenance",), one.maintenance or ())
+        if unzoned and one.maintenance:
+            yield where.problem(("maintenance",), what, _ZONE, "maintenance-without-zone")
 
 
 def judge_windows(
     fleet: FleetFile, company: tuple[Source, CompanyFile], boxes: Iterable[tuple[Source, BoxFile]]
 ) -> Iterator[Problem]:
-    """The same for the windows in which changes are applied to them."""
-    offices = (company, *boxes)
-    yield from _judge_weekly(fleet, offices, _WINDOWS, "windows-without-zone")
+    """The same for the windows in which changes of Git are applied to them."""
+    unzoned = (company[1].timezone or fleet.timezone) is None
+    for where, one in (company, *boxes):
+        yield from judge_stretches(where, _WINDOWS, one.sync.windows or ())
+        if unzoned and one.sync.windows:
+            what = "`sync.windows` without a `timezone`"
+            yield where.problem(_WINDOWS, what, _ZONE, "windows-without-zone")
 
 
 def judge_fleets_own(source: Source, fleet: FleetFile) -> Iterator[Problem]:
     """The maintenance and the windows of fleet.yaml; the windows hold for its lighthouses too, which need its zone."""
-    yield from judge_stretches(source, _MAINTENANCE, fleet.maintenance or ())
+    yield from judge_stretches(source, ("maintenance",), fleet.maintenance or ())
     yield from judge_stretches(source, _WINDOWS, fleet.sync.windows or ())
     if fleet.sync.windows and fleet.timezone is None:
         what = "`sync.windows` of a fleet without a `timezone`"
         mend = "add `timezone: Area/City` to fleet.yaml: the lighthouses keep these windows too"
         yield source.problem(_WINDOWS, what, mend, "windows-without-zone")
-
-
-def _judge_weekly(
-    fleet: FleetFile, offices: Sequence[tuple[Source, Settings]], steps: tuple[str, ...], rule: str
-) -> Iterator[Problem]:
-    """What is wrong with the stretches at steps of a company's file, the first of offices, and of its boxes' files."""
-    (source, company), *_ = offices
-    assert isinstance(company, CompanyFile)
-    unzoned, key = (company.timezone or fleet.timezone) is None, ".".join(steps)
-    what = f"`{key}` without a `timezone`"
-    if unzoned and _read_stretches(company, steps) is None and _read_stretches(fleet, steps):
-        inherited = f"{company.name} inherits fleet.yaml's `{key}`, and has no `timezone`"
-        yield source.problem(("name",), inherited, _ZONE, rule)
-    for where, one in offices:
-        stretches = _read_stretches(one, steps)
-        yield from judge_stretches(where, steps, stretches or ())
-        if unzoned and stretches:
-            yield where.problem(steps, what, _ZONE, rule)
-
-
-def _read_stretches(level: Settings, steps: tuple[str, ...]) -> tuple[Stretch, ...] | None:
-    return level.maintenance if steps == _MAINTENANCE else level.sync.windows
 
 
 def judge_stretches(

@@ -21,6 +21,7 @@ from ritilib.fleet.placement import judge_places
 from ritilib.fleet.removals import judge_removals
 from ritilib.fleet.settings import inherit_settings
 from ritilib.fleet.source import Source, Step
+from ritilib.fleet.suspended import judge_suspended
 from ritilib.fleet.words import judge_words
 
 # "lighthouse" is an overlay group and the first part of units; to Nebula's firewall the group "any" is everybody.
@@ -100,6 +101,8 @@ def judge(draft: Draft) -> list[Problem]:
         problems += judge_windows(draft.fleet, (source, said), _boxes_of(draft, company))
         problems += judge_words(source, said, draft.words.get(company, {}))
     problems += judge_fleets_own(draft.source, draft.fleet)
+    files = [(draft.source, draft.fleet), *draft.companies.values(), *draft.boxes.values()]
+    problems += [problem for source, said in files for problem in judge_suspended(source, said)]
     problems += judge_places(draft.source, draft.fleet, draft.companies, draft.boxes)
     problems += _judge_adapters(draft)
     problems += judge_removals(draft.source, draft.fleet, draft.companies.keys(), draft.boxes.keys())

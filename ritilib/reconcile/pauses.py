@@ -116,9 +116,8 @@ class _Keeper:
     rules: Rules
     observed: Observed
     commit: str
-    _waiting: dict[Pause, dict[str, str]] = field(
-        default_factory=dict
-    )  # a pause without its counts → unit → why
+    # a pause without its counts → unit → why
+    _waiting: dict[Pause, dict[str, str]] = field(default_factory=dict)
     _unfinished: list[Change] = field(default_factory=list)
     _overdue: dict[str, datetime] = field(default_factory=dict)
     _openings: dict[Windows, datetime | None] = field(default_factory=dict)

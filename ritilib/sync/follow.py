@@ -12,7 +12,7 @@ from ritilib.reconcile.state import Record, Wish, hash_text
 from ritilib.sync.observe import Seen
 from ritilib.sync.troubles import Troubles
 from ritilib.sync.unit.apply import Outcome, Servers
-from ritilib.sync.unit.door import open_door
+from ritilib.sync.unit.door import reopen_door
 from ritilib.sync.unit.last_good import go_back
 from ritilib.sync.unit.settle import settle_unit
 
@@ -62,7 +62,7 @@ def open_doors(wishes: Iterable[Wish], live_keys: Set[str], consul: ConsulClient
         if wish.names.is_lighthouse or wish.names.kv_key not in live_keys:
             continue
         try:
-            open_door(wish.names, consul)
+            reopen_door(wish.names, consul)
         except LeadershipLost:
             raise
         except RitiError as error:
