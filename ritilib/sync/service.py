@@ -199,7 +199,7 @@ class _WishesOf:
     def __call__(self, keys: Iterable[str]) -> Mapping[str, str]:
         wanted = set(keys)
         return {
-            unit.key: hash_text(repr(sorted(unit.files.items())))
+            unit.key: hash_text(repr(unit.digests or sorted(unit.files.items())))
             for unit in self.desired.units
             if unit.key in wanted
         }
