@@ -14,9 +14,9 @@ from typing import Literal
 
 import click
 
-from ritilib.cli.options import json_option, repo_option
+from ritilib.cli.options import json_option, repo_option, rev_option
 from ritilib.cli.printing import print_json, print_problems, report
-from ritilib.cli.servers import find_overlay_tool, print_waiting, rev_option
+from ritilib.cli.servers import find_overlay_tool, print_waiting
 from ritilib.clients.settings import read_settings
 from ritilib.gitops.desired import read_desired, read_newer
 from ritilib.gitops.repository import BASE
