@@ -179,6 +179,7 @@ def _print_more(look: FleetLook) -> None:
                 for one in spell.problems
             )
     print_problems(Problem("", 0, 0, one.what, one.mend) for one in said.failing)
+    print_problems(Problem("", 0, 0, one.what, one.mend) for one in said.down)
     print_problems(Problem("", 0, 0, one.what, one.mend) for one in said.problems)
 
 

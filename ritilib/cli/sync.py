@@ -184,6 +184,6 @@ def _sync_once(repo: Path, rev: str, as_json: bool, replace: tuple[str, ...], wa
         )
         click.echo(f"{done.commit[:12]}: {len(done.changed)} changed, {gone}{done.unchanged} as wished")
         print_waiting(done.waiting)
-    print_problems((*done.held, *done.problems))
+    print_problems((*done.held, *done.problems, *done.down))
     if not done.is_clean:
         sys.exit(1)

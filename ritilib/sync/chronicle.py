@@ -87,7 +87,7 @@ class Chronicle:
         for key in (*done.changed, *done.stopped, *done.purged):
             self._tried.pop(key, None)
         held = len(done.held) - len(done.busy) + len(memory.busy)
-        counts = {"unchanged": done.unchanged, "changed": len(done.changed)}
+        counts = {"unchanged": done.unchanged, "changed": len(done.changed), "down": len(done.down)}
         self.metrics.set_units(counts | {"held": held, "failed": len(memory.failing)})
         self.metrics.drift_healed.inc(len(done.healed))
         self._note_end("clean" if done.is_clean else "problems", seconds, ())
@@ -112,7 +112,7 @@ class Chronicle:
         )
         left_alone = {one.key for one in done.waiting}
         self._note_problems(
-            done.commit, (*done.held, *done.problems), {str(one) for one in done.held}, left_alone
+            done.commit, (*done.held, *done.problems, *done.down), {str(one) for one in done.held}, left_alone
         )
 
     def note_failed_cycle(self, error: RitiError, seconds: float) -> None:

@@ -79,7 +79,7 @@ def observe(fleet: str, nomad: NomadClient, consul: ConsulClient, now: datetime,
     """
     places = Places(fleet)
     jobs = {
-        job.id: LiveJob(job.modify_index, job.stop, dict(job.meta))
+        job.id: LiveJob(job.modify_index, job.stop, dict(job.meta), job.allocations)
         for job in nomad.list_jobs(places.jobs).jobs
     }
     records: dict[str, Record] = {}

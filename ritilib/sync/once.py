@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from ritilib.clients.protocols import ConsulClient
 from ritilib.errors import GitopsError, Problem, RitiError
 from ritilib.gitops.desired import Desired
+from ritilib.reconcile.down import find_down
 from ritilib.reconcile.plan import Change
 from ritilib.reconcile.prune import Removals, Waiting
 from ritilib.reconcile.rollout import Turn
@@ -93,6 +94,9 @@ def sync_once(
         leave = _give_leave(change, turn, change.key in may_replace, now)
         return apply_change(change, desired.fleet_id, desired.commit, record, index, through, now, leave)
 
+    down = find_down(
+        plan.wishes, seen.observed.jobs, troubles.watched | {change.key for change in plan.changes}
+    )
     outcomes: list[Outcome] = []
     left = len(changes)
     for change, found in Work(changes, attempt, go_on, report).do((servers, *crew)):
@@ -140,6 +144,7 @@ def sync_once(
         failed=frozenset(troubles.failed),
         denied=frozenset(troubles.denied),
         watched=frozenset(troubles.watched),
+        down=tuple(down.values()),
         healed=_find_healed(plan.changes, outcomes),
         left=left,
         due=_find_due(desired, records, turn, waiting, now),
@@ -148,6 +153,7 @@ def sync_once(
         told={key: tuple(problems) for key, problems in troubles.told.items()},
         gone_back=frozenset(troubles.gone_back),
         refused=frozenset(wish.names.key for wish in plan.refused),
+        down_units=tuple(down),
     )
 
 

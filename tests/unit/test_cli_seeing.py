@@ -87,6 +87,7 @@ def test_the_form_of_a_status_is_stable(
         "held",
         "failing",
         "watched",
+        "down",
         "waiting",
         "problems",
         "healed",

@@ -14,6 +14,7 @@ from ritilib.sync.seen.status import (
     LONGEST_LIST,
     Commit,
     Counts,
+    DownUnit,
     FailingUnit,
     HealedUnit,
     HeldUnit,
@@ -59,6 +60,7 @@ def note_cycle(
     held = tuple(_list_held(before, done, memory, time, hide))
     failing = tuple(_list_failing(view, done, memory, now, now_s, hide))
     watched = tuple(_list_watched(before, done, time, hide))
+    down = tuple(_list_down(before, done, time, hide))
     waiting = tuple(
         WaitingUnit(one.key, say(one.until) if one.until else "", shorten(hide(one.why)))
         for one in done.waiting
@@ -66,7 +68,8 @@ def note_cycle(
     )
     own = {problem for problems in done.told.values() for problem in problems}
     problems = make_troubles((one for one in (*done.held, *done.problems) if one not in own), hide)
-    unwell = {one.unit for one in held} | {one.unit for one in failing} | {one.unit for one in watched}
+    unwell = {one.unit for one in held} | {one.unit for one in failing}
+    unwell |= {one.unit for one in watched} | {one.unit for one in down}
     healed = (*(HealedUnit(key, time) for key in sorted(done.healed)), *before.healed)
     applied = before.commit
     if done.is_whole and (applied.applied != done.commit or not applied.applied_at):
@@ -83,6 +86,7 @@ def note_cycle(
             held=len(held),
             failing=len(failing),
             watched=len(watched),
+            down=len(down),
             waiting=len(waiting),
             left=done.left,
             problems=len(problems),
@@ -91,6 +95,7 @@ def note_cycle(
         held=held,
         failing=failing,
         watched=watched,
+        down=down,
         waiting=waiting,
         problems=problems,
         healed=healed[:LONGEST_LIST],
@@ -181,6 +186,14 @@ def _list_watched(before: Status, done: Synced, time: str, hide: Hide) -> Iterat
         trouble = _find_last(done, key, hide)
         since = known[key].since if key in known else time
         yield WatchedUnit(key, trouble.what if trouble else "it was replaced just now", since)
+
+
+def _list_down(before: Status, done: Synced, time: str, hide: Hide) -> Iterator[DownUnit]:
+    known = {one.unit: one for one in before.down}
+    for key, problem in zip(done.down_units, done.down, strict=True):
+        [trouble] = make_troubles([problem], hide)
+        since = known[key].since if key in known else time
+        yield DownUnit(key, trouble.what, trouble.mend, since)
 
 
 def _find_last(done: Synced, key: str, hide: Hide) -> Trouble | None:

@@ -63,6 +63,8 @@ class FleetLook:
             if said.failing:
                 verb = "fails" if said.counts.failing == 1 else "fail"
                 failures.append(f"{count(said.counts.failing, 'unit')} {verb}")
+            if said.down:
+                failures.append(f"nothing runs of {count(said.counts.down, 'unit')}")
             if said.rollout.stopped:
                 failures.append(f"the rollout has stopped: {said.rollout.stopped}")
             failures += [one.what for one in said.problems]

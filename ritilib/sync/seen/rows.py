@@ -13,7 +13,7 @@ from ritilib.sync.seen.unit import UnitLook
 
 @dataclass(frozen=True)
 class Row:
-    """One unit. state: failing, gone-back, held, watched, waiting, drift, applying, stopped or well."""
+    """One unit. state: failing, gone-back, down, held, watched, waiting, drift, applying, stopped or well."""
 
     unit: str
     state: str
@@ -38,6 +38,8 @@ def _list_unwell(look: FleetLook) -> Iterator[Row]:
         for bad in said.failing:
             again = f"; tried again at {bad.next_try}" if bad.next_try else ""
             yield Row(bad.unit, bad.state, bad.since, f"{bad.what}{again}")
+        for down in said.down:
+            yield Row(down.unit, "down", down.since, down.what)
         for held in said.held:
             yield Row(held.unit, "held", held.since, f"{held.kind}: {held.why}")
         for watched in said.watched:

@@ -92,6 +92,16 @@ class WatchedUnit:
 
 
 @dataclass(frozen=True)
+class DownUnit:
+    """A unit of which nothing runs, which no cycle mends."""
+
+    unit: str
+    what: str
+    mend: str
+    since: str
+
+
+@dataclass(frozen=True)
 class WaitingUnit:
     """A unit that no manifest names, and until when it stays ("": until the doubt is gone)."""
 
@@ -129,6 +139,7 @@ class Counts:
     held: int = 0
     failing: int = 0
     watched: int = 0
+    down: int = 0
     waiting: int = 0
     left: int = 0
     problems: int = 0
@@ -151,6 +162,7 @@ class Status:
     held: tuple[HeldUnit, ...] = ()
     failing: tuple[FailingUnit, ...] = ()
     watched: tuple[WatchedUnit, ...] = ()
+    down: tuple[DownUnit, ...] = ()
     waiting: tuple[WaitingUnit, ...] = ()
     problems: tuple[Trouble, ...] = ()
     healed: tuple[HealedUnit, ...] = ()

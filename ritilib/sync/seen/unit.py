@@ -14,6 +14,7 @@ from ritilib.sync.observe import Places
 from ritilib.sync.seen.history import Entry, read_history
 from ritilib.sync.seen.look import find_leader, warn
 from ritilib.sync.seen.status import (
+    DownUnit,
     FailingUnit,
     HealedUnit,
     HeldUnit,
@@ -26,7 +27,7 @@ from ritilib.sync.unit.last_good import name_last_good
 from ritilib.sync.unit.word import Word, read_word
 
 READ_FS = "read-fs of the namespace `default`, for its watcher's word"
-Told = HeldUnit | FailingUnit | WatchedUnit | WaitingUnit | HealedUnit
+Told = HeldUnit | FailingUnit | DownUnit | WatchedUnit | WaitingUnit | HealedUnit
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class UnitLook:
     def has_failed(self) -> bool:
         """Whether it fails, or could not be looked at."""
         broken = any(problem.severity == "error" for problem in self.problems)
-        return broken or any(isinstance(one, FailingUnit) for one in self.told)
+        return broken or any(isinstance(one, FailingUnit | DownUnit) for one in self.told)
 
 
 def look_at_unit(fleet: str, key: str, nomad: NomadClient, consul: ConsulClient) -> UnitLook:
@@ -128,7 +129,14 @@ def look_at_unit(fleet: str, key: str, nomad: NomadClient, consul: ConsulClient)
 
 def find_told(said: Status, key: str) -> tuple[Told, ...]:
     """What a view says of one unit."""
-    lists: tuple[tuple[Told, ...], ...] = (said.held, said.failing, said.watched, said.waiting, said.healed)
+    lists: tuple[tuple[Told, ...], ...] = (
+        said.failing,
+        said.down,
+        said.held,
+        said.watched,
+        said.waiting,
+        said.healed,
+    )
     return tuple(one for listed in lists for one in listed if one.unit == key)
 
 

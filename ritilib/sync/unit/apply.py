@@ -14,6 +14,7 @@ from ritilib.reconcile.plan import Change
 from ritilib.reconcile.state import Record, Wish, hash_text
 from ritilib.sync.observe import Places
 from ritilib.sync.unit.door import CLOSING_S, close_door, count_calls, write_closed
+from ritilib.sync.unit.job import write_job
 from ritilib.sync.unit.last_good import keep_last_good
 from ritilib.sync.unit.secrets import write_secrets
 
@@ -121,7 +122,7 @@ def apply_change(
         done = replace(done, live=hash_text(wish.live_value(0)), value=hash_text(value))
     registered = None
     if planned:
-        registered = _write_job(*planned, servers.nomad)
+        registered = write_job(*planned, servers.nomad)
         done = replace(done, job=hash_text(wish.job), job_modify_index=registered, bad_job="")
     done = replace(done, state="applied", commit=commit)
     index = servers.consul.write(entry, done.to_bytes(), index)
@@ -133,14 +134,6 @@ def apply_change(
 def _plan_job(wish: Wish, nomad: NomadClient) -> tuple[dict[str, Any], JobPlan]:
     job = nomad.parse(wish.job)
     return job, nomad.plan(job)
-
-
-def _write_job(job: dict[str, Any], planned: JobPlan, nomad: NomadClient) -> int:
-    """The JobModifyIndex of the job as wished. Where it was so already, an earlier sync may have registered it and
-    not lived to see what became of it."""
-    if planned.changes == "none":
-        return planned.modify_index
-    return nomad.register(job, planned.modify_index).modify_index
 
 
 def _write_policies(wish: Wish, fleet_id: str, servers: Servers) -> None:

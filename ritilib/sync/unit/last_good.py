@@ -17,6 +17,7 @@ from ritilib.reconcile.state import Record, Wish, hash_text, read_record
 from ritilib.render.names import UnitNames
 from ritilib.sync.observe import Places
 from ritilib.sync.unit.door import write_open
+from ritilib.sync.unit.job import write_job
 
 # What Nomad adds to a job that it is asked for; the rest is the specification.
 _OF_SERVER = frozenset(
@@ -100,10 +101,7 @@ def go_back(
     before = read_record(held.key, json.dumps(kept["record"]).encode())
     if kept["value"]:
         consul.put(wish.names.kv_key, base64.b64decode(kept["value"]))
-    planned = nomad.plan(kept["job"])
-    registered = planned.modify_index
-    if planned.changes != "none":
-        registered = nomad.register(kept["job"], planned.modify_index).modify_index
+    registered = write_job(kept["job"], nomad.plan(kept["job"]), nomad)
     done = replace(
         before,
         job_modify_index=registered,

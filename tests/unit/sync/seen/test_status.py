@@ -117,6 +117,16 @@ def test_a_failing_unit_keeps_its_words_and_its_next_try() -> None:
     assert (twice.failures, twice.next_try, twice.since) == (2, "2026-11-25T04:00:40Z", one.since)
 
 
+def test_a_unit_of_which_nothing_runs_is_told_since_when() -> None:
+    down = Problem("", 0, 0, "acme/a is not running: no host takes it", "see")
+    view = note(begin(), make_done(down=(down,), down_units=("acme/a",)))
+    later = note(start_cycle(view, "c1"), make_done(down=(down,), down_units=("acme/a",)), seconds=60)
+    assert later.status == view.status
+    assert (view.status.counts.down, view.status.counts.as_wished) == (1, 2)
+    assert view.status.down[0].since == "2026-11-25T04:00:00Z"
+    assert note(later, make_done()).status.down == ()
+
+
 def test_a_unit_that_went_back_keeps_the_reason() -> None:
     why = make_problem("acme/a", "did not come up: no such image")
     view = note(
