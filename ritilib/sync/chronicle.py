@@ -35,7 +35,7 @@ class Chronicle:
         """What a watch, Git or the web could not do; from any thread."""
         if name == "git":
             self.metrics.fetch_failures.labels(type(error).__name__).inc()
-        elif name not in ("hooks", "leading"):
+        elif name not in ("hooks", "leading", "status"):
             self.metrics.watch_failures.labels(name).inc()
         with self._lock:
             is_new = self._reported.get(name) != str(error)
@@ -91,7 +91,7 @@ class Chronicle:
         self.metrics.set_units(counts | {"held": held, "failed": len(memory.failing)})
         self.metrics.drift_healed.inc(len(done.healed))
         self._note_end("clean" if done.is_clean else "problems", seconds, ())
-        is_whole = done.is_clean and not (done.left or done.waiting or done.watched)
+        is_whole = done.is_whole
         if is_whole:
             self.metrics.note_applied(done.commit, now.timestamp())
         gone = [*done.stopped, *done.purged]
