@@ -69,7 +69,7 @@ def test_a_restore_of_consul_ends_no_grace_period(served: Served, witness: Witne
 def test_keys_that_are_lost_are_made_again(served: Served, witness: Witness, lost: str) -> None:
     """The last of them is all that RITI ever wrote to Consul's keys, the leader's lock with it."""
     served.begin_call(witness)
-    keys = [one for one in served.servers.ask("CONSUL_HTTP", "GET", f"kv/{lost}?keys").json()]
+    keys = list(served.servers.ask("CONSUL_HTTP", "GET", f"kv/{lost}?keys").json())
     served.servers.ask("CONSUL_HTTP", "DELETE", f"kv/{lost}?recurse")
     witness.hand.update({f"key {key}": None for key in keys})
     served.wait_applied(served.merge_and_tell())
