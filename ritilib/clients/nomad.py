@@ -27,7 +27,7 @@ from ritilib.clients.nomad_values import (
     make_allocation,
     make_stub,
 )
-from ritilib.clients.session import make_session, refused, unreachable
+from ritilib.clients.session import NotTheServer, decode_at_once, make_session, refused, unreachable
 from ritilib.clients.settings import Settings
 from ritilib.clients.tokens import Issued
 from ritilib.errors import Conflict, Denied, RitiError, ServerError, Unreachable
@@ -54,7 +54,11 @@ class Nomad:
 
     def list_jobs(self, prefix: str) -> JobList:
         """Every job whose id starts with prefix, with its meta, in one request; also stopped ones."""
-        answer = self._ask(f"list jobs {prefix}*", "jobs", params={"meta": "true", "prefix": prefix})
+        asked = f"list jobs {prefix}*"
+        answer = self._ask(asked, "jobs", params={"meta": "true", "prefix": prefix})
+        if not isinstance(answer.json(), list) or "X-Nomad-Index" not in answer.headers:
+            foreign = NotTheServer("what answered is not Nomad")
+            raise unreachable("Nomad", self._server.address, asked, foreign)
         jobs = sorted((make_stub(one) for one in answer.json()), key=lambda one: one.id)
         return JobList(int(answer.headers["X-Nomad-Index"]), tuple(jobs))
 
@@ -248,13 +252,15 @@ class Nomad:
             raise
 
     def _connect(self, address: str, token: str) -> Any:
+        session = make_session(self._server)
+        session.hooks["response"].append(decode_at_once)
         return nomad.Nomad(
             address=address,
             token=token,
             namespace=NAMESPACE,
             timeout=self._server.timeout_s,
             verify=self._server.verify,
-            session=make_session(self._server),
+            session=session,
         )
 
     def _read_retries(self, node: str, address: str, is_tls: bool) -> TemplateRetries:
