@@ -27,10 +27,12 @@ COMMANDS = {
     "trace": "calls",
     "prove": "calls",
     "bootstrap": "servers",
-    "plan": "servers",
+    "plan": "plan",
     "sync": "sync",
     "suspend": "suspend",
     "resume": "suspend",
+    "status": "status",
+    "history": "history",
     "dev": "dev",
 }
 

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import click
 
-from ritilib.cli.options import json_option, repo_option
+from ritilib.cli.options import fleet_option, json_option, repo_option, rev_option
 from ritilib.cli.printing import print_json, print_problems, report
-from ritilib.cli.servers import rev_option
 from ritilib.clients.consul import Consul
 from ritilib.clients.settings import read_settings
 from ritilib.errors import Problem
@@ -30,9 +29,6 @@ _DURATION = re.compile(r"([1-9][0-9]{0,4})([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 scope_argument = click.argument("scope", default="", metavar="[COMPANY[/OFFICE]]")
-fleet_option = click.option(
-    "--fleet", help="The fleet's name; without it, what fleet.yaml of the repository says."
-)
 
 
 def _read_duration(_context: click.Context, _option: click.Parameter, said: str | None) -> timedelta | None:

@@ -23,6 +23,7 @@ from ritilib.fleet.suspended import list_paths
 from ritilib.reconcile.plan import UNFINISHED, Cause, Change, Paused, Plan, is_due, make_change
 from ritilib.reconcile.state import Observed, Record
 from ritilib.reconcile.suspensions import (
+    SUSPENDING,
     Pause,
     Suspension,
     describe_scope,
@@ -93,7 +94,7 @@ def describe_pause(pause: Pause) -> Problem | None:
         return Problem("", 0, 0, what, f"`{write_command('resume', pause.scope)}`")
     if not pause.waits:
         return None
-    if pause.by in ("command", "git"):
+    if pause.by in SUSPENDING:
         by = f" by {pause.who} since {pause.since}" if pause.who else ""
         what = f"{scope} is suspended{until}{by} ({pause.why}), and {count} of it wait: {some}"
         mend = f"`{write_command('resume', pause.scope)}` lifts it"

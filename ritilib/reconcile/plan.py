@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from ritilib.errors import Problem
-from ritilib.reconcile.state import LiveJob, Observed, Record, Wish, hash_text
+from ritilib.reconcile.state import Digests, LiveJob, Observed, Record, Wish
 from ritilib.reconcile.suspensions import Pause
 from ritilib.render.names import UnitNames
 
@@ -127,14 +127,14 @@ def _compare(wish: Wish, job: LiveJob | None, observed: Observed) -> Change | No
         return _make_whole(wish, UNFINISHED, "time" if is_as_applied(wish, record) else "git")
     found = (
         _why_secrets(wish, record, observed.now),
-        Why("policies", "git", "policies") if record.policies != hash_text(wish.policies) else None,
+        Why("policies", "git", "policies") if record.policies != wish.digests.policies else None,
         _why_live(wish, record, observed),
         _why_job(wish, record, job),
     )
     whys = tuple(why for why in found if why)
     if not whys:
         return None
-    is_drift = record.job == hash_text(wish.job)
+    is_drift = record.job == wish.digests.job
     return make_change(wish, whys, is_drift)
 
 
@@ -150,9 +150,7 @@ def make_change(wish: Wish, whys: tuple[Why, ...], is_drift: bool, is_partial: b
 
 def is_as_applied(wish: Wish, record: Record) -> bool:
     """Whether Git wishes nothing but what was applied, or begun, last."""
-    applied = (record.job, record.live, record.secrets, record.policies)
-    wished: tuple[str | bytes, ...] = (wish.job, wish.live_value(0), wish.secrets, wish.policies)
-    return applied == tuple(hash_text(one) for one in wished)
+    return wish.digests == Digests(record.job, record.live, record.secrets, record.policies)
 
 
 def _make_whole(wish: Wish, reason: str, cause: Cause) -> Change:
@@ -163,7 +161,7 @@ def _make_whole(wish: Wish, reason: str, cause: Cause) -> Change:
 
 
 def _why_secrets(wish: Wish, record: Record, now: datetime) -> Why | None:
-    if record.secrets != hash_text(wish.secrets):
+    if record.secrets != wish.digests.secrets:
         return Why("secrets", "git", "secrets")
     if is_due(record, now):
         return Why("secrets", "time", "certificate is due")
@@ -176,30 +174,47 @@ def is_due(record: Record, now: datetime) -> bool:
 
 
 def _why_live(wish: Wish, record: Record, observed: Observed) -> Why | None:
-    key = wish.names.kv_key
-    if record.live != hash_text(wish.live_value(0)):
+    if record.live != wish.digests.live:
         return Why("live", "git", "dial plan or peers")
-    if key not in observed.live_keys:
-        return Why("live", "drift", "drift: its value in Consul is gone")
-    if observed.values is None:
-        is_changed = observed.fleet is not None and wish.names.key in observed.fleet.drifted
-    else:
-        is_changed = observed.values.get(key) != record.value
-    return Why("live", "drift", "drift: its value in Consul was changed") if is_changed else None
+    drift = _find_value_drift(wish.names, record, observed)
+    return Why("live", "drift", drift[0]) if drift else None
 
 
 def _why_job(wish: Wish, record: Record, job: LiveJob | None) -> Why | None:
     if (job is None or job.stopped) and record.stopped_at:
         return Why("job", "git", "wished again: its job was stopped when no manifest named it")
-    if job is None:
-        return Why("job", "drift", "drift: its job is gone")
-    if job.stopped:
-        return Why("job", "drift", "drift: its job was stopped")
-    if record.job != hash_text(wish.job):
+    if job and not job.stopped and record.job != wish.digests.job:
         return Why("job", "git", "job")
+    drift = _find_job_drift(record, job)
+    return Why("job", "drift", drift[0]) if drift else None
+
+
+def find_drift(names: UnitNames, record: Record, observed: Observed) -> list[str]:
+    """What somebody else did to a unit that was applied and not stopped by us; its wish is not asked for."""
+    if record.state != "applied" or record.stopped_at:
+        return []
+    job = observed.jobs.get(names.job_id)
+    return [*_find_value_drift(names, record, observed), *_find_job_drift(record, job)]
+
+
+def _find_value_drift(names: UnitNames, record: Record, observed: Observed) -> list[str]:
+    if names.kv_key not in observed.live_keys:
+        return ["drift: its value in Consul is gone"]
+    if observed.values is None:
+        is_changed = observed.fleet is not None and names.key in observed.fleet.drifted
+    else:
+        is_changed = observed.values.get(names.kv_key) != record.value
+    return ["drift: its value in Consul was changed"] if is_changed else []
+
+
+def _find_job_drift(record: Record, job: LiveJob | None) -> list[str]:
+    if job is None:
+        return ["drift: its job is gone"]
+    if job.stopped:
+        return ["drift: its job was stopped"]
     if job.modify_index != record.job_modify_index:
-        return Why("job", "drift", "drift: its job was changed")
-    return None
+        return ["drift: its job was changed"]
+    return []
 
 
 def is_ours(job: LiveJob, fleet_id: str, key: str) -> bool:

@@ -19,6 +19,7 @@ from ritilib.errors import Problem
 from ritilib.fleet.kinds import REMOVAL_PATTERN
 
 FLEET_ENTRY = "_fleet"  # no company's name starts with an underscore
+SUSPENDING = ("command", "git")  # by what nothing of a scope is written
 _SCOPE = re.compile(REMOVAL_PATTERN)
 
 

@@ -30,7 +30,14 @@ def list_wishes(desired: Desired) -> tuple[Wish, ...]:
     if missing:
         raise GitopsError(missing)
     return tuple(
-        Wish(UnitNames(desired.fleet, *unit.key.split("/")), unit.files, unit.canary, unit.windows, unit.sync)
+        Wish(
+            UnitNames(desired.fleet, *unit.key.split("/")),
+            unit.files,
+            unit.canary,
+            unit.windows,
+            unit.sync,
+            unit.digests,
+        )
         for unit in desired.units
     )
 
