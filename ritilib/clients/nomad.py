@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import nomad
+import orjson
 import requests
 from nomad.api.exceptions import BaseNomadException, TimeoutNomadException
 
@@ -53,7 +54,7 @@ class Nomad:
     def list_jobs(self, prefix: str) -> JobList:
         """Every job whose id starts with prefix, with its meta, in one request; also stopped ones."""
         answer = self._ask(f"list jobs {prefix}*", "jobs", params={"meta": "true", "prefix": prefix})
-        jobs = sorted((make_stub(one) for one in answer.json()), key=lambda one: one.id)
+        jobs = sorted((make_stub(one) for one in orjson.loads(answer.content)), key=lambda one: one.id)
         return JobList(int(answer.headers["X-Nomad-Index"]), tuple(jobs))
 
     def parse(self, hcl: str) -> dict[str, Any]:
