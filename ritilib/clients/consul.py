@@ -24,6 +24,7 @@ from ritilib.clients.consul_values import (
     Watched,
     make_entry,
     read_entry,
+    says,
 )
 from ritilib.clients.session import make_session, refused, unreachable
 from ritilib.clients.settings import Settings
@@ -361,12 +362,9 @@ class Consul:
     def _stream(self, path: str) -> requests.Response:
         """The answer to a read, whose body is not read yet; close it."""
         session: requests.Session = self._client.http.session
-        return session.get(
-            f"{self._server.address}/v1/{path}",
-            headers={"X-Consul-Token": self._server.token},
-            timeout=self._server.timeout_s,
-            stream=True,
-        )
+        token = {"X-Consul-Token": self._server.token}
+        url, timeout_s = f"{self._server.address}/v1/{path}", self._server.timeout_s
+        return session.get(url, headers=token, timeout=timeout_s, stream=True)
 
     def _conflict(self, asked: str) -> RitiError:
         return Conflict.because(
