@@ -10,25 +10,14 @@ from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import consul
-import orjson
 import requests
 from consul.base import Response
 from consul.exceptions import ConsulException
 
-from ritilib.clients.consul_values import (
-    LOST,
-    BindingRule,
-    Entry,
-    Keys,
-    Tree,
-    Watched,
-    make_entry,
-    read_entry,
-    says,
-)
-from ritilib.clients.session import make_session, refused, unreachable
+from ritilib.clients.consul_values import LOST, BindingRule, Entry, Keys, Tree, Watched, make_entry, says
+from ritilib.clients.session import NotTheServer, decode, make_session, refuse_part, refused, unreachable
 from ritilib.clients.settings import Settings
-from ritilib.clients.streaming import CHUNK_BYTES, split_array
+from ritilib.clients.streaming import read_entries
 from ritilib.clients.tokens import Issued
 from ritilib.errors import Conflict, RitiError, ServerError
 
@@ -36,6 +25,9 @@ __all__ = ["BindingRule", "Consul", "Entry", "Keys", "Tree", "Watched"]
 
 Folded = TypeVar("Folded")
 TOKEN_VARIABLE = "CONSUL_HTTP_TOKEN"
+
+# The library's words (py-consul 1.8, callback.py) for an answer that is not Consul's, or that was cut short.
+FOREIGN = ("Failed to decode JSON", "Missing index header")
 
 
 class Consul:
@@ -59,6 +51,7 @@ class Consul:
         # The library prefers CONSUL_HTTP_TOKEN of its own environment to the token that it is given.
         self._client.token = self._server.token
         self._client.http.session = session or make_session(self._server)
+        self._client.http.session.hooks["response"].append(refuse_part)
 
     def read(self, key: str) -> Entry | None:
         """One key; None where it is not there."""
@@ -67,7 +60,7 @@ class Consul:
         return make_entry(found) if found else None
 
     def read_tree(self, prefix: str) -> Tree:
-        """All keys below a prefix with their values, in one request, without what the token may not read."""
+        """All keys below a prefix with their values, in one request; Denied where the token may not read them all."""
         index, found = self.fold_tree(prefix, lambda entry: entry)
         return Tree(index, tuple(sorted(found.values(), key=lambda one: one.key)))
 
@@ -80,14 +73,14 @@ class Consul:
         with self._explained(asked), self._stream(f"kv/{quote(prefix)}?recurse") as answer:
             if answer.status_code not in (200, 404):
                 raise self._refused(asked, answer.status_code, answer.text)
-            index = int(answer.headers["X-Consul-Index"])
-            if answer.status_code == 404:
-                return index, {}
-            entries = map(read_entry, split_array(answer.iter_content(CHUNK_BYTES)))
+            index = int(answer.headers.get("X-Consul-Index", -1))
+            if index < 0:
+                raise NotTheServer("what answered is not Consul")
+            entries = read_entries(answer) if answer.status_code == 200 else ()
             return index, {entry.key: act(entry) for entry in entries}
 
     def list_keys(self, prefix: str, index: int = 0, wait_s: float = 0.0) -> Keys:
-        """The keys below a prefix, without values, in one request.
+        """The keys below a prefix, without values, in one request; Denied where the token may not read them all.
 
         With an index that an earlier answer gave, the answer comes when Consul's index is another one, or after
         wait_s (and up to a sixteenth more) with the same index: a blocking query.
@@ -347,8 +340,8 @@ class Consul:
         with self._explained(asked):
             send = {"GET": http.get, "PUT": http.put, "POST": http.post, "DELETE": http.delete}[method]
             answer: Response = send(lambda given: given, f"/v1/{path}", params, headers=headers, **extra)
-        if 200 <= answer.code < 300:
-            return json.loads(answer.body)
+            if 200 <= answer.code < 300:
+                return decode(answer.body)
         if answer.code in accepted:
             return None
         if answer.code == 409:
@@ -383,9 +376,12 @@ class Consul:
     def _explained(self, asked: str) -> Iterator[None]:
         try:
             yield
-        except (requests.RequestException, orjson.JSONDecodeError) as error:
+        except requests.RequestException as error:
             raise unreachable("Consul", self._server.address, asked, error) from error
         except ConsulException as error:
+            if str(error).startswith(FOREIGN):
+                foreign = NotTheServer("what answered is not Consul, or was cut short")
+                raise unreachable("Consul", self._server.address, asked, foreign) from error
             raise self._refused(asked, _find_status(error), str(error)) from error
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-import orjson
 
 # A transaction has one status for whatever went wrong in it, and these words (Consul 1.15.3, agent/consul/state/txn.go
 # and kvs.go) where somebody else wrote, holds the lock, or our session is gone.
@@ -71,12 +68,6 @@ class Watched:
 def make_entry(found: Mapping[str, Any]) -> Entry:
     """A key, from Consul's answer with its value decoded."""
     return Entry(found["Key"], found["Value"] or b"", found["ModifyIndex"], found.get("Session", ""))
-
-
-def read_entry(text: bytes) -> Entry:
-    """A key, from Consul's JSON."""
-    found = orjson.loads(text)
-    return make_entry({**found, "Value": base64.b64decode(found["Value"] or "")})
 
 
 def says(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

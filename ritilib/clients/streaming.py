@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Iterator
+
+import orjson
+import requests
+
+from ritilib.clients.consul_values import Entry, make_entry
+from ritilib.clients.session import NotTheServer
 
 CHUNK_BYTES = 1 << 20
 
@@ -30,3 +37,14 @@ def split_array(chunks: Iterable[bytes]) -> Iterator[bytes]:
     last = held.strip().removeprefix(b"[").removesuffix(b"]")
     if last and last != b"null":
         yield last
+
+
+def read_entries(answer: requests.Response) -> Iterator[Entry]:
+    """The keys of Consul's answer, whose body is not read yet; NotTheServer where it is no such list, or not whole."""
+    for text in split_array(answer.iter_content(CHUNK_BYTES)):
+        try:
+            found = orjson.loads(text)
+            entry = make_entry({**found, "Value": base64.b64decode(found["Value"] or "")})
+        except (ValueError, KeyError, TypeError) as error:
+            raise NotTheServer("no list of keys, or only the beginning of it") from error
+        yield entry

@@ -108,22 +108,38 @@ def _why_secrets(wish: Wish, record: Record, now: datetime) -> list[str]:
 def _why_live(wish: Wish, record: Record, observed: Observed) -> list[str]:
     if record.live != wish.digests.live:
         return ["dial plan or peers"]
-    if wish.names.kv_key not in observed.live_keys:
-        return ["drift: its value in Consul is gone"]
-    if observed.values is not None and observed.values.get(wish.names.kv_key) != record.value:
-        return ["drift: its value in Consul was changed"]
-    return []
+    return _find_value_drift(wish.names, record, observed)
 
 
 def _why_job(wish: Wish, record: Record, job: LiveJob | None) -> list[str]:
     if (job is None or job.stopped) and record.stopped_at:
         return ["wished again: its job was stopped when no manifest named it"]
+    if job and not job.stopped and record.job != wish.digests.job:
+        return ["job"]
+    return _find_job_drift(record, job)
+
+
+def find_drift(names: UnitNames, record: Record, observed: Observed) -> list[str]:
+    """What somebody else did to a unit that was applied and not stopped by us; its wish is not asked for."""
+    if record.state != "applied" or record.stopped_at:
+        return []
+    job = observed.jobs.get(names.job_id)
+    return [*_find_value_drift(names, record, observed), *_find_job_drift(record, job)]
+
+
+def _find_value_drift(names: UnitNames, record: Record, observed: Observed) -> list[str]:
+    if names.kv_key not in observed.live_keys:
+        return ["drift: its value in Consul is gone"]
+    if observed.values is not None and observed.values.get(names.kv_key) != record.value:
+        return ["drift: its value in Consul was changed"]
+    return []
+
+
+def _find_job_drift(record: Record, job: LiveJob | None) -> list[str]:
     if job is None:
         return ["drift: its job is gone"]
     if job.stopped:
         return ["drift: its job was stopped"]
-    if record.job != wish.digests.job:
-        return ["job"]
     if job.modify_index != record.job_modify_index:
         return ["drift: its job was changed"]
     return []

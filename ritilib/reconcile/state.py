@@ -133,11 +133,12 @@ class FleetRecord:
 
 @dataclass(frozen=True)
 class LiveJob:
-    """What Nomad's list says of one job."""
+    """What Nomad's list says of one job; allocations as in JobStub (None: not asked)."""
 
     modify_index: int
     stopped: bool
     meta: Mapping[str, str]
+    allocations: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)
