@@ -34,7 +34,7 @@ class Consul:
     """One Consul, with one token.
 
     Methods raise Unreachable (no answer), Denied (the token may not), Conflict (a compare-and-set lost, or
-    the object is not ours) and ServerError. Writes are never tried again.
+    the object is not ours) and ServerError. Writes are never tried again, but for one that it refused as too many.
     """
 
     def __init__(self, settings: Settings, session: requests.Session | None = None) -> None:
