@@ -17,6 +17,7 @@ import click
 from ritilib.cli.options import json_option, repo_option
 from ritilib.cli.printing import print_json, print_problems, report
 from ritilib.cli.servers import find_overlay_tool, print_waiting, rev_option
+from ritilib.clients.forge import FORGE_NAMES
 from ritilib.clients.settings import read_settings
 from ritilib.gitops.desired import read_desired, read_newer
 from ritilib.gitops.repository import BASE
@@ -26,11 +27,12 @@ from ritilib.sync.lead.election import Candidate, take_lead
 from ritilib.sync.once import sync_once
 from ritilib.sync.running import POLL_S, Options, run_controller
 from ritilib.sync.service import Service
+from ritilib.sync.tell.settings import FORGE_VARIABLE, read_tell_settings
 from ritilib.sync.web.settings import LISTEN_VARIABLE, read_web_settings
 
 PATIENCE_S = 60.0  # a controller that was killed leads for up to 31 s more (ritilib.reconcile.leading.Timing)
 OF_ONCE = ("rev", "as_json", "replace", "wait")
-OF_SERVICE = ("remote", "branch", "mirror", "listen", "poll", "accept_rewritten", "log")
+OF_SERVICE = ("remote", "branch", "mirror", "listen", "forge", "poll", "accept_rewritten", "log")
 
 
 @click.command()
@@ -67,6 +69,14 @@ OF_SERVICE = ("remote", "branch", "mirror", "listen", "poll", "accept_rewritten"
     "_GITLAB, or the same with _FILE.",
 )
 @click.option(
+    "--forge",
+    type=click.Choice(list(FORGE_NAMES)),
+    envvar=FORGE_VARIABLE,
+    help="Tell the forge how each commit fares, with the token in RITI_FORGE_TOKEN, or the same with _FILE. "
+    "API and project follow from --remote, or are RITI_FORGE_URL and RITI_FORGE_PROJECT. RITI_NOTIFY_URL: who is "
+    "notified too.",
+)
+@click.option(
     "--poll",
     type=click.FloatRange(min=1.0),
     envvar="RITI_POLL",
@@ -100,6 +110,7 @@ def sync(
     branch: str,
     mirror: Path | None,
     listen: str | None,
+    forge: str | None,
     poll: float,
     accept_rewritten: str | None,
     log: Literal["json", "plain"],
@@ -122,7 +133,9 @@ def sync(
         )
     settings, overlay = read_settings(os.environ), find_overlay_tool()
     web = read_web_settings({**os.environ, LISTEN_VARIABLE: listen or ""})
-    options = Options(remote or str(repo), mirror, _name_instance(), branch, poll, accept_rewritten, web)
+    followed = remote or str(repo)
+    tell = read_tell_settings({**os.environ, FORGE_VARIABLE: forge or ""}, followed, branch)
+    options = Options(followed, mirror, _name_instance(), branch, poll, accept_rewritten, web, tell)
     with run_controller(settings, overlay, options, Journal(sys.stdout, log)) as service:
         _serve(service)
 

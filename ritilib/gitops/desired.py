@@ -25,6 +25,7 @@ from ritilib.render.manifest import (
 )
 from ritilib.render.upkeep import Windows
 
+STALE = "company-stale"  # the rule of a held company's problem
 _FLEET = "fleet/fleet.yaml"
 _LIGHTHOUSE = "lighthouse-"
 _ROLLOUT = Rollout()  # where nobody says another
@@ -128,7 +129,7 @@ def check_tree(
         if manifest.inputs != tree_id:
             what = f"is stale: rendered from {manifest.inputs[:12]}, while this commit holds {tree_id[:12]}"
             mend = f"{_RENDER}; until then nothing of `{company}` is changed"
-            held.append((company, Problem(path, 0, 0, what, mend)))
+            held.append((company, Problem(path, 0, 0, what, mend, STALE)))
             continue
         problems += _check_names(path, manifest, fleet)
         problems += _check_removals(path, manifest, fleet if company == FLEET_FOLDER else None)

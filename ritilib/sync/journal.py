@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
@@ -37,6 +38,7 @@ class Journal:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._clock = clock
+        self._lock = threading.Lock()
         self._secrets: tuple[str, ...] = ()
         self.hide(secrets)
         # of its own and not in the process's tree of loggers: libraries do not write here, and nobody reconfigures it
@@ -47,8 +49,9 @@ class Journal:
 
     def hide(self, secrets: Iterable[str]) -> None:
         """More words that no line may show: a token that was renewed, say."""
-        told = {*self._secrets, *(one for one in secrets if len(one) >= SHORTEST_HIDDEN)}
-        self._secrets = tuple(sorted(told, key=lambda one: (-len(one), one)))
+        with self._lock:
+            told = {*self._secrets, *(one for one in secrets if len(one) >= SHORTEST_HIDDEN)}
+            self._secrets = tuple(sorted(told, key=lambda one: (-len(one), one)))
 
     def note(self, level: Level, event: str, **fields: Any) -> None:
         """One line. event is a short name that stays the same ("cycle-done"); fields: box, commit, seconds, ….
@@ -63,7 +66,7 @@ class Journal:
             "level": level,
         }
         number = getattr(logging, level.upper())
-        self._logger.log(number, "%s", "", extra={"line": {**line, "event": self._hide(event), **said}})
+        self._logger.log(number, "%s", "", extra={"line": {**line, "event": self.conceal(event), **said}})
 
     def note_problems(self, event: str, error: RitiError, level: Level = "error", **fields: Any) -> None:
         """One line for each problem of an error, with its words, its mend and its place."""
@@ -85,15 +88,16 @@ class Journal:
         if isinstance(value, bool | int | float):
             return value
         if isinstance(value, dict):
-            return {self._hide(str(key)): self._clean(str(key), one) for key, one in value.items()}
+            return {self.conceal(str(key)): self._clean(str(key), one) for key, one in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
             return [
                 self._clean("", one)
                 for one in (sorted(value, key=str) if isinstance(value, set | frozenset) else value)
             ]
-        return self._hide(str(value))
+        return self.conceal(str(value))
 
-    def _hide(self, text: str) -> str:
+    def conceal(self, text: str) -> str:
+        """The text without what may not be shown."""
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
         return hide_credentials(text)

@@ -139,6 +139,8 @@ def sync_once(
         healed=_find_healed(plan.changes, outcomes),
         left=left,
         due=_find_due(desired, records, turn, waiting, now),
+        wave=turn.wave,
+        waves=turn.waves,
     )
 
 

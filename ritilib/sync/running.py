@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ritilib.clients.nebula import OverlayTool
 from ritilib.clients.settings import Settings
+from ritilib.errors import RitiError
 from ritilib.gitops.mirror import Mirror
 from ritilib.gitops.remote import Remote
 from ritilib.gitops.repository import BASE
@@ -19,6 +20,10 @@ from ritilib.sync.journal import Journal
 from ritilib.sync.lead.election import Candidate
 from ritilib.sync.service import Service
 from ritilib.sync.source import Source
+from ritilib.sync.tell.channels import list_channels
+from ritilib.sync.tell.outbox import Outbox
+from ritilib.sync.tell.settings import TellSettings
+from ritilib.sync.tell.teller import Teller
 from ritilib.sync.wake import Wakeups
 from ritilib.sync.web.app import BODY_LIMIT, Web
 from ritilib.sync.web.board import Board
@@ -34,7 +39,7 @@ class Options:
     """remote: the repository's address; mirror: a folder of this instance alone; poll_s: between two looks at it.
 
     who: what people are shown of this instance ("host:pid"). web: where it listens (None: nowhere). rewritten: a commit
-    whose rewritten history is accepted.
+    whose rewritten history is accepted. tell: who is told how it goes.
     """
 
     remote: str
@@ -44,6 +49,7 @@ class Options:
     poll_s: float = POLL_S
     rewritten: str | None = None
     web: WebSettings | None = None
+    tell: TellSettings = field(default_factory=TellSettings)
 
 
 @contextmanager
@@ -55,10 +61,25 @@ def run_controller(
     Raises GitopsError for an address or a folder that cannot be used, and RitiError where it cannot listen.
     """
     wakeups, asks = Wakeups(), Wakeups()
-    chronicle = Chronicle(journal, Metrics(), Board())
+    metrics = Metrics()
+    tell = options.tell
+    journal.hide(tell.list_secrets())
+
+    def report(name: str, error: RitiError) -> None:
+        chronicle.report(name, error)
+
+    outbox = Outbox(list_channels(tell, journal.hide), metrics, report)
+    teller = Teller(outbox, options.who, journal.conceal, tell.limits)
+    chronicle = Chronicle(journal, metrics, Board(), teller)
     remote = Remote(options.remote, options.branch, lambda: asks.is_closed)
     source = Source(
-        Mirror(options.mirror, remote), asks, wakeups, chronicle.report, options.poll_s, options.rewritten
+        Mirror(options.mirror, remote),
+        asks,
+        wakeups,
+        chronicle.report,
+        options.poll_s,
+        options.rewritten,
+        judged=teller.note_look,
     )
     journal.hide(one.token for one in vars(settings).values())
     service = Service(
@@ -86,5 +107,6 @@ def run_controller(
 
             port = running.enter_context(listen(web, options.web.host, options.web.port, BODY_LIMIT, say))
             journal.note("info", "listening", host=options.web.host, port=port)
+        running.enter_context(outbox)
         running.enter_context(source)
         yield service

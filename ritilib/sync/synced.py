@@ -17,7 +17,8 @@ class Synced:
     inventory_index is the floor of the next cycle of this process, busy its units that wait for their calls to end.
     failed: units with which something went wrong, denied those of them that a server denied; watched: replaced, and
     not judged yet; healed: put back after somebody else had changed them. left: how many were not tried, since the
-    cycle was to end or a server was away. due: when time alone makes something be done.
+    cycle was to end or a server was away. due: when time alone makes something be done. wave: of `waves`, from 1, whose
+    turn it was (0: nothing is replaced, or the rollout has stopped).
     """
 
     commit: str
@@ -36,7 +37,14 @@ class Synced:
     healed: frozenset[str] = frozenset()
     left: int = 0
     due: datetime | None = None
+    wave: int = 0
+    waves: int = 0
 
     @property
     def is_clean(self) -> bool:
         return not (self.held or self.problems)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all is as the commit wishes, and nothing is left to be done."""
+        return self.is_clean and not (self.left or self.waiting or self.watched)

@@ -104,7 +104,9 @@ GITEA = Recipe(
     assets=("templates", "options", "public"),
 )
 ALL = (NOMAD, CONSUL, NEBULA)
-FORGE = (GITEA,)  # for the tests of what the controller says to a forge; neither the stack nor the demo has one
+FORGE = (
+    GITEA,
+)  # for the tests of what the controller says to a forge; neither the stack nor the demo has one
 
 
 def build(recipe: Recipe, cache: Path, report: Callable[[str], None]) -> Path:

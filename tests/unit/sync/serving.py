@@ -51,6 +51,7 @@ class Forge:
     reads: list[str] = field(default_factory=list)
     accepted: Accepted | None = None
     repo: Path = Path("mirror.git")
+    tip: str = ""
 
     @property
     def last(self) -> Accepted | None:
@@ -63,6 +64,7 @@ class Forge:
     def fetch(self, applied: Accepted | None = None, rewritten: str | None = None) -> Accepted:
         if self.is_away or self.newest is None:
             raise Unreachable.because("the forge gave no answer", "wait")
+        self.tip = self.newest.commit
         if applied and not self.goes_on(applied.commit, self.newest.commit):
             raise HistoryRefused.because("the branch was rewritten", "push the old history again")
         self.accepted = Accepted(self.newest.commit, self.newest.root_commit, self.newest.fleet_id)
