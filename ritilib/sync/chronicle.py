@@ -1,4 +1,4 @@
-"""What the loop does, told to the journal, to Prometheus (the metrics), to /readyz (the board), and to others (tell)."""
+"""What the loop does, told to the journal, to Prometheus (the metrics), to /readyz (the board), and to others."""
 
 from __future__ import annotations
 
