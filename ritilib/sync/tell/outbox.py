@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import random as any_random
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from ritilib.sync.web.metrics import Metrics
 
 LIMIT = 200  # letters that wait: days of a fleet's merges, and less than a megabyte
 AGAIN = Backoff(first_s=2.0, longest_s=300.0)
+TRIES = 50  # of one letter, some hours: what its receiver never can take is not tried for ever
 END_S = 2.0  # for what is left to be sent when it ends
 
 
@@ -40,13 +41,14 @@ class Letter:
     """One thing to be sent: what is for the channel to read.
 
     replaces: an older letter of the channel with the same word need not be sent any more ("": none). is_ours_alone: it
-    is void as soon as another leads, who says the same of the newest commit.
+    is void as soon as another leads, who says the same of the newest commit. tries: those in vain so far.
     """
 
     channel: str
     what: object
     replaces: str = ""
     is_ours_alone: bool = False
+    tries: int = 0
 
 
 @dataclass
@@ -187,10 +189,12 @@ class Outbox:
                 pause_s = self.backoff.delay(failures, self.random)
             self._standing[letter.channel] = _Standing(failures, self.monotonic() + pause_s)
             is_replaced = self._is_void or any(_replaces(one, letter) for one in self._letters)
-            if is_final or self._is_closed:
+            tried = replace(letter, tries=letter.tries + 1)
+            if is_final or self._is_closed or tried.tries >= TRIES:
                 self.metrics.told.labels(_kind(letter), "dropped").inc()
             elif not is_replaced:
-                self._letters.insert(0, letter)
+                # notices keep their order; a status that the forge cannot take lets those of other commits pass
+                self._letters.insert(len(self._letters) if letter.replaces else 0, tried)
                 while len(self._letters) > self.limit:
                     self._give_up(self._letters[0])
             is_ending = self._is_closed

@@ -11,7 +11,7 @@ import pytest
 from ritilib.devstack.processes import poll
 from ritilib.errors import Denied, RitiError, ServerError, Unreachable
 from ritilib.sync.backoff import Backoff
-from ritilib.sync.tell.outbox import Letter, Outbox
+from ritilib.sync.tell.outbox import TRIES, Letter, Outbox
 from ritilib.sync.web.metrics import Metrics
 from tests.unit.sync.tell.making import FakeChannel
 
@@ -132,6 +132,20 @@ def test_a_full_outbox_gives_up_the_oldest_and_counts_it() -> None:
             outbox.put(Letter("forge", number))
         assert case.count("forge", "dropped") == 7
     assert case.forge.sent == [7, 8, 9]  # tried at the end, and then well
+
+
+def test_a_status_that_the_forge_cannot_take_lets_others_pass_and_is_given_up() -> None:
+    case = Case()
+    case.forge.errors = [away()] * TRIES
+    with case.open(Backoff(first_s=0.001, longest_s=0.001)) as outbox:
+        outbox.put(Letter("forge", "c1", "c1"))
+        wait(lambda: case.forge.attempts >= 1)
+        outbox.put(Letter("forge", "c2", "c2"))
+        wait(lambda: case.count("forge", "dropped") == 1 or len(case.forge.sent) == 2)
+        wait(lambda: not case.forge.errors)
+        wait(lambda: bool(case.forge.sent))
+    assert case.forge.attempts <= TRIES + 2
+    assert "c2" in case.forge.sent
 
 
 def test_the_pace_is_kept() -> None:
