@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
-from ritilib.errors import Problem, RitiError, Unreachable
+from ritilib.errors import Problem, RitiError
 from ritilib.sync.journal import Journal, Level
 from ritilib.sync.pace import Memory
 from ritilib.sync.synced import Synced
@@ -28,7 +28,7 @@ class Chronicle:
     ) -> None:
         """teller: who tells the forge and people (None: nobody is told)."""
         self.journal, self.metrics, self.board = journal, metrics, board
-        self.teller = teller or Teller(Outbox({}, metrics, self.report), "", journal.conceal)
+        self.teller = teller or Teller(Outbox({}, metrics, self.report), "", journal.redact)
         self._lock = threading.Lock()
         self._reported: dict[str, str] = {}
         self._standing_problems: frozenset[str] = frozenset()
@@ -39,7 +39,7 @@ class Chronicle:
         """What a watch, Git or the web could not do; from any thread."""
         if name == "git":
             self.metrics.fetch_failures.labels(type(error).__name__).inc()
-        elif name not in ("hooks", "leading", "telling"):
+        elif name not in ("hooks", "leading", "status", "telling"):
             self.metrics.watch_failures.labels(name).inc()
         with self._lock:
             is_new = self._reported.get(name) != str(error)
@@ -75,6 +75,8 @@ class Chronicle:
             self.note_role(leads=False)
             if " leads since " in words:
                 self.teller.note_other()
+            # the lock was read: an outage before it is over, and who follows asks nobody else
+            self.board.standing = replace(self.board.standing, unreachable=(), denied=())
         with self._lock:
             is_new = self._reported.get("candidate") != words
             self._reported["candidate"] = words
@@ -98,11 +100,11 @@ class Chronicle:
         for key in (*done.changed, *done.stopped, *done.purged):
             self._tried.pop(key, None)
         held = len(done.held) - len(done.busy) + len(memory.busy)
-        counts = {"unchanged": done.unchanged, "changed": len(done.changed)}
+        counts = {"unchanged": done.unchanged, "changed": len(done.changed), "down": len(done.down)}
         self.metrics.set_units(counts | {"held": held, "failed": len(memory.failing)})
         self.metrics.drift_healed.inc(len(done.healed))
-        self._note_end("clean" if done.is_clean else "problems", seconds, ())
-        self.teller.note_cycle(done, memory)
+        self._note_end("clean" if done.is_clean else "problems", seconds, done.problems)
+        self.teller.note_cycle(done, memory, self.board.standing.unreachable)
         is_whole = done.is_whole
         if is_whole:
             self.metrics.note_applied(done.commit, now.timestamp())
@@ -124,23 +126,26 @@ class Chronicle:
         )
         left_alone = {one.key for one in done.waiting}
         self._note_problems(
-            done.commit, (*done.held, *done.problems), {str(one) for one in done.held}, left_alone
+            done.commit, (*done.held, *done.problems, *done.down), {str(one) for one in done.held}, left_alone
         )
 
     def note_failed_cycle(self, error: RitiError, seconds: float) -> None:
         """A cycle that read not all it needs, and wrote nothing."""
-        names: tuple[str, ...] = ()
-        if isinstance(error, Unreachable):
-            said = [problem.what for problem in error.problems]
-            names = tuple(name for name in SERVERS if any(one.startswith(f"{name} at") for one in said))
-        self.teller.note_failed_cycle(self.board.standing.commit, error, names)
-        self._note_end("failed", seconds, names)
+        self._note_end("failed", seconds, error.problems)
+        standing = self.board.standing
+        self.teller.note_failed_cycle(standing.commit, error, standing.unreachable)
         self._note_problems("", error.problems, set(), None)
 
-    def _note_end(self, outcome: str, seconds: float, unreachable: tuple[str, ...]) -> None:
+    def _note_end(self, outcome: str, seconds: float, problems: Iterable[Problem]) -> None:
+        """Also of one unit's problems: the others may need nothing of that server, and the next one does."""
         self.metrics.cycles.labels(outcome).inc()
         self.metrics.cycle_seconds.observe(seconds)
-        self.board.standing = replace(self.board.standing, unreachable=unreachable)
+        said = [problem.what for problem in problems]
+        self.board.standing = replace(
+            self.board.standing,
+            unreachable=tuple(name for name in SERVERS if any(f"{name} at " in one for one in said)),
+            denied=tuple(name for name in SERVERS if any(f"{name} denied: " in one for one in said)),
+        )
         self.board.beat()
 
     def _note_problems(

@@ -53,6 +53,10 @@ class Journal:
             told = {*self._secrets, *(one for one in secrets if len(one) >= SHORTEST_HIDDEN)}
             self._secrets = tuple(sorted(told, key=lambda one: (-len(one), one)))
 
+    def redact(self, text: str) -> str:
+        """A text without the secrets that the journal was told to hide, for what is shown elsewhere."""
+        return self._hide(text)
+
     def note(self, level: Level, event: str, **fields: Any) -> None:
         """One line. event is a short name that stays the same ("cycle-done"); fields: box, commit, seconds, ….
 
@@ -66,7 +70,7 @@ class Journal:
             "level": level,
         }
         number = getattr(logging, level.upper())
-        self._logger.log(number, "%s", "", extra={"line": {**line, "event": self.conceal(event), **said}})
+        self._logger.log(number, "%s", "", extra={"line": {**line, "event": self._hide(event), **said}})
 
     def note_problems(self, event: str, error: RitiError, level: Level = "error", **fields: Any) -> None:
         """One line for each problem of an error, with its words, its mend and its place."""
@@ -88,16 +92,15 @@ class Journal:
         if isinstance(value, bool | int | float):
             return value
         if isinstance(value, dict):
-            return {self.conceal(str(key)): self._clean(str(key), one) for key, one in value.items()}
+            return {self._hide(str(key)): self._clean(str(key), one) for key, one in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
             return [
                 self._clean("", one)
                 for one in (sorted(value, key=str) if isinstance(value, set | frozenset) else value)
             ]
-        return self.conceal(str(value))
+        return self._hide(str(value))
 
-    def conceal(self, text: str) -> str:
-        """The text without what may not be shown."""
+    def _hide(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
         return hide_credentials(text)

@@ -10,6 +10,7 @@ from pathlib import Path
 from ritilib.clients.nebula import OverlayTool
 from ritilib.clients.settings import Settings
 from ritilib.errors import RitiError
+from ritilib.gitops.desired import Reader
 from ritilib.gitops.mirror import Mirror
 from ritilib.gitops.remote import Remote
 from ritilib.gitops.repository import BASE
@@ -69,7 +70,7 @@ def run_controller(
         chronicle.report(name, error)
 
     outbox = Outbox(list_channels(tell, journal.hide), metrics, report)
-    teller = Teller(outbox, options.who, journal.conceal, tell.limits)
+    teller = Teller(outbox, options.who, journal.redact, tell.limits)
     chronicle = Chronicle(journal, metrics, Board(), teller)
     remote = Remote(options.remote, options.branch, lambda: asks.is_closed)
     source = Source(
@@ -79,6 +80,7 @@ def run_controller(
         chronicle.report,
         options.poll_s,
         options.rewritten,
+        Reader().read,
         judged=teller.note_look,
     )
     journal.hide(one.token for one in vars(settings).values())

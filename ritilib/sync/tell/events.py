@@ -7,11 +7,25 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal[
-    "applied", "unit-failed", "went-back", "held", "removals-held", "leader", "away", "back", "refused"
+    "applied",
+    "unit-failed",
+    "went-back",
+    "down",
+    "held",
+    "removals-held",
+    "leader",
+    "away",
+    "back",
+    "refused",
 ]
 SHOWN = 10  # units that one text names
 TEXT_LIMIT = 2000  # characters; Slack shortens what is longer, and people read less
 _CAUSE_LIMIT = 400
+_WHAT = {  # of one unit, of more
+    "unit-failed": ("fails again and again", "fail again and again"),
+    "went-back": ("went back to what it was", "went back to what they were"),
+    "down": ("has nothing that runs", "have nothing that runs"),
+}
 
 
 @dataclass(frozen=True)
@@ -32,14 +46,15 @@ def tell_applied(commit: str, units: int, changed: int) -> Event:
     )
 
 
-def tell_units(kind: Literal["unit-failed", "went-back"], causes: Mapping[str, str], commit: str) -> Event:
+def tell_units(
+    kind: Literal["unit-failed", "went-back", "down"], causes: Mapping[str, str], commit: str
+) -> Event:
     """causes: unit → why. One cause that many share is said once."""
     by_cause: dict[str, list[str]] = {}
     for unit, cause in sorted(causes.items()):
         by_cause.setdefault(_take_name_out(cause, unit), []).append(unit)
-    what = "went back to what it was" if kind == "went-back" else "fails again and again"
-    if len(causes) > 1:
-        what = "went back to what they were" if kind == "went-back" else "fail again and again"
+    one, many = _WHAT[kind]
+    what = one if len(causes) == 1 else many
     lines = [f"{count(len(causes), 'unit')} {what}, with commit {show(commit)}:"]
     for cause, units in sorted(by_cause.items(), key=lambda one: (-len(one[1]), one[0])):
         lines.append(f"{name_some(units)}: {_bound(cause, _CAUSE_LIMIT)}")

@@ -27,10 +27,25 @@ from ritilib.sync.tell.verdict import Verdict, count_units, judge_cycle
 
 @dataclass(frozen=True)
 class Limits:
-    """After how many seconds it is told that calls hold units back, and that a server does not answer."""
+    """After how many seconds it is told that calls hold units back, and that a server does not answer or a unit does
+    not run."""
 
     held_s: float = 3600.0
     away_s: float = 300.0
+
+
+@dataclass(frozen=True)
+class Lasting:
+    """What goes on: its name → since when (monotonic seconds), and the names of which it was told."""
+
+    since: Mapping[str, float] = field(default_factory=dict)
+    told: frozenset[str] = frozenset()
+
+    def learn(self, present: Collection[str], now_s: float, limit_s: float) -> tuple[Lasting, frozenset[str]]:
+        """What goes on now, and what of it has done so for limit_s and was not told yet."""
+        since = {name: self.since.get(name, now_s) for name in present}
+        late = frozenset(name for name, at_s in since.items() if now_s - at_s >= limit_s)
+        return Lasting(since, (self.told & since.keys()) | late), late - self.told
 
 
 @dataclass(frozen=True)
@@ -39,8 +54,8 @@ class Known:
 
     commit: of the last cycle; changed: units that it changed so far; applied: the commit of which it was told, or was
     known from the beginning, that it is applied whole. inherited: units that failed in an heir's first cycle, and have
-    failed since. failing (with why) and known_bad: units that were told already. held: unit → since when (monotonic
-    seconds). removals: what is held for approval, "" if nothing.
+    failed since. failing (with why) and known_bad: units that were told already. held: units whose calls hold them;
+    down: units of which nothing runs. removals: what is held for approval, "" if nothing.
     """
 
     is_heir: bool = False
@@ -51,17 +66,9 @@ class Known:
     inherited: frozenset[str] = frozenset()
     failing: Mapping[str, str] = field(default_factory=dict)
     known_bad: frozenset[str] = frozenset()
-    held: Mapping[str, float] = field(default_factory=dict)
-    held_told: frozenset[str] = frozenset()
+    held: Lasting = field(default_factory=Lasting)
+    down: Lasting = field(default_factory=Lasting)
     removals: str = ""
-
-
-@dataclass(frozen=True)
-class Away:
-    """Servers that do not answer: since when (monotonic seconds), and of which it was told."""
-
-    since: Mapping[str, float] = field(default_factory=dict)
-    told: frozenset[str] = frozenset()
 
 
 def learn_cycle(
@@ -102,31 +109,24 @@ def learn_cycle(
         events.append(tell_removals(removals, verdict.removals.mend, done.commit))
     known = replace(known, removals=removals)
 
-    known, held = _learn_held(known, memory.busy, now_s, limits)
-    if held:
-        events.append(tell_held(held, done.commit, limits.held_s / 60))
-    return known, verdict, events
-
-
-def _learn_held(
-    known: Known, busy: Collection[str], now_s: float, limits: Limits
-) -> tuple[Known, frozenset[str]]:
-    """Also the units that are held too long, where one of them was not told yet."""
-    held = {key: known.held.get(key, now_s) for key in busy}
-    late = frozenset(key for key, since_s in held.items() if now_s - since_s >= limits.held_s)
-    told = known.held_told & held.keys()
-    return replace(known, held=held, held_told=told | late), late - told
+    held, late = known.held.learn(memory.busy, now_s, limits.held_s)
+    if late:
+        events.append(tell_held(late, done.commit, limits.held_s / 60))
+    why = {key: one.what for key, one in zip(done.down_units, done.down, strict=True)}
+    down, late = known.down.learn(why, now_s, limits.away_s)
+    if late:
+        events.append(tell_units("down", {key: why[key] for key in late}, done.commit))
+    return replace(known, held=held, down=down), verdict, events
 
 
 def learn_away(
-    away: Away, part: Collection[str], missing: Collection[str], now_s: float, limits: Limits
-) -> tuple[Away, list[Event]]:
+    away: Lasting, part: Collection[str], missing: Collection[str], now_s: float, limits: Limits
+) -> tuple[Lasting, list[Event]]:
     """What is known of the servers of part ("Nomad", …), of which those in missing do not answer now."""
-    since = {name: at_s for name, at_s in away.since.items() if name not in part or name in missing}
-    since |= {name: now_s for name in missing if name not in since}
-    late = frozenset(name for name, at_s in since.items() if now_s - at_s >= limits.away_s)
-    back = away.told - since.keys()
+    others = [name for name in away.since if name not in part]
+    found, late = away.learn([*others, *missing], now_s, limits.away_s)
+    back = away.told - found.since.keys()
     events = [tell_back(back)] if back else []
-    if late - away.told:
-        events.append(tell_away(late - away.told, limits.away_s / 60))
-    return Away(since, (away.told - back) | late), events
+    if late:
+        events.append(tell_away(late, limits.away_s / 60))
+    return found, events

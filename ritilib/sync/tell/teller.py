@@ -14,7 +14,7 @@ from ritilib.sync.pace import Memory
 from ritilib.sync.synced import Synced
 from ritilib.sync.tell.channels import FORGE, NOTIFY, make_notice
 from ritilib.sync.tell.events import Event, show, tell_leader, tell_refused
-from ritilib.sync.tell.known import Away, Known, Limits, learn_away, learn_cycle
+from ritilib.sync.tell.known import Known, Lasting, Limits, learn_away, learn_cycle
 from ritilib.sync.tell.outbox import Letter, Outbox
 
 SERVERS = ("Nomad", "Consul", "Vault")
@@ -31,13 +31,13 @@ class Teller:
         self,
         outbox: Outbox,
         who: str,
-        conceal: Callable[[str], str],
+        redact: Callable[[str], str],
         limits: Limits | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """conceal takes secrets out of a text, as Journal.conceal does."""
-        self._outbox, self._who, self._conceal = outbox, who, conceal
+        """redact takes secrets out of a text, as Journal.redact does."""
+        self._outbox, self._who, self._redact = outbox, who, redact
         self._limits, self._clock, self._monotonic = limits or Limits(), clock, monotonic
         self._lock = threading.Lock()
         self._fleet = ""
@@ -45,7 +45,7 @@ class Teller:
         self._led_last = (
             0  # our number as the leader, while nobody else is known to have led since; 0: we did not
         )
-        self._known, self._away = Known(), Away()
+        self._known, self._away = Known(), Lasting()
         self._said: dict[str, tuple[State, str, int]] = {}  # commit → state, words, how many statuses
         self._refused: tuple[str, str] | None = None  # the newest commit and why, while it is not in force
 
@@ -71,7 +71,7 @@ class Teller:
     def note_other(self) -> None:
         """Another leads, and tells from now on."""
         with self._lock:
-            self._leads, self._led_last, self._away = False, 0, Away()
+            self._leads, self._led_last, self._away = False, 0, Lasting()
             self._outbox.void()
 
     def note_commit(self, commit: str) -> None:
@@ -81,10 +81,10 @@ class Teller:
             if is_new and commit not in self._said:
                 self._set_status(commit, "pending", "it is being applied")
 
-    def note_cycle(self, done: Synced, memory: Memory) -> None:
-        """A cycle came to its end; memory is the loop's after it."""
+    def note_cycle(self, done: Synced, memory: Memory, missing: Collection[str] = ()) -> None:
+        """A cycle came to its end; memory is the loop's after it, missing the servers that did not answer a unit."""
         with self._lock:
-            self._note_away(SERVERS, ())
+            self._note_away(SERVERS, missing)
             if not self._leads:
                 return
             self._known, verdict, events = learn_cycle(
@@ -135,16 +135,18 @@ class Teller:
             del self._said[next(iter(self._said))]
 
     def _set_status(self, commit: str, state: State, words: str) -> None:
-        words = self._conceal(words)
+        words = self._redact(words)
         before, said, number = self._said.get(commit, ("", "", 0))
-        if (state, words) == (before, said) or (state == before and number >= STATUSES):
+        # what becomes of a unit weeks after its commit was applied is no matter of that commit
+        is_settled = state == before and (state == "success" or number >= STATUSES)
+        if is_settled or (state, words) == (before, said):
             return
         self._said[commit] = (state, words, number + 1)
         status = Status(commit, state, words, f"riti/{self._fleet}")
         self._outbox.put(Letter(FORGE, status, replaces=commit, is_ours_alone=True))
 
     def _tell(self, event: Event) -> None:
-        said = replace(event, text=self._conceal(event.text))
+        said = replace(event, text=self._redact(event.text))
         notice = make_notice(said, self._fleet, self._who, self._clock())
         for channel in self._outbox.channels:
             if channel.startswith(NOTIFY):

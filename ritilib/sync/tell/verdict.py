@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from ritilib.errors import Problem
-from ritilib.gitops.desired import STALE
+from ritilib.gitops.company import STALE
 from ritilib.reconcile.prune import REMOVALS_HELD
 from ritilib.sync.pace import Memory
 from ritilib.sync.synced import Synced
 from ritilib.sync.tell.events import count
-from ritilib.sync.unit.settle import KNOWN_BAD, NOT_JUDGED, WENT_BACK
 
 State = Literal["pending", "success", "failure"]
 AGAIN = 2  # what failed once is tried again; what failed so often in a row is worth a word
+
+_UNSAID = "see the controller's log"
 
 
 @dataclass(frozen=True)
@@ -37,19 +37,21 @@ class Verdict:
 
 def judge_cycle(done: Synced, memory: Memory, before: Mapping[str, str] = {}) -> Verdict:
     """memory is the loop's after the cycle; before: `failing` of the last one, since who is not due says nothing."""
-    went_back = _list_units(done.problems, WENT_BACK)
-    known_bad = _list_units(done.problems, KNOWN_BAD)
-    said = _list_units(done.problems, "")
+    said = {key: _explain(key, problems[0]) for key, problems in sorted(done.told.items()) if problems}
+    went_back = {key: said.get(key, _UNSAID) for key in sorted(done.gone_back)}
+    known_bad = {key: said.get(key, _UNSAID) for key in sorted(done.refused)}
     failing = {
-        key: said.get(key) or before.get(key) or "it fails"
+        key: said.get(key) or before.get(key) or _UNSAID
         for key, one in sorted(memory.failing.items())
         if one.failures >= AGAIN
     }
     removals = next((one for one in done.held if one.rule == REMOVALS_HELD), None)
+    # who is refused and fails too is told once
     wrong = [f"{key}: {why}" for key, why in sorted({**known_bad, **went_back, **failing}.items())]
     wrong += [str(one) for one in done.held if one.rule == STALE]
     if memory.failures >= AGAIN:
-        wrong += _list_others(done.problems, done.failed)
+        of_units = {problem for problems in done.told.values() for problem in problems}
+        wrong += [str(one) for one in done.problems if one not in of_units]
     state, words = _say(done, memory, wrong, removals)
     return Verdict(state, words, went_back, known_bad, failing, removals)
 
@@ -59,8 +61,11 @@ def _say(done: Synced, memory: Memory, wrong: Collection[str], removals: Problem
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         return "failure", f"{next(iter(wrong))}{more}"
     if done.is_whole:
-        return "success", f"{count(count_units(done), 'unit')} as wished"
-    parts = [f"rollout: wave {done.wave} of {done.waves}"] if done.wave else []
+        down = f"; nothing runs of {len(done.down)}" if done.down else ""
+        return "success", f"{count(count_units(done), 'unit')} as wished{down}"
+    parts = [f"rollout: wave {done.turn.wave} of {done.turn.waves}"] if done.turn.wave else []
+    if done.turn.stopped:
+        parts = [f"rollout stopped: {done.turn.stopped}"]
     if memory.busy:
         parts.append(f"{count(len(memory.busy), 'unit')} held by calls")
     if done.watched:
@@ -81,23 +86,7 @@ def count_units(done: Synced) -> int:
     return done.unchanged + len(done.changed)
 
 
-def _list_units(problems: Iterable[Problem], rule: str) -> dict[str, str]:
-    """unit → what its first problem of this rule says, and the mend."""
-    found: dict[str, str] = {}
-    for problem in problems:
-        key, words = split_unit(problem)
-        if problem.rule == rule and key:
-            found.setdefault(key, f"{words}; {problem.mend}" if problem.mend else words)
-    return found
-
-
-def _list_others(problems: Iterable[Problem], failed: Collection[str]) -> list[str]:
-    """Problems that are of no single unit, and that no later judgement takes away."""
-    judged = (WENT_BACK, KNOWN_BAD, NOT_JUDGED)
-    return [str(one) for one in problems if one.rule not in judged and split_unit(one)[0] not in failed]
-
-
-def split_unit(problem: Problem) -> tuple[str, str]:
-    """("acme/salto", what is said of it) of "acme/salto: …" or "acme/salto did …"; ("", all of it) of no unit."""
-    match = re.match(r"([a-z0-9-]+/[a-z0-9-]+)(?::| (?=did |stays )) ?(.*)", problem.what, re.DOTALL)
-    return (match[1], match[2]) if match else ("", problem.what)
+def _explain(key: str, problem: Problem) -> str:
+    """What is said of a unit, and the mend, without its name before it."""
+    words = problem.what.removeprefix(key).lstrip(": ")
+    return f"{words}; {problem.mend}" if problem.mend else words

@@ -14,9 +14,6 @@ from ritilib.sync.unit.apply import Servers
 from ritilib.sync.unit.judge import judge_unit
 from ritilib.sync.unit.last_good import forget_last_good, go_back
 
-# rules of problems: a unit that is not known to be well yet, one that went back just now, one that did before
-NOT_JUDGED, WENT_BACK, KNOWN_BAD = "not-judged", "went-back", "known-bad"
-
 
 @dataclass(frozen=True)
 class Settled:
@@ -41,7 +38,7 @@ def settle_unit(
     if verdict.stage == "watched":
         what = f"{key}: not known to be well yet: {verdict.why}"
         mend = f"the next sync looks again; see `nomad job status {wish.names.job_id}`"
-        return Settled(record, index, "watched", Problem("", 0, 0, what, mend, NOT_JUDGED))
+        return Settled(record, index, "watched", Problem("", 0, 0, what, mend))
     if verdict.stage == "good":
         value = verdict.value or record.value
         good = replace(record, judged="good", judged_at=now.isoformat(), value=value)
@@ -50,16 +47,13 @@ def settle_unit(
         return Settled(good, index, "good")
     done, index = go_back(wish, record, index, servers.nomad, servers.consul, now)
     what = f"{key} did not come up as it is wished, and went back: {verdict.why}"
-    return Settled(done, index, "bad", Problem("", 0, 0, what, _mend(wish), WENT_BACK))
+    return Settled(done, index, "bad", Problem("", 0, 0, what, _mend(wish)))
 
 
 def describe_refused(refused: Iterable[Wish]) -> list[Problem]:
     """A problem for each unit whose wished job is known to be bad."""
     return [
-        Problem(
-            *("", 0, 0, f"{wish.names.key} stays what it was: its wished job did not come up", _mend(wish)),
-            rule=KNOWN_BAD,
-        )
+        Problem("", 0, 0, f"{wish.names.key} stays what it was: its wished job did not come up", _mend(wish))
         for wish in refused
     ]
 

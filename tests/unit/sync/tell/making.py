@@ -27,8 +27,12 @@ NOTHING: dict[str, Any] = {
 
 
 def make_done(commit: str = "c1", **said: Any) -> Synced:
-    """A cycle that found 12 units as they are wished, and what else is said."""
-    return Synced(commit, **{**NOTHING, **said})
+    """A cycle that found 12 units as they are wished, and what else is said; problems are told of their units."""
+    told: dict[str, tuple[Problem, ...]] = {}
+    for one in said.get("problems", ()):
+        if "/" in (key := one.what.split(" ")[0].strip(":")):
+            told[key] = (*told.get(key, ()), one)
+    return Synced(commit, **{**NOTHING, "told": told, **said})
 
 
 def make_memory(

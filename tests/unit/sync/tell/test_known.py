@@ -6,8 +6,7 @@ from ritilib.reconcile.prune import REMOVALS_HELD, Waiting
 from ritilib.sync.pace import Memory
 from ritilib.sync.synced import Synced
 from ritilib.sync.tell.events import Event
-from ritilib.sync.tell.known import Away, Known, Limits, learn_away, learn_cycle
-from ritilib.sync.unit.settle import KNOWN_BAD, WENT_BACK
+from ritilib.sync.tell.known import Known, Lasting, Limits, learn_away, learn_cycle
 from tests.unit.sync.tell.making import make_done, make_memory, problem
 
 LIMITS = Limits(held_s=60.0, away_s=30.0)
@@ -65,9 +64,15 @@ def test_a_new_leader_that_finishes_what_another_began_tells_it() -> None:
     assert heir.learn(make_done("c1")) == ["applied"]
 
 
+def go_back(commit: str) -> Synced:
+    return make_done(commit, problems=(problem("acme/a did not come up"),), gone_back=frozenset({"acme/a"}))
+
+
 def test_a_unit_that_goes_back_is_told_when_it_does() -> None:
-    back = make_done("c1", problems=(problem("acme/a did not come up", WENT_BACK),))
-    stays = make_done("c1", problems=(problem("acme/a stays what it was: so", KNOWN_BAD),))
+    back = go_back("c1")
+    stays = make_done(
+        "c1", problems=(problem("acme/a stays what it was: so"),), refused=frozenset({"acme/a"})
+    )
     for is_heir in (False, True):
         leader = Told(is_heir)
         assert leader.learn(back) == ["went-back"]
@@ -78,10 +83,10 @@ def test_a_unit_that_goes_back_is_told_when_it_does() -> None:
 
 def test_it_is_told_again_when_another_commit_goes_back_too() -> None:
     leader = Told(is_heir=False)
-    back = make_done("c1", problems=(problem("acme/a did not come up", WENT_BACK),))
+    back = go_back("c1")
     assert leader.learn(back) == ["went-back"]
     assert leader.learn(make_done("c2", watched=frozenset({"acme/a"}))) == []
-    again = make_done("c2", problems=(problem("acme/a did not come up", WENT_BACK),))
+    again = go_back("c2")
     assert leader.learn(again) == ["went-back"]
 
 
@@ -150,8 +155,19 @@ def test_calls_that_do_not_end_are_told_after_a_while() -> None:
     assert leader.learn(held, make_memory(busy=("acme/a",))) == ["held"]
 
 
+def test_a_unit_of_which_nothing_runs_is_told_after_a_while() -> None:
+    leader = Told(is_heir=True)
+    down = make_done("c1", down=(problem("acme/a is not running: no host takes it"),), down_units=("acme/a",))
+    assert leader.learn(down) == []
+    leader.now_s = 30.0
+    [event] = leader.learn_events(down)
+    assert event.text.endswith("\nacme/a: … is not running: no host takes it")
+    leader.now_s = 300.0
+    assert leader.learn(down) == []
+
+
 def test_a_server_that_is_away_is_told_after_a_while_and_when_it_is_back() -> None:
-    part, away = ("Nomad", "Consul"), Away()
+    part, away = ("Nomad", "Consul"), Lasting()
 
     def learn(now_s: float, *missing: str) -> list[str]:
         nonlocal away

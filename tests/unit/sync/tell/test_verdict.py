@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ritilib.gitops.desired import STALE
+from ritilib.gitops.company import STALE
 from ritilib.reconcile.prune import REMOVALS_HELD, Waiting
-from ritilib.sync.tell.verdict import judge_cycle, split_unit
-from ritilib.sync.unit.settle import KNOWN_BAD, NOT_JUDGED, WENT_BACK
+from ritilib.reconcile.rollout import Turn
+from ritilib.sync.tell.verdict import judge_cycle
 from tests.unit.sync.tell.making import make_done, make_memory, problem
 
 
@@ -24,17 +24,17 @@ def test_a_whole_cycle_is_a_success() -> None:
 @pytest.mark.parametrize(
     ("memory", "said", "words"),
     [
-        (None, {"wave": 2, "waves": 5, "left": 3}, "rollout: wave 2 of 5; 3 left to do"),
+        (None, {"turn": Turn(wave=2, waves=5), "left": 3}, "rollout: wave 2 of 5; 3 left to do"),
         (
             make_memory(busy=("acme/a", "acme/b")),
-            {"held": (problem("acme/a is held back: it has a call"),), "wave": 1, "waves": 3},
+            {"held": (problem("acme/a is held back: it has a call"),), "turn": Turn(wave=1, waves=3)},
             "rollout: wave 1 of 3; 2 units held by calls",
         ),
         (
             None,
             {
                 "watched": frozenset({"acme/a"}),
-                "problems": (problem("acme/a: not known to be well yet", NOT_JUDGED),),
+                "problems": (problem("acme/a: not known to be well yet"),),
             },
             "1 unit watched",
         ),
@@ -52,13 +52,25 @@ def test_what_is_on_its_way_is_pending(memory, said, words: str) -> None:
     assert judge(memory, **said) == ("pending", words)
 
 
-@pytest.mark.parametrize("rule", [WENT_BACK, KNOWN_BAD])
-def test_a_unit_that_cannot_take_it_is_a_failure(rule: str) -> None:
-    bad = problem("acme/b did not come up as it is wished, and went back: no peers", rule)
-    state, words = judge(problems=(problem("acme/a: slow", NOT_JUDGED), bad), wave=1, waves=2)
+@pytest.mark.parametrize("which", ["gone_back", "refused"])
+def test_a_unit_that_cannot_take_it_is_a_failure(which: str) -> None:
+    bad = problem("acme/b did not come up as it is wished, and went back: no peers")
+    turn = {which: frozenset({"acme/b"}), "turn": Turn(wave=1, waves=2)}
+    state, words = judge(problems=(problem("acme/a: slow"), bad), **turn)
     assert (state, words) == (
         "failure",
         "acme/b: did not come up as it is wished, and went back: no peers; mend it",
+    )
+
+
+def test_a_whole_commit_may_have_units_that_do_not_run() -> None:
+    assert judge(down=(problem("acme/a is not running"),))[1] == "12 units as wished; nothing runs of 1"
+
+
+def test_a_rollout_that_stopped_says_why() -> None:
+    assert judge(turn=Turn(waves=3, stopped="acme/b went back"), left=2) == (
+        "pending",
+        "rollout stopped: acme/b went back; 2 left to do",
     )
 
 
@@ -85,12 +97,6 @@ def test_what_is_wrong_with_no_unit_counts_when_it_lasts() -> None:
 
 
 def test_more_than_one_are_counted() -> None:
-    bad = tuple(problem(f"acme/{box} did not come up", WENT_BACK) for box in "abc")
-    assert judge(problems=bad)[1] == "acme/a: did not come up; mend it (and 2 more)"
-
-
-def test_whose_problem_it_is() -> None:
-    assert split_unit(problem("acme/a: x: y")) == ("acme/a", "x: y")
-    assert split_unit(problem("acme/a did not come up")) == ("acme/a", "did not come up")
-    assert split_unit(problem("acme/a stays what it was: so")) == ("acme/a", "stays what it was: so")
-    assert split_unit(problem("Consul at x gave no answer")) == ("", "Consul at x gave no answer")
+    bad = tuple(problem(f"acme/{box} did not come up") for box in "abc")
+    gone = frozenset({"acme/a", "acme/b", "acme/c"})
+    assert judge(problems=bad, gone_back=gone)[1] == "acme/a: did not come up; mend it (and 2 more)"
