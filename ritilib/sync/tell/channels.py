@@ -18,7 +18,7 @@ from ritilib.errors import RitiError
 from ritilib.sync.given import Given
 from ritilib.sync.tell.events import Event
 from ritilib.sync.tell.outbox import Channel, Letter
-from ritilib.sync.tell.settings import TellSettings
+from ritilib.sync.tell.settings import TellSettings, list_hidden
 from ritilib.sync.web.hooks import SIGNING_TOKEN, decode_signing_token
 
 FORGE, NOTIFY = "forge", "notify"
@@ -73,7 +73,7 @@ class NoticeChannel:
         assert isinstance(letter.what, Notice)
         urls = self._urls.read()
         keys = self._keys.read() if self._keys else ()
-        self._hide((*urls, *keys))
+        self._hide((*list_hidden(urls), *keys))
         if self._place >= len(urls):
             what = (
                 f"{self._urls.variable} holds {len(urls)} addresses, and held more when this controller began"

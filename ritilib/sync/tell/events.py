@@ -115,7 +115,7 @@ def show(commit: str) -> str:
 
 def _take_name_out(cause: str, unit: str) -> str:
     """What is wrong with acme/salto and with acme/rivera is one cause, whatever job or path it names."""
-    return cause.replace(unit, "…").replace(unit.replace("/", "-"), "…")
+    return cause.replace(unit, "…").replace(unit.replace("/", "--"), "…")  # so a job is named
 
 
 def _bound(text: str, limit: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 from urllib.parse import urlsplit
@@ -33,8 +33,16 @@ class TellSettings:
 
     def list_secrets(self) -> Iterator[str]:
         """All that no log may show, as it is now. RitiError as Given.read."""
-        for given in (self.token, self.urls, self.keys):
+        for given in (self.token, self.keys):
             yield from given.read() if given else ()
+        yield from list_hidden(self.urls.read() if self.urls else ())
+
+
+def list_hidden(urls: Iterable[str]) -> Iterator[str]:
+    """What no log may show of addresses that are notified: each whole, and what stands behind its host."""
+    for url in urls:
+        parts = urlsplit(url)
+        yield from (url, parts.path.strip("/"), parts.query)
 
 
 def read_tell_settings(environ: Mapping[str, str], remote: str, branch: str) -> TellSettings:

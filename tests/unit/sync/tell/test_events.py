@@ -21,7 +21,7 @@ SHA = "4b9115f" + "0" * 33
 
 def test_fifty_boxes_of_one_cause_are_one_message_that_says_it_once() -> None:
     causes = {
-        f"acme/box-{n:02}": f"it did; see `nomad job history riti-demo-acme-box-{n:02}`" for n in range(50)
+        f"acme/box-{n:02}": f"it did; see `nomad job history demo--acme--box-{n:02}`" for n in range(50)
     }
     event = tell_units("went-back", causes, SHA)
     assert len(event.units) == 50
@@ -29,7 +29,7 @@ def test_fifty_boxes_of_one_cause_are_one_message_that_says_it_once() -> None:
     assert event.text.startswith(
         "50 units went back to what they were, with commit 4b9115f00000:\nacme/box-00, "
     )
-    assert event.text.endswith("and 40 more: it did; see `nomad job history riti-demo-…`")
+    assert event.text.endswith("and 40 more: it did; see `nomad job history demo--…`")
 
 
 def test_two_causes_are_two_lines_the_commonest_first() -> None:
