@@ -155,7 +155,7 @@ def list_missing(machine: Machine) -> list[Problem]:
             instead = f"{ready} {_dotted(OLDEST[one.name])} or newer, or " if one.name in OLDEST else ""
             miss(
                 f"{one.name} {one.version} is not on PATH and must be built with Go {_dotted(needed)}; {had}",
-                f"put {instead}Go {_dotted(needed)} or newer, on PATH",
+                f"put {instead}Go {_dotted(needed)} or newer on PATH",
             )
     if machine.go is None or machine.go < OLDEST_GO:
         had = f"Go here is {_dotted(machine.go)}" if machine.go else "there is no Go here"

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from ritilib.clients.forge import Status
-from ritilib.errors import GitopsError, Unreachable
+from ritilib.errors import GitopsError, HistoryRefused, Unreachable
+from ritilib.gitops.history import Accepted
 from ritilib.reconcile.rollout import Turn
 from ritilib.sync import drift
 from ritilib.sync.tell.channels import Notice
@@ -229,6 +230,20 @@ def test_the_next_leader_repeats_no_notification(world: World) -> None:
     assert [said for said in read_told(world) if said[0] != "c"] == [
         "leader: test leads from now on (leader number 2)"
     ]
+
+
+def test_a_rewritten_branch_is_told_by_its_tip(world: World) -> None:
+    world.forge.push(make_fleet("c2", "acme/a"))
+    with world.serve():
+        world.wait(lambda: has_told(world, "c2 success"), "the first status")
+        del world.forge.known["c2"]
+        world.forge.push(make_fleet("c1", "acme/a"))
+        with pytest.raises(HistoryRefused):
+            world.source.bind(Accepted("c2", "root", "id"))
+        world.wait(lambda: has_told(world, "refused: commit c1 is refused"), "the refusal")
+        world.wait(
+            lambda: has_told(world, "c1 failure: the branch was rewritten; push the old"), "its status"
+        )
 
 
 def test_a_forge_that_hangs_holds_nothing_up_and_the_end_waits_a_moment_only(world: World) -> None:
