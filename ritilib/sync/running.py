@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ritilib.clients.nebula import OverlayTool
+from ritilib.clients.rate import Bucket
 from ritilib.clients.settings import Settings
 from ritilib.errors import RitiError
 from ritilib.gitops.desired import Reader
@@ -19,7 +20,7 @@ from ritilib.sync.connect import connect_servers
 from ritilib.sync.drift import watch_drift
 from ritilib.sync.journal import Journal
 from ritilib.sync.lead.election import Candidate
-from ritilib.sync.service import Service
+from ritilib.sync.service import CREW, Service
 from ritilib.sync.source import Source
 from ritilib.sync.tell.channels import list_channels
 from ritilib.sync.tell.outbox import Outbox
@@ -40,7 +41,8 @@ class Options:
     """remote: the repository's address; mirror: a folder of this instance alone; poll_s: between two looks at it.
 
     who: what people are shown of this instance ("host:pid"). web: where it listens (None: nowhere). rewritten: a commit
-    whose rewritten history is accepted. tell: who is told how it goes.
+    whose rewritten history is accepted. crew: units written at the same time; nomad_per_s: requests a second to Nomad
+    at the most (None: as many as it answers). tell: who is told how it goes.
     """
 
     remote: str
@@ -50,6 +52,8 @@ class Options:
     poll_s: float = POLL_S
     rewritten: str | None = None
     web: WebSettings | None = None
+    crew: int = CREW
+    nomad_per_s: float | None = None
     tell: TellSettings = field(default_factory=TellSettings)
 
 
@@ -61,6 +65,8 @@ def run_controller(
 
     Raises GitopsError for an address or a folder that cannot be used, and RitiError where it cannot listen.
     """
+    if options.nomad_per_s:
+        settings = replace(settings, nomad=replace(settings.nomad, bucket=Bucket(options.nomad_per_s)))
     wakeups, asks = Wakeups(), Wakeups()
     metrics = Metrics()
     tell = options.tell
@@ -91,6 +97,7 @@ def run_controller(
         watch_drift,
         wakeups,
         chronicle,
+        crew=options.crew,
     )
     with ExitStack() as running:
         if options.web:

@@ -31,6 +31,7 @@ from ritilib.sync.unit.apply import Servers
 from ritilib.sync.wake import Report, Wakeups
 
 CREW = 8  # units at the same time: a connection each to each server, and Consul allows one client 200
+MOST_CREW = 64
 PATIENCE_S = 60.0  # so long it stands before it shows that it lives, and renews its standing token
 
 Connect = Callable[[Settings, str], Servers]  # a leader's settings and the fleet's name
