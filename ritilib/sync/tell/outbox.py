@@ -95,11 +95,16 @@ class Outbox:
                 self._give_up(self._letters[0])
             self._condition.notify_all()
 
-    def void(self) -> None:
-        """Another leads: letters that were ours alone are not sent any more."""
+    def void(self) -> list[str]:
+        """Another may lead: letters that are ours alone are not sent any more. What each of them would have replaced;
+        the one that is just being sent is among them."""
         with self._condition:
+            unsent = [one for one in self._letters if one.is_ours_alone]
             self._letters = [one for one in self._letters if not one.is_ours_alone]
-            self._is_void = self._in_hand is not None and self._in_hand.is_ours_alone
+            if self._in_hand is not None and self._in_hand.is_ours_alone:
+                self._is_void = True
+                unsent.append(self._in_hand)
+            return [one.replaces for one in unsent]
 
     def flush(self) -> None:
         """Wait until everything was sent, or tried once more in vain; end_s at the most."""

@@ -21,7 +21,7 @@ SERVERS = ("Nomad", "Consul", "Vault")
 GIT = "the fleet's repository"
 # GitHub keeps 1,000 statuses of a commit and context; from this number on only another state is told
 STATUSES = 100
-_OPEN = 50  # commits whose status is pending and that a later one may finish
+_REMEMBERED = 50  # commits, the latest of which a status was told
 
 
 class Teller:
@@ -42,9 +42,8 @@ class Teller:
         self._lock = threading.Lock()
         self._fleet = ""
         self._leads = False
-        self._led_last = (
-            0  # our number as the leader, while nobody else is known to have led since; 0: we did not
-        )
+        # our number as the leader, while nobody else is known to have led since; 0: we did not
+        self._led_last = 0
         self._known, self._away = Known(), Lasting()
         self._said: dict[str, tuple[State, str, int]] = {}  # commit → state, words, how many statuses
         self._refused: tuple[str, str] | None = None  # the newest commit and why, while it is not in force
@@ -66,13 +65,13 @@ class Teller:
         """It leads no more; perhaps nobody does."""
         with self._lock:
             self._leads = False
-            self._outbox.void()
+            self._forget_unsent()
 
     def note_other(self) -> None:
         """Another leads, and tells from now on."""
         with self._lock:
             self._leads, self._led_last, self._away = False, 0, Lasting()
-            self._outbox.void()
+            self._forget_unsent()
 
     def note_commit(self, commit: str) -> None:
         """The commit that the next cycle applies; that of a leader's first cycle may have been applied long ago."""
@@ -131,17 +130,22 @@ class Teller:
         for older, (state, _, _) in list(self._said.items()):
             if state == "pending" and older != commit:
                 self._set_status(older, "success", f"applied with commit {show(commit)}, which came after it")
-        while len(self._said) > _OPEN:
-            del self._said[next(iter(self._said))]
+
+    def _forget_unsent(self) -> None:
+        """What was not sent is not said: whoever leads next says it, perhaps we."""
+        for commit in self._outbox.void():
+            self._said.pop(commit, None)
 
     def _set_status(self, commit: str, state: State, words: str) -> None:
         words = self._redact(words)
         before, said, number = self._said.get(commit, ("", "", 0))
         # what becomes of a unit weeks after its commit was applied is no matter of that commit
-        is_settled = state == before and (state == "success" or number >= STATUSES)
+        is_settled = before == "success" or (state == before and number >= STATUSES)
         if is_settled or (state, words) == (before, said):
             return
         self._said[commit] = (state, words, number + 1)
+        while len(self._said) > _REMEMBERED:
+            del self._said[next(iter(self._said))]
         status = Status(commit, state, words, f"riti/{self._fleet}")
         self._outbox.put(Letter(FORGE, status, replaces=commit, is_ours_alone=True))
 

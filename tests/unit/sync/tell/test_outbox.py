@@ -194,7 +194,7 @@ def test_when_another_leads_statuses_are_void_and_notices_are_not() -> None:
         wait(lambda: case.forge.attempts == 1)
         outbox.put(Letter("forge", "unsent", "c2", is_ours_alone=True))
         outbox.put(Letter("notify-1", "notice"))
-        outbox.void()
+        assert outbox.void() == ["c2", "c1"]
         case.forge.free.set()
         wait(lambda: case.notify.sent == ["notice"])
         outbox.put(Letter("forge", "ours again", "c3", is_ours_alone=True))

@@ -28,7 +28,9 @@ class Desk:
         self.letters: list[Letter] = []
         channels = {"forge": FakeChannel(), "notify-1": FakeChannel()}
         outbox = Outbox(channels, Metrics(), lambda name, error: None)
+        self.unsent: list[str] = []
         outbox.put = self.letters.append  # type: ignore[method-assign]
+        outbox.void = lambda: self.unsent  # type: ignore[method-assign]
         self.now_s = 0.0
         self.teller = Teller(
             outbox,
@@ -131,6 +133,30 @@ def test_its_own_next_term_is_no_news() -> None:
     desk.teller.note_lost()
     desk.teller.note_lead("demo", 4)
     assert desk.take() == ["leader: host:1 leads from now on (leader number 4)"]
+
+
+def test_a_status_that_was_not_sent_when_the_term_ended_is_said_in_the_next() -> None:
+    desk = Desk()
+    desk.teller.note_lead("demo", 1)
+    desk.teller.note_cycle(make_done("c1"), make_memory())
+    assert desk.take()[1] == "c1 success: 12 units as wished"
+    desk.unsent = ["c1"]
+    desk.teller.note_lost()
+    desk.teller.note_lead("demo", 2)
+    desk.teller.note_cycle(make_done("c1"), make_memory())
+    assert desk.take() == ["c1 success: 12 units as wished"]
+
+
+def test_what_happens_to_units_later_is_no_matter_of_a_commit_that_was_applied() -> None:
+    desk = Desk()
+    desk.teller.note_lead("demo", 1)
+    desk.teller.note_cycle(make_done("c1"), make_memory())
+    desk.take()
+    failed = {"problems": (problem("acme/a: Vault denied"),), "failed": frozenset({"acme/a"})}
+    desk.teller.note_cycle(make_done("c1", **failed), make_memory({"acme/a": 2}))
+    assert [said.split(":")[0] for said in desk.take()] == ["unit-failed"]
+    desk.teller.note_cycle(make_done("c1"), make_memory())
+    assert desk.take() == []
 
 
 def test_an_outage_that_takes_the_lead_away_is_told_by_whoever_led_last() -> None:
