@@ -1,4 +1,7 @@
-"""From a push to a real Gitea, by its own webhook, to the status that it shows and the message that people get."""
+"""From a push to a real Gitea, by its own webhook, to the status that it shows and the message that people get.
+
+Seconds are printed, and never judged.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -149,8 +153,10 @@ def test_a_push_is_applied_and_told_to_the_forge_and_to_people(lab: Lab) -> None
         f"repos/{USER}/{REPOSITORY}/hooks",
         {"type": "gitea", "config": hook, "events": ["push"], "active": True},
     )
+    began = time.monotonic()
     second = lab.merge("201", "202")
     assert lab.wait_status(second, "success", controller) == "2 units as wished"
+    print(f"from the merge, rendered and pushed, to its success at Gitea: {time.monotonic() - began:.2f} s")
     said = lab.wait_event("applied", controller)
     assert (said["fleet"], said["commit"]) == (FLEET, first)
     assert poll(lambda: any(one.said["commit"] == second for one in lab.people.taken), DEADLINE_S)
