@@ -108,7 +108,7 @@ class Service:
     def _lead(self, leadership: Leadership, fleet: str) -> None:
         """Cycle after cycle until the term is nearly over. Raises LeadershipLost, and Denied for all units alike."""
         self.chronicle.journal.hide(one.token for one in vars(leadership.settings).values())
-        self.chronicle.note_role(leads=True, epoch=leadership.epoch)
+        self.chronicle.note_role(leads=True, epoch=leadership.epoch, fleet=fleet)
         servers, *crew = [self.connect(leadership.settings, fleet) for _ in range(self.crew)]
         seen = Publisher(
             self.connect(leadership.settings, fleet).consul,
@@ -127,6 +127,7 @@ class Service:
                 leadership.check()
                 pause_s = self._cycle(servers, crew, seen)
                 self._wait(leadership, pause_s, seen)
+        self.chronicle.teller.finish()
 
     def _report(self, name: str, error: RitiError) -> None:
         """What a watch could not do. Where it may not, the leader's tokens may be gone, which a cycle finds out."""
