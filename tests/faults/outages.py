@@ -120,7 +120,7 @@ class Served:
         parents: dict[str, str] = {}
         for place in Path("/proc").glob("[0-9]*"):
             with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
-                if b"standin.sh" in (place / "cmdline").read_bytes():
+                if b"standin.sh\0%b\0" % bytes(self.fleet.calls) in (place / "cmdline").read_bytes():
                     environ = (place / "environ").read_bytes().decode(errors="replace").split("\0")
                     parents[place.name] = (place / "stat").read_text().rpartition(")")[2].split()[1]
                     for job in jobs.keys() & set(environ):
