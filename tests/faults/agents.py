@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ritilib.devstack.network import unmount_below
 from ritilib.devstack.processes import Process, end_process, start_process, wait_until
 from ritilib.devstack.record import LOOPBACK, Record, choose_ports, read_record
 from ritilib.devstack.servers import consul, nomad
@@ -63,7 +64,9 @@ def hold_client(stack: Stack, folder: Path, name: str) -> Iterator[Agent]:
     said.pop("plugin")
     servers = Servers(stack.environment())
     log = folder / f"{name}.log"
-    with _hold(stack.programs.nomad, said, folder, name, log, ports) as agent, ExitStack() as ends:
+    with ExitStack() as ends:
+        ends.callback(unmount_below, folder)  # its allocations' secrets are folders in memory
+        agent = ends.enter_context(_hold(stack.programs.nomad, said, folder, name, log, ports))
 
         def is_ready() -> bool:
             nodes = {one["Name"]: one for one in servers.get("NOMAD", "nodes")}
