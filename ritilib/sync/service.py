@@ -62,6 +62,7 @@ class Service:
     def __post_init__(self) -> None:
         self._memory = Memory()
         self._failures = 0  # to lead, in a row
+        self._left: set[str] = set()  # sessions, see Candidate
 
     def stop(self) -> None:
         """Have `serve` end; from any thread, but not from a signal's handler, which may hold the event's lock."""
@@ -75,7 +76,7 @@ class Service:
             has_led, began_s = False, self.monotonic()
             try:
                 candidate = self.candidate(desired.fleet)
-                candidate = replace(candidate, report=self.chronicle.note_waiting)
+                candidate = replace(candidate, report=self.chronicle.note_waiting, left=self._left)
                 with take_lead(candidate, PATIENCE_S, self.stopped) as leadership:
                     has_led = True
                     self._lead(leadership, desired.fleet)
