@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from ritilib.errors import GitopsError, Problem
+from ritilib.reconcile.rotation import FIRST, Generations
 from ritilib.render.names import CONFIG_FORMAT, UnitNames
 from ritilib.render.upkeep import Windows
 
@@ -55,6 +56,12 @@ class Wish:
         return self.files["pbx/secrets.json"] + self.files.get("box/secrets.json", "")
 
     @property
+    def generation(self) -> int:
+        """Of the secrets of its links; render.unit leaves it out while it is the first."""
+        said = self.files["pbx/secrets.json"]
+        return int(json.loads(said)["links"]) if '"links"' in said else 1
+
+    @property
     def policies(self) -> str:
         return self.files["pbx/consul-policy.hcl"] + self.files["pbx/vault-policy.hcl"]
 
@@ -68,6 +75,8 @@ class Wish:
 class Record:
     """The inventory's entry of one unit. An entry that says `applying` is an intent whose end is not known.
 
+    generations is what its PBX and its box hold of their links' secrets, where they ever held another than the first;
+    secrets_version and box_version are the versions of their documents in Vault that say so (0: not known).
     absent_since and stopped_at are the marks of a unit that no manifest names (reconcile.prune); stopped_at is written
     before the job is stopped, so that a stop whose end is not known counts as one.
     """
@@ -80,6 +89,8 @@ class Record:
     policies: str = ""
     value: str = ""  # SHA-256 of the value in Consul
     secrets_version: int = 0
+    box_version: int = 0
+    generations: Generations | None = None
     job_modify_index: int = 0
     renew_at: str = ""  # RFC 3339: from then on its overlay certificate is due
     replaced_by: str = ""  # the commit whose job replaced the running task, and when (RFC 3339)
@@ -89,6 +100,10 @@ class Record:
     bad_job: str = ""  # SHA-256 of a job that did not come up: it went back, and that one is not tried again
     absent_since: str = ""  # RFC 3339
     stopped_at: str = ""  # RFC 3339
+
+    @property
+    def holds(self) -> Generations:
+        return self.generations or FIRST
 
     def refuses(self, wish: Wish) -> bool:
         """Whether the wished job is the one that did not come up."""
