@@ -86,7 +86,9 @@ def sync_once(
         if (record := records.get(change.key)) and record.refuses(change.wish)
     }
     wanted = [change for change in plan.changes if change.key not in gone_back | not_due.keys()]
-    rotation = choose_generations(wanted, plan.wishes, records, servers.nomad, servers.consul)
+    rotation = choose_generations(
+        wanted, plan.wishes, seen.observed.jobs, records, servers.nomad, servers.consul
+    )
     changes = rotation.changes
     for key, why in rotation.waits.items():
         mend = "it goes on by itself, at a later sync; an office that is no more: `riti box remove`"

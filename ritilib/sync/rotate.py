@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from ritilib.clients.protocols import ConsulClient, NomadClient
 from ritilib.reconcile.plan import Change
 from ritilib.reconcile.rotation import End, Generations, decide_steps, settle
-from ritilib.reconcile.state import Record, Wish
+from ritilib.reconcile.state import LiveJob, Record, Wish
 from ritilib.sync.observe import Places
 from ritilib.sync.unit.word import Word, read_word, understand_word
 
@@ -29,11 +29,13 @@ class Rotation:
 def choose_generations(
     changes: Sequence[Change],
     wishes: Iterable[Wish],
+    seen: Mapping[str, LiveJob],
     records: Mapping[str, Record],
     nomad: NomadClient,
     consul: ConsulClient,
 ) -> Rotation:
-    """Decide for every company that rotates among changes; wishes are all units that are compared.
+    """Decide for every company that rotates among changes; wishes are all units that are compared, seen the
+    jobs that Nomad lists.
 
     PBXes and boxes are asked what they have acknowledged only where a company rotates. Raises Unreachable, Denied or
     ServerError: what is not known lets nobody go on.
@@ -46,7 +48,7 @@ def choose_generations(
     waits: dict[str, str] = {}
     for company in sorted(rotating):
         units = [wish for wish in wishes if wish.names.company == company]
-        ends = _list_ends(units, records, nomad, consul)
+        ends = _list_ends(units, seen, records, nomad, consul)
         wished = units[0].generation
         steps, why = decide_steps(ends, wished)
         given |= steps
@@ -73,9 +75,13 @@ def _takes_part(change: Change, records: Mapping[str, Record]) -> bool:
 
 
 def _list_ends(
-    units: Sequence[Wish], records: Mapping[str, Record], nomad: NomadClient, consul: ConsulClient
+    units: Sequence[Wish],
+    seen: Mapping[str, LiveJob],
+    records: Mapping[str, Record],
+    nomad: NomadClient,
+    consul: ConsulClient,
 ) -> list[End]:
-    ends = [_look_at_record(wish, records.get(wish.names.key)) for wish in units]
+    ends = [_look_at_record(wish, records.get(wish.names.key), wish.names.job_id in seen) for wish in units]
     if any(end.lag for end in ends) or all(end.held in (None, settle(units[0].generation)) for end in ends):
         return ends
     names = units[0].names
@@ -93,8 +99,10 @@ def _list_ends(
     return ends
 
 
-def _look_at_record(wish: Wish, record: Record | None) -> End:
+def _look_at_record(wish: Wish, record: Record | None, has_job: bool) -> End:
     key = wish.names.key
+    if record is None and has_job:
+        return End(key, None, "the inventory knows nothing of it")
     if record is None or record.stopped_at:
         return End(key, None)
     if record.state == "applying":
