@@ -95,7 +95,13 @@ class World(removing.World):
 
     def _say(self, version: int, link: str = "up") -> bytes:
         acknowledged = {"iax.conf": {"sha256": "0" * 64, "secrets": version}}
-        said = {"status": "idle", "channels": 0, "acknowledged": acknowledged, "unacknowledged": {}, "link": link}
+        said = {
+            "status": "idle",
+            "channels": 0,
+            "acknowledged": acknowledged,
+            "unacknowledged": {},
+            "link": link,
+        }
         return json.dumps(said).encode()
 
     def _speak(self, allocation: str, path: str) -> bytes | None:

@@ -40,9 +40,13 @@ def test_the_secret_to_call_by_is_the_last() -> None:
 def test_nobody_goes_on_while_one_is_behind() -> None:
     steps, why = decide_steps(list_ends(BOTH, OLD), 2)
     assert (steps, why) == ({"acme/b": BOTH}, "")
-    steps, why = decide_steps([End("acme/a", BOTH), End("acme/b", BOTH, "its box does not acknowledge them")], 2)
+    steps, why = decide_steps(
+        [End("acme/a", BOTH), End("acme/b", BOTH, "its box does not acknowledge them")], 2
+    )
     assert steps == {}
-    assert why == "not all of its company hold what they were given (acme/b: its box does not acknowledge them)"
+    assert (
+        why == "not all of its company hold what they were given (acme/b: its box does not acknowledge them)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,7 +100,9 @@ def test_no_step_cuts_a_link_and_the_last_wish_is_reached(data: st.DataObject, w
             steps, _ = decide_steps(ends, wished)
             done = data.draw(st.sets(st.sampled_from(sorted(steps)))) if steps else set()
             ends = [replace(end, held=steps[end.key]) if end.key in done else end for end in ends]
-            assert all(one.held and other.held and one.held.fits(other.held) for one in ends for other in ends)
+            assert all(
+                one.held and other.held and one.held.fits(other.held) for one in ends for other in ends
+            )
     for _ in range(9):
         steps, _ = decide_steps(ends, wishes[-1])
         ends = [replace(end, held=steps.get(end.key, end.held)) for end in ends]

@@ -100,7 +100,8 @@ class Office:
     ) -> tuple[str, ...]:
         """Give the box new files and secrets; only what changed is reloaded, no call is dropped.
 
-        version is that of the box's document (compose_box). Returns the reload commands, () when nothing changed. Raises GitopsError for a missing secret and
+        version is that of the box's document (compose_box).
+        Returns the reload commands, () when nothing changed. Raises GitopsError for a missing secret and
         DevstackError for a file that Asterisk reads at its start only, both before anything is written.
         """
         files = compose_box(rendered, secrets, version)
