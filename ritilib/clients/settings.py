@@ -39,8 +39,10 @@ class Settings:
     vault: Server
 
 
-def read_settings(environ: Mapping[str, str]) -> Settings:
+def read_settings(environ: Mapping[str, str], with_vault: bool = True) -> Settings:
     """The servers of NOMAD_ADDR, NOMAD_TOKEN, NOMAD_CACERT, CONSUL_HTTP_ADDR and so on.
+
+    Without with_vault, for who only looks, Vault is no server that can be asked, and its variables are not read.
 
     Consul's address may lack its scheme, as with its own tool: http, or https where CONSUL_HTTP_SSL is true.
     RitiError lists every variable that is missing or is no address.
@@ -52,7 +54,9 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         consul=_read_server(
             environ, "CONSUL_HTTP_ADDR", "CONSUL_HTTP_TOKEN", "CONSUL_CACERT", problems, scheme
         ),
-        vault=_read_server(environ, "VAULT_ADDR", "VAULT_TOKEN", "VAULT_CACERT", problems),
+        vault=_read_server(environ, "VAULT_ADDR", "VAULT_TOKEN", "VAULT_CACERT", problems)
+        if with_vault
+        else Server("", ""),
     )
     if problems:
         raise RitiError(problems)

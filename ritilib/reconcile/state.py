@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -22,16 +23,41 @@ NEEDED_FILES = (JOB_FILE, "pbx/secrets.json", "pbx/consul-policy.hcl", "pbx/vaul
 
 
 @dataclass(frozen=True)
+class Digests:
+    """SHA-256 of a wish's parts, by which a plan compares them; live is that of its value without a version.
+
+    generation is no hash, but that of the secrets of its links, so that a plan need not look into its files.
+    """
+
+    job: str
+    live: str
+    secrets: str
+    policies: str
+    generation: int = 1
+
+
+@dataclass(frozen=True)
 class Wish:
     """One unit as the merged commit wants it; files are its rendered ones, path below the unit's folder → text.
 
-    canary and windows are as in Unit.
+    canary and windows are as in Unit; known are its digests where they were computed before.
     """
 
     names: UnitNames
     files: Mapping[str, str]
     canary: bool = False
     windows: Windows | None = None
+    known: Digests | None = field(default=None, compare=False, repr=False)
+
+    @cached_property
+    def digests(self) -> Digests:
+        return self.known or Digests(
+            hash_text(self.job),
+            hash_text(self.live_value(0)),
+            hash_text(self.secrets),
+            hash_text(self.policies),
+            _read_generation(self.files["pbx/secrets.json"]),
+        )
 
     @property
     def job(self) -> str:
@@ -54,12 +80,6 @@ class Wish:
     def secrets(self) -> str:
         """What its secrets are to be, by name; the box's follow the PBX's, since one pull request changes both."""
         return self.files["pbx/secrets.json"] + self.files.get("box/secrets.json", "")
-
-    @property
-    def generation(self) -> int:
-        """Of the secrets of its links; render.unit leaves it out while it is the first."""
-        said = self.files["pbx/secrets.json"]
-        return int(json.loads(said)["links"]) if '"links"' in said else 1
 
     @property
     def policies(self) -> str:
@@ -107,7 +127,7 @@ class Record:
 
     def refuses(self, wish: Wish) -> bool:
         """Whether the wished job is the one that did not come up."""
-        return bool(self.bad_job) and self.bad_job == hash_text(wish.job)
+        return bool(self.bad_job) and self.bad_job == wish.digests.job
 
     def to_bytes(self) -> bytes:
         return (json.dumps(asdict(self), indent=1, sort_keys=True) + "\n").encode()
@@ -156,6 +176,11 @@ class Observed:
     @property
     def is_complete(self) -> bool:
         return not (self.doubts or self.rewound)
+
+
+def _read_generation(secrets: str) -> int:
+    """render.unit leaves it out while it is the first."""
+    return int(json.loads(secrets).get("links", 1)) if '"links"' in secrets else 1
 
 
 # Made once: making one costs more than a hundred uses of it, and a no-op reads a record for each box.

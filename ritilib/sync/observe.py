@@ -48,6 +48,14 @@ class Places:
     def accepted(self) -> str:
         return f"riti/{self.fleet}/accepted"
 
+    @property
+    def status(self) -> str:
+        return f"riti/{self.fleet}/status"
+
+    @property
+    def history(self) -> str:
+        return f"riti/{self.fleet}/history"
+
     def record(self, key: str) -> str:
         return f"{self.inventory}{key}"
 

@@ -63,7 +63,10 @@ def sync_once(
     _refuse_unknown(may_replace, desired)
     held = [problem for _, problem in desired.held]
     seen, unwritten = write_notes(removals.resets, seen, desired.fleet, servers)
-    troubles = Troubles([*plan.conflicts, *describe_refused(plan.refused), *unwritten])
+    refused = describe_refused(plan.refused)
+    troubles = Troubles([*plan.conflicts, *refused, *unwritten])
+    for wish, problem in zip(plan.refused, refused, strict=True):
+        troubles.tell(wish.names.key, problem)
     problems = troubles.problems
     now = seen.observed.now
     records, indexes = settle_earlier(plan, seen, servers, not_due, go_on, troubles)
@@ -93,6 +96,7 @@ def sync_once(
     for key, why in rotation.waits.items():
         mend = "it goes on by itself, at a later sync; an office that is no more: `riti box remove`"
         held.append(Problem("", 0, 0, f"{key} keeps the secrets of its links for now: {why}", mend))
+        troubles.tell(key, held[-1])
 
     def attempt(change: Change, through: Servers) -> Outcome:
         record, index = records.get(change.key), indexes.get(change.key, 0)
@@ -116,6 +120,7 @@ def sync_once(
         if found.held:
             mend = f"sync again later; `riti sync --once --replace {change.key}` cuts its calls"
             held.append(Problem("", 0, 0, f"{change.key} is held back: {found.held}", mend))
+            troubles.tell(change.key, held[-1])
     values = {key: record.value for key, record in records.items()}
     values |= {outcome.key: outcome.value for outcome in outcomes}
     if wait:
@@ -156,6 +161,12 @@ def sync_once(
         healed=_find_healed(plan.changes, outcomes),
         left=left,
         due=_find_due(desired, records, turn, waiting, now),
+        turn=turn,
+        held_back={**rotation.waits, **{outcome.key: outcome.held for outcome in outcomes if outcome.held}},
+        told={key: tuple(problems) for key, problems in troubles.told.items()},
+        gone_back=frozenset(troubles.gone_back),
+        refused=frozenset(wish.names.key for wish in plan.refused),
+        down_units=tuple(down),
     )
 
 

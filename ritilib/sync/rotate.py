@@ -49,7 +49,7 @@ def choose_generations(
     for company in sorted(rotating):
         units = [wish for wish in wishes if wish.names.company == company]
         ends = _list_ends(units, seen, records, nomad, consul)
-        wished = units[0].generation
+        wished = units[0].digests.generation
         steps, why = decide_steps(ends, wished)
         given |= steps
         for end in ends:
@@ -82,7 +82,9 @@ def _list_ends(
     consul: ConsulClient,
 ) -> list[End]:
     ends = [_look_at_record(wish, records.get(wish.names.key), wish.names.job_id in seen) for wish in units]
-    if any(end.lag for end in ends) or all(end.held in (None, settle(units[0].generation)) for end in ends):
+    if any(end.lag for end in ends) or all(
+        end.held in (None, settle(units[0].digests.generation)) for end in ends
+    ):
         return ends
     names = units[0].names
     said = {
