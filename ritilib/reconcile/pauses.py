@@ -69,7 +69,7 @@ def limit_change(change: Change, causes: Set[Cause]) -> Change | None:
     """
     kept = [why for why in change.whys if why.cause in causes]
     live = next((why for why in change.whys if why.part == "live" and why not in kept), None)
-    if live and any(why.cause == "git" and why.part in ("secrets", "job") for why in kept):
+    if live and any(why.cause == "git" and why.part in ("secrets", "job", "links") for why in kept):
         kept.append(live)
     elif live:
         kept = [why for why in kept if why.part == "policies"]

@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import Literal
 
 from ritilib.errors import Problem
-from ritilib.reconcile.state import Digests, LiveJob, Observed, Record, Wish
+from ritilib.reconcile.rotation import settle
+from ritilib.reconcile.state import LiveJob, Observed, Record, Wish
 from ritilib.reconcile.suspensions import Pause
 from ritilib.render.names import UnitNames
 
 UNFINISHED = "an earlier sync did not finish it"
-Part = Literal["secrets", "policies", "live", "job"]
+Part = Literal["secrets", "policies", "live", "job", "links"]
 Cause = Literal["git", "drift", "time"]
 
 
@@ -34,7 +35,8 @@ class Why:
 class Change:
     """One unit that is not as wished. Its parts are written in rule 11's order; reasons are for people.
 
-    is_drift: its job was applied as wished once, and is not so any more. whys: the causes, one for each part that is
+    is_drift: its job was applied as wished once, and is not so any more. rotates: its links are to have other secrets,
+    towards which its whole company goes step by step (reconcile.rotation). whys: the causes, one for each part that is
     not as wished by itself. is_partial: only some of what is not as wished is to be written (reconcile.pauses).
     """
 
@@ -45,6 +47,7 @@ class Change:
     job: bool
     reasons: tuple[str, ...]
     is_drift: bool = False
+    rotates: bool = False
     whys: tuple[Why, ...] = ()
     is_partial: bool = False
 
@@ -125,11 +128,13 @@ def _compare(wish: Wish, job: LiveJob | None, observed: Observed) -> Change | No
         return _make_whole(wish, "new", "git")
     if record.state == "applying":
         return _make_whole(wish, UNFINISHED, "time" if is_as_applied(wish, record) else "git")
+    rotates = record.holds != settle(wish.digests.generation)
     found = (
         _why_secrets(wish, record, observed.now),
         Why("policies", "git", "policies") if record.policies != wish.digests.policies else None,
         _why_live(wish, record, observed),
         _why_job(wish, record, job),
+        Why("links", "git", "new secrets of its links") if rotates else None,
     )
     whys = tuple(why for why in found if why)
     if not whys:
@@ -145,12 +150,14 @@ def make_change(wish: Wish, whys: tuple[Why, ...], is_drift: bool, is_partial: b
     # A new version of the secrets is named in the live value, so that the job's templates read it at once.
     live = bool(parts & {"live", "secrets"})
     flags = ("secrets" in parts, "policies" in parts, live, "job" in parts)
-    return Change(wish, *flags, reasons, is_drift, whys, is_partial)
+    return Change(wish, *flags, reasons, is_drift, "links" in parts, whys, is_partial)
 
 
 def is_as_applied(wish: Wish, record: Record) -> bool:
     """Whether Git wishes nothing but what was applied, or begun, last."""
-    return wish.digests == Digests(record.job, record.live, record.secrets, record.policies)
+    wished = wish.digests
+    applied = (record.job, record.live, record.secrets, record.policies)
+    return applied == (wished.job, wished.live, wished.secrets, wished.policies)
 
 
 def _make_whole(wish: Wish, reason: str, cause: Cause) -> Change:
