@@ -58,8 +58,8 @@ def seed_fleet(desired: Desired, settings: Settings, report: Callable[[str], Non
                 digests.policies,
                 hash_text(value),
                 SECRETS_VERSION,
-                indexes[wish.names.key],
-                renew_at,
+                job_modify_index=indexes[wish.names.key],
+                renew_at=renew_at,
             )
             yield places.record(wish.names.key), record.to_bytes()
 
