@@ -54,14 +54,14 @@ def seed_fleet(desired: Desired, settings: Settings, report: Callable[[str], Non
             record = Record(
                 "applied",
                 desired.commit,
-                digests.job,
-                digests.live,
-                digests.secrets,
-                digests.policies,
-                hash_text(value),
-                SECRETS_VERSION,
-                indexes[wish.names.key],
-                renew_at,
+                job=digests.job,
+                live=digests.live,
+                secrets=digests.secrets,
+                policies=digests.policies,
+                value=hash_text(value),
+                secrets_version=SECRETS_VERSION,
+                job_modify_index=indexes[wish.names.key],
+                renew_at=renew_at,
             )
             yield places.record(wish.names.key), record.to_bytes()
 
