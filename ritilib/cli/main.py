@@ -29,6 +29,7 @@ COMMANDS = {
     "bootstrap": "servers",
     "plan": "servers",
     "sync": "sync",
+    "controller": "controller",
     "dev": "dev",
 }
 

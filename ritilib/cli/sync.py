@@ -120,10 +120,12 @@ def sync(
         raise click.UsageError(
             "name a folder of this instance for its copy of the repository: --mirror DIR; or --once"
         )
-    settings, overlay = read_settings(os.environ), find_overlay_tool()
+    overlay = find_overlay_tool()
     web = read_web_settings({**os.environ, LISTEN_VARIABLE: listen or ""})
     options = Options(remote or str(repo), mirror, _name_instance(), branch, poll, accept_rewritten, web)
-    with run_controller(settings, overlay, options, Journal(sys.stdout, log)) as service:
+    with run_controller(
+        partial(read_settings, os.environ), overlay, options, Journal(sys.stdout, log)
+    ) as service:
         _serve(service)
 
 
@@ -160,7 +162,9 @@ def _serve(service: Service) -> None:
 
 
 def _name_instance() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """What people are shown of it; in a Nomad job, whose processes all have the same number, by its allocation."""
+    allocation = os.environ.get("NOMAD_ALLOC_ID", "")
+    return f"{socket.gethostname()}:{allocation[:8] or os.getpid()}"
 
 
 def _sync_once(repo: Path, rev: str, as_json: bool, replace: tuple[str, ...], wait: bool) -> None:

@@ -17,7 +17,7 @@ SERVER_PATTERN = (
     r"^https?://([A-Za-z0-9._-]+|\[[0-9a-f:]+\]|\$\{attr\.unique\.network\.ip-address\})(:[0-9]{1,5})?$"
 )
 HOST_KEY_PATTERN = (
-    r"^[^\s\"\\$%#@|]+ (ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]{40,}={0,2}$"
+    r"^[^\s\"\\$%#@|{}]+ (ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]{40,}={0,2}$"
 )
 BRANCH_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$"
 WORD_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"

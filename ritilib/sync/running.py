@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,11 +48,13 @@ class Options:
 
 @contextmanager
 def run_controller(
-    settings: Settings, overlay: OverlayTool, options: Options, journal: Journal
+    read: Callable[[], Settings], overlay: OverlayTool, options: Options, journal: Journal
 ) -> Iterator[Service]:
     """A service whose `serve` may be called while this lasts; all its threads have ended when it is over.
 
-    Raises GitopsError for an address or a folder that cannot be used, and RitiError where it cannot listen.
+    read gives the servers with the standing tokens as they are now: it is called at each election, since Nomad renews
+    the tokens of a task. Raises what it raises, GitopsError for an address or a folder that cannot be used, and
+    RitiError where it cannot listen.
     """
     wakeups, asks = Wakeups(), Wakeups()
     chronicle = Chronicle(journal, Metrics(), Board())
@@ -60,10 +62,18 @@ def run_controller(
     source = Source(
         Mirror(options.mirror, remote), asks, wakeups, chronicle.report, options.poll_s, options.rewritten
     )
-    journal.hide(one.token for one in vars(settings).values())
+
+    def read_standing() -> Settings:
+        settings = read()
+        journal.hide(one.token for one in vars(settings).values())
+        if options.web:
+            journal.hide(one for secrets in options.web.read_secrets().values() for one in secrets)
+        return settings
+
+    read_standing()  # what is wrong with them is said at once
     service = Service(
         source,
-        lambda fleet: Candidate(settings, fleet, options.who, chronicle.note_waiting),
+        lambda fleet: Candidate(read_standing(), fleet, options.who, chronicle.note_waiting),
         lambda held, fleet: connect_servers(held, fleet, overlay),
         watch_drift,
         wakeups,
@@ -71,7 +81,6 @@ def run_controller(
     )
     with ExitStack() as running:
         if options.web:
-            journal.hide(one for secrets in options.web.read_secrets().values() for one in secrets)
             web = Web(
                 asks,
                 chronicle.board,
