@@ -170,9 +170,7 @@ def test_it_runs_without_rights_on_the_node(lab: Lab) -> None:
     assert set(fields["Uid"].split()) == {"10001"}
     assert {int(fields[name], 16) for name in ("CapPrm", "CapEff", "CapBnd")} == {0}
     used = container.stats(stream=False)["memory_stats"]
-    print(
-        f"the leader's container uses {used['usage'] / 1e6:.0f} MB, {used['stats'].get('rss', used['stats'].get('anon', 0)) / 1e6:.0f} MB of it its own"
-    )
+    print(f"the leader's container uses {used['usage'] / 1e6:.0f} MB: {json.dumps(used['stats'])[:400]}")
 
 
 def test_another_goes_on_when_the_leader_is_stopped(lab: Lab) -> None:
