@@ -27,9 +27,11 @@ COMMANDS = {
     "trace": "calls",
     "prove": "calls",
     "bootstrap": "servers",
-    "plan": "servers",
+    "plan": "plan",
     "sync": "sync",
     "controller": "controller",
+    "status": "status",
+    "history": "history",
     "dev": "dev",
 }
 

@@ -14,9 +14,9 @@ from typing import Literal
 
 import click
 
-from ritilib.cli.options import json_option, repo_option
+from ritilib.cli.options import json_option, repo_option, rev_option
 from ritilib.cli.printing import print_json, print_problems, report
-from ritilib.cli.servers import find_overlay_tool, print_waiting, rev_option
+from ritilib.cli.servers import find_overlay_tool, print_waiting
 from ritilib.clients.settings import read_settings
 from ritilib.gitops.desired import read_desired, read_newer
 from ritilib.gitops.repository import BASE
@@ -25,6 +25,7 @@ from ritilib.sync.journal import Journal
 from ritilib.sync.lead.election import Candidate, take_lead
 from ritilib.sync.once import sync_once
 from ritilib.sync.running import POLL_S, Options, run_controller
+from ritilib.sync.seen.once import publish_cycle
 from ritilib.sync.service import Service
 from ritilib.sync.web.settings import LISTEN_VARIABLE, read_web_settings
 
@@ -172,9 +173,11 @@ def _sync_once(repo: Path, rev: str, as_json: bool, replace: tuple[str, ...], wa
     desired, tool = read_desired(repo, rev), find_overlay_tool()
     candidate = Candidate(settings, desired.fleet, _name_instance(), report)
     newest = partial(read_newer, repo, rev)
+    journal = Journal(sys.stderr, "plain", least="warning")
     with take_lead(candidate, PATIENCE_S) as leadership:
         servers = connect_servers(leadership.settings, desired.fleet, tool)
-        done = sync_once(desired, servers, replace, report, wait, newest=newest)
+        run = partial(sync_once, desired, servers, replace, report, wait, newest=newest)
+        done = publish_cycle(desired, servers.consul, leadership, journal, run)
     if as_json:
         print_json(done)
     else:
@@ -185,6 +188,6 @@ def _sync_once(repo: Path, rev: str, as_json: bool, replace: tuple[str, ...], wa
         )
         click.echo(f"{done.commit[:12]}: {len(done.changed)} changed, {gone}{done.unchanged} as wished")
         print_waiting(done.waiting)
-    print_problems((*done.held, *done.problems))
+    print_problems((*done.held, *done.problems, *done.down))
     if not done.is_clean:
         sys.exit(1)

@@ -15,10 +15,10 @@ from consul.base import Response
 from consul.exceptions import ConsulException
 
 from ritilib.clients.consul_values import BindingRule, Entry, Keys, Tree, Watched
-from ritilib.clients.session import make_session, refused, unreachable
+from ritilib.clients.session import NotTheServer, make_session, refused, unreachable
 from ritilib.clients.settings import Settings
 from ritilib.clients.tokens import Issued
-from ritilib.errors import Conflict, RitiError, ServerError
+from ritilib.errors import Conflict, Denied, RitiError, ServerError
 
 __all__ = ["BindingRule", "Consul", "Entry", "Keys", "Tree", "Watched"]
 
@@ -35,6 +35,10 @@ LOST = (
     "lock isn't held",
     "invalid session",
 )
+
+FILTERED = "X-Consul-Results-Filtered-By-ACLs"
+# The library's words (py-consul 1.8, callback.py) for an answer that is not Consul's, or that was cut short.
+FOREIGN = ("Failed to decode JSON", "Missing index header")
 
 
 class Consul:
@@ -58,6 +62,7 @@ class Consul:
         # The library prefers CONSUL_HTTP_TOKEN of its own environment to the token that it is given.
         self._client.token = self._server.token
         self._client.http.session = session or make_session(self._server)
+        self._client.http.session.hooks["response"].append(self._refuse_part)
 
     def read(self, key: str) -> Entry | None:
         """One key; None where it is not there."""
@@ -66,13 +71,13 @@ class Consul:
         return _make_entry(found) if found else None
 
     def read_tree(self, prefix: str) -> Tree:
-        """All keys below a prefix with their values, in one request, without what the token may not read."""
+        """All keys below a prefix with their values, in one request; Denied where the token may not read them all."""
         with self._explained(f"read keys below {prefix}"):
             index, found = self._client.kv.get(prefix, recurse=True)
         return Tree(int(index), tuple(sorted(map(_make_entry, found or ()), key=lambda one: one.key)))
 
     def list_keys(self, prefix: str, index: int = 0, wait_s: float = 0.0) -> Keys:
-        """The keys below a prefix, without values, in one request.
+        """The keys below a prefix, without values, in one request; Denied where the token may not read them all.
 
         With an index that an earlier answer gave, the answer comes when Consul's index is another one, or after
         wait_s (and up to a sixteenth more) with the same index: a blocking query.
@@ -332,8 +337,8 @@ class Consul:
         with self._explained(asked):
             send = {"GET": http.get, "PUT": http.put, "POST": http.post, "DELETE": http.delete}[method]
             answer: Response = send(lambda given: given, f"/v1/{path}", params, headers=headers, **extra)
-        if 200 <= answer.code < 300:
-            return json.loads(answer.body)
+            if 200 <= answer.code < 300:
+                return _decode(answer.body)
         if answer.code in accepted:
             return None
         if answer.code == 409:
@@ -343,6 +348,16 @@ class Consul:
             denied = "Permission denied" in said or "lacks permission" in said
             raise self._refused(asked, 403 if denied else 409, said)
         raise self._refused(asked, answer.code, answer.body)
+
+    def _refuse_part(self, answer: requests.Response, *_: Any, **__: Any) -> None:
+        """Consul leaves out of a list what the token may not read, and says so in a header only (Consul 1.11)."""
+        if answer.headers.get(FILTERED) == "true" and "/v1/kv/" in answer.url:
+            prefix = urlsplit(answer.url).path.removeprefix("/v1/kv/")
+            what = f"Consul denied: read all keys below {prefix}: the token sees only a part of them"
+            mend = (
+                f"take a token that may read the whole prefix in {TOKEN_VARIABLE}; `riti bootstrap` makes one"
+            )
+            raise Denied.because(what, mend)
 
     def _conflict(self, asked: str) -> RitiError:
         return Conflict.because(
@@ -364,11 +379,21 @@ class Consul:
         except requests.RequestException as error:
             raise unreachable("Consul", self._server.address, asked, error) from error
         except ConsulException as error:
+            if str(error).startswith(FOREIGN):
+                foreign = NotTheServer("what answered is not Consul, or was cut short")
+                raise unreachable("Consul", self._server.address, asked, foreign) from error
             raise self._refused(asked, _find_status(error), str(error)) from error
 
 
 def _make_entry(found: Mapping[str, Any]) -> Entry:
     return Entry(found["Key"], found["Value"] or b"", found["ModifyIndex"], found.get("Session", ""))
+
+
+def _decode(body: str) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise NotTheServer("no JSON, or only the beginning of it") from error
 
 
 def _says(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
@@ -27,7 +28,7 @@ from ritilib.clients.nomad_values import (
     make_allocation,
     make_stub,
 )
-from ritilib.clients.session import make_session, refused, unreachable
+from ritilib.clients.session import NotTheServer, decode_at_once, make_session, refused, unreachable
 from ritilib.clients.settings import Settings
 from ritilib.clients.tokens import Issued
 from ritilib.errors import Conflict, Denied, RitiError, ServerError, Unreachable
@@ -38,6 +39,7 @@ TOKEN_VARIABLE = "NOMAD_TOKEN"
 NAMESPACE = "default"
 WAIT_S = 10.0  # one blocking query; Nomad adds up to a sixteenth to it
 MOST_WORDS = 5
+AGENTS = 16  # nodes' agents asked at the same time
 
 
 class Nomad:
@@ -54,7 +56,11 @@ class Nomad:
 
     def list_jobs(self, prefix: str) -> JobList:
         """Every job whose id starts with prefix, with its meta, in one request; also stopped ones."""
-        answer = self._ask(f"list jobs {prefix}*", "jobs", params={"meta": "true", "prefix": prefix})
+        asked = f"list jobs {prefix}*"
+        answer = self._ask(asked, "jobs", params={"meta": "true", "prefix": prefix})
+        if not isinstance(answer.json(), list) or "X-Nomad-Index" not in answer.headers:
+            foreign = NotTheServer("what answered is not Nomad")
+            raise unreachable("Nomad", self._server.address, asked, foreign)
         jobs = sorted((make_stub(one) for one in answer.json()), key=lambda one: one.id)
         return JobList(int(answer.headers["X-Nomad-Index"]), tuple(jobs))
 
@@ -169,12 +175,13 @@ class Nomad:
 
         Needs node:read and agent:read. A node whose agent cannot be asked has None throughout.
         """
-        found = []
+        agents = []
         for stub in self._ask("list nodes", "nodes").json():
             if stub["Status"] == "ready":
                 node = self._ask(f"read node {stub['Name']}", "node", stub["ID"]).json()
-                found.append(self._read_retries(stub["Name"], node["HTTPAddr"], bool(node.get("TLSEnabled"))))
-        return tuple(found)
+                agents.append((stub["Name"], node["HTTPAddr"], bool(node.get("TLSEnabled"))))
+        with ThreadPoolExecutor(AGENTS) as threads:  # each that cannot be reached takes its whole time-out
+            return tuple(threads.map(lambda agent: self._read_retries(*agent), agents))
 
     def put_policy(self, name: str, rules: str, description: str, task: JobTask | None = None) -> bool:
         """Make or update an ACL policy of ours; True where something was written.
@@ -249,13 +256,15 @@ class Nomad:
             raise
 
     def _connect(self, address: str, token: str) -> Any:
+        session = make_session(self._server)
+        session.hooks["response"].append(decode_at_once)
         return nomad.Nomad(
             address=address,
             token=token,
             namespace=self._namespace,
             timeout=self._server.timeout_s,
             verify=self._server.verify,
-            session=make_session(self._server),
+            session=session,
         )
 
     def _read_retries(self, node: str, address: str, is_tls: bool) -> TemplateRetries:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,11 @@ RETRIED = (412, 502, 503)
 READING = ("GET", "HEAD", "LIST")
 TRIES = 3
 CONNECTIONS = 32
+RAW = "/v1/client/fs/"  # Nomad gives a task's file as it is
+
+
+class NotTheServer(requests.RequestException):
+    """What answered is not the server: a proxy before it, or an answer that was cut short."""
 
 
 class GuardedAdapter(HTTPAdapter):
@@ -40,6 +46,7 @@ def make_session(server: Server) -> requests.Session:
     session = requests.Session()
     session.trust_env = False
     session.verify = server.verify
+    session.hooks["response"].append(refuse_foreign)
     retry = Retry(
         total=TRIES,
         connect=0,
@@ -58,9 +65,30 @@ def make_session(server: Server) -> requests.Session:
     return session
 
 
+def refuse_foreign(answer: requests.Response, *_: Any, **__: Any) -> None:
+    """Raise NotTheServer for a page: none of these servers writes one, and a proxy's 404 is not "there is none"."""
+    if answer.headers.get("Content-Type", "").partition(";")[0].strip() == "text/html":
+        raise NotTheServer(f"a page of HTML with status {answer.status_code}, as a proxy writes it")
+
+
+def decode_at_once(answer: requests.Response, *_: Any, **__: Any) -> None:
+    """Raise NotTheServer where an answer is no JSON (and no file of a task), before anybody reads half of it.
+
+    What was decoded is kept for whoever asks the answer for it.
+    """
+    if not answer.ok or not answer.content or RAW in answer.url:
+        return
+    try:
+        value = json.loads(answer.content)
+    except ValueError as error:
+        raise NotTheServer("no JSON, or only the beginning of it") from error
+    answer.json = lambda **_: value  # type: ignore[method-assign]  # this one answer's
+
+
 def unreachable(server: str, address: str, asked: str, error: Exception) -> Unreachable:
     """No answer to what was asked; a write may or may not have been done."""
-    what = f"{server} at {address} gave no answer ({asked}): {type(error).__name__}"
+    said = str(error) if isinstance(error, NotTheServer) else type(error).__name__
+    what = f"{server} at {address} gave no answer ({asked}): {said}"
     return Unreachable.because(what, f"see that {server} runs and that its address is right, then try again")
 
 

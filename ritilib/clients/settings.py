@@ -43,8 +43,10 @@ class Settings:
     vault: Server
 
 
-def read_settings(environ: Mapping[str, str]) -> Settings:
+def read_settings(environ: Mapping[str, str], with_vault: bool = True) -> Settings:
     """The servers of NOMAD_ADDR, NOMAD_TOKEN, NOMAD_CACERT, CONSUL_HTTP_ADDR and so on.
+
+    Without with_vault, for who only looks, Vault is no server that can be asked, and its variables are not read.
 
     NOMAD_TOKEN_FILE, CONSUL_HTTP_TOKEN_FILE and VAULT_TOKEN_FILE name files that hold the tokens, which go before those
     of the variables (as with Consul's own tool): Nomad renews them there while a task runs, so read them anew. Consul's
@@ -59,7 +61,9 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         consul=_read_server(
             environ, "CONSUL_HTTP_ADDR", "CONSUL_HTTP_TOKEN", "CONSUL_CACERT", problems, scheme
         ),
-        vault=_read_server(environ, "VAULT_ADDR", "VAULT_TOKEN", "VAULT_CACERT", problems),
+        vault=_read_server(environ, "VAULT_ADDR", "VAULT_TOKEN", "VAULT_CACERT", problems)
+        if with_vault
+        else NOBODY,
     )
     if problems:
         raise RitiError(problems)

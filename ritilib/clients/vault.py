@@ -14,7 +14,7 @@ import hvac
 import requests
 from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest, VaultError
 
-from ritilib.clients.session import make_session, refused, unreachable
+from ritilib.clients.session import decode_at_once, make_session, refused, unreachable
 from ritilib.clients.settings import Settings
 from ritilib.clients.tokens import Issued
 from ritilib.errors import Conflict, RitiError
@@ -243,12 +243,14 @@ class Vault:
 
     def _connect(self, token: str) -> Any:
         server = self._server
+        session = make_session(server)
+        session.hooks["response"].append(decode_at_once)
         return hvac.Client(
             url=server.address,
             token=token,
             verify=server.verify,
             timeout=server.timeout_s,
-            session=make_session(server),
+            session=session,
         )
 
     def _read_kv_configuration(self, mount: str) -> dict[str, Any]:

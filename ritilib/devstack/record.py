@@ -39,6 +39,7 @@ class Record(BaseModel):
     slot: int
     ports: dict[str, int]
     docker_host: str = ""
+    drivers: list[str] = Field(default_factory=lambda: ["docker"])
     programs: dict[str, Path | None] = Field(default_factory=dict)
     processes: dict[str, Process] = Field(default_factory=dict)
     guests: dict[str, Process] = Field(default_factory=dict)

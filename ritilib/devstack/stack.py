@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -101,9 +101,10 @@ class ServerStatus:
     log: str
 
 
-def up(state: Path, report: Report) -> Stack:
+def up(state: Path, report: Report, drivers: Sequence[str] = ("docker",)) -> Stack:
     """Set the machine up, start what does not run, and return when every server does its work.
 
+    drivers are those by which a Nomad that is started here runs tasks: with raw_exec any job is root on this machine.
     On a running stack: harmless, and repairs what has died. DevstackError where the machine lacks something
     or a server does not come up, with the end of its log.
     """
@@ -114,6 +115,7 @@ def up(state: Path, report: Report) -> Stack:
     (state / "logs").mkdir(exist_ok=True)
     with hold_lock(state / "lock"):
         record = read_record(state) or new_record()
+        record.drivers = list(drivers)
         with open_shared(cache) as shared:
             record.slot = claim_slot(shared, state).number
             record.programs = dict(vars(programs))

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
-from ritilib.errors import Problem, RitiError, Unreachable
+from ritilib.errors import Problem, RitiError
 from ritilib.sync.journal import Journal, Level
 from ritilib.sync.pace import Memory
 from ritilib.sync.synced import Synced
@@ -35,7 +35,7 @@ class Chronicle:
         """What a watch, Git or the web could not do; from any thread."""
         if name == "git":
             self.metrics.fetch_failures.labels(type(error).__name__).inc()
-        elif name not in ("hooks", "leading"):
+        elif name not in ("hooks", "leading", "status"):
             self.metrics.watch_failures.labels(name).inc()
         with self._lock:
             is_new = self._reported.get(name) != str(error)
@@ -64,6 +64,8 @@ class Chronicle:
         """What a candidate says of the one who leads; each minute the same."""
         if words.startswith("waiting"):
             self.note_role(leads=False)
+            # the lock was read: an outage before it is over, and who follows asks nobody else
+            self.board.standing = replace(self.board.standing, unreachable=(), denied=())
         with self._lock:
             is_new = self._reported.get("candidate") != words
             self._reported["candidate"] = words
@@ -87,11 +89,11 @@ class Chronicle:
         for key in (*done.changed, *done.stopped, *done.purged):
             self._tried.pop(key, None)
         held = len(done.held) - len(done.busy) + len(memory.busy)
-        counts = {"unchanged": done.unchanged, "changed": len(done.changed)}
+        counts = {"unchanged": done.unchanged, "changed": len(done.changed), "down": len(done.down)}
         self.metrics.set_units(counts | {"held": held, "failed": len(memory.failing)})
         self.metrics.drift_healed.inc(len(done.healed))
-        self._note_end("clean" if done.is_clean else "problems", seconds, ())
-        is_whole = done.is_clean and not (done.left or done.waiting or done.watched)
+        self._note_end("clean" if done.is_clean else "problems", seconds, done.problems)
+        is_whole = done.is_whole
         if is_whole:
             self.metrics.note_applied(done.commit, now.timestamp())
         gone = [*done.stopped, *done.purged]
@@ -112,22 +114,24 @@ class Chronicle:
         )
         left_alone = {one.key for one in done.waiting}
         self._note_problems(
-            done.commit, (*done.held, *done.problems), {str(one) for one in done.held}, left_alone
+            done.commit, (*done.held, *done.problems, *done.down), {str(one) for one in done.held}, left_alone
         )
 
     def note_failed_cycle(self, error: RitiError, seconds: float) -> None:
         """A cycle that read not all it needs, and wrote nothing."""
-        names: tuple[str, ...] = ()
-        if isinstance(error, Unreachable):
-            said = [problem.what for problem in error.problems]
-            names = tuple(name for name in _SERVERS if any(one.startswith(f"{name} at") for one in said))
-        self._note_end("failed", seconds, names)
+        self._note_end("failed", seconds, error.problems)
         self._note_problems("", error.problems, set(), None)
 
-    def _note_end(self, outcome: str, seconds: float, unreachable: tuple[str, ...]) -> None:
+    def _note_end(self, outcome: str, seconds: float, problems: Iterable[Problem]) -> None:
+        """Also of one unit's problems: the others may need nothing of that server, and the next one does."""
         self.metrics.cycles.labels(outcome).inc()
         self.metrics.cycle_seconds.observe(seconds)
-        self.board.standing = replace(self.board.standing, unreachable=unreachable)
+        said = [problem.what for problem in problems]
+        self.board.standing = replace(
+            self.board.standing,
+            unreachable=tuple(name for name in _SERVERS if any(f"{name} at " in one for one in said)),
+            denied=tuple(name for name in _SERVERS if any(f"{name} denied: " in one for one in said)),
+        )
         self.board.beat()
 
     def _note_problems(

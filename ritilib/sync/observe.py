@@ -43,6 +43,14 @@ class Places:
     def accepted(self) -> str:
         return f"riti/{self.fleet}/accepted"
 
+    @property
+    def status(self) -> str:
+        return f"riti/{self.fleet}/status"
+
+    @property
+    def history(self) -> str:
+        return f"riti/{self.fleet}/history"
+
     def record(self, key: str) -> str:
         return f"{self.inventory}{key}"
 
@@ -71,7 +79,7 @@ def observe(fleet: str, nomad: NomadClient, consul: ConsulClient, now: datetime,
     """
     places = Places(fleet)
     jobs = {
-        job.id: LiveJob(job.modify_index, job.stop, dict(job.meta))
+        job.id: LiveJob(job.modify_index, job.stop, dict(job.meta), job.allocations)
         for job in nomad.list_jobs(places.jobs).jobs
     }
     records: dict[str, Record] = {}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ritilib.clients.nebula import OverlayTool
 from ritilib.clients.settings import Settings
+from ritilib.gitops.desired import Reader
 from ritilib.gitops.mirror import Mirror
 from ritilib.gitops.remote import Remote
 from ritilib.gitops.repository import BASE
@@ -60,7 +61,13 @@ def run_controller(
     chronicle = Chronicle(journal, Metrics(), Board())
     remote = Remote(options.remote, options.branch, lambda: asks.is_closed)
     source = Source(
-        Mirror(options.mirror, remote), asks, wakeups, chronicle.report, options.poll_s, options.rewritten
+        Mirror(options.mirror, remote),
+        asks,
+        wakeups,
+        chronicle.report,
+        options.poll_s,
+        options.rewritten,
+        Reader().read,
     )
 
     def read_standing() -> Settings:

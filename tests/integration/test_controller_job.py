@@ -23,7 +23,7 @@ from ritilib.devstack.processes import wait_until
 from ritilib.devstack.stack import Stack
 from ritilib.errors import Denied
 from tests.git_server import GitServer, serve_git
-from tests.integration.controllers import DEADLINE_S, Controllers
+from tests.integration.controller_job import DEADLINE_S, Controllers
 from tests.integration.fleets import Fleet, know_author, make_fleet
 from tests.integration.holdings import Holdings
 

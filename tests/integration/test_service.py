@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
-import requests
 
 from ritilib.clients.consul import Consul, Entry
 from ritilib.clients.settings import read_settings
@@ -27,52 +20,12 @@ from ritilib.reconcile.leading import read_lead
 from ritilib.reconcile.state import read_record
 from ritilib.sync.lead.rights import Rights
 from ritilib.sync.observe import Places
+from tests.integration.controllers import DEADLINE_S, SECRET, Instance, start_controller
 from tests.integration.fleets import Fleet, hold_image, know_author, make_fleet
 from tests.integration.holdings import Holdings
 
-DEADLINE_S = 60.0
 QUIET_S = 1.5
-SECRET = "a-secret-of-some-length"
 KEY = "acme/salto"
-
-
-@dataclass
-class Instance:
-    """One controller; it tells where it listens in its log."""
-
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    def events(self, event: str) -> list[dict[str, Any]]:
-        """Lines so far; one that is not whole yet is left."""
-        text = self.log.read_text()
-        told = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines() if line[:1] == "{"]
-        return [one for one in told if one["event"] == event]
-
-    def wait_for(self, event: str, **said: Any) -> None:
-        def is_told() -> bool:
-            return any(said.items() <= one.items() for one in self.events(event))
-
-        wait_until(is_told, DEADLINE_S, f"waiting for `{event}` {said}", self.log)
-
-    def ask(self, page: str) -> requests.Response:
-        return requests.get(f"{self.address}/{page}", timeout=DEADLINE_S)
-
-    def count_cycles(self) -> float:
-        lines = self.ask("metrics").text.splitlines()
-        return sum(float(line.split()[-1]) for line in lines if line.startswith("riti_cycles_total{"))
-
-    def tell_push(self) -> requests.Response:
-        """The webhook of a forge (Gitea) after a push of main."""
-        body = json.dumps({"ref": "refs/heads/main", "after": "1" * 40}).encode()
-        signed = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
-        headers = {"X-Gitea-Event": "push", "X-Gitea-Signature": signed, "Content-Type": "application/json"}
-        return requests.post(f"{self.address}/hook/gitea", data=body, headers=headers, timeout=DEADLINE_S)
-
-    @property
-    def address(self) -> str:
-        self.wait_for("listening")
-        return f"http://127.0.0.1:{self.events('listening')[0]['port']}"
 
 
 @dataclass
@@ -88,21 +41,12 @@ class Lab:
     def start(self) -> Instance:
         """Polls once an hour: what is quick has another cause."""
         name = f"controller-{len(self.instances)}"
-        log = self.folder / f"{name}.log"
-        argv = [sys.executable, "-m", "ritilib", "sync", "--remote", str(self.fleet.forge)]
-        argv += ["--mirror", str(self.folder / name), "--listen", "127.0.0.1:0", "--poll", "3600"]
-        environ = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "PYTHONPATH": os.getcwd()}
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                argv,
-                env={**environ, **self.fleet.controller, "RITI_HOOK_GITEA": SECRET},
-                stdout=output,
-                stderr=output,
-            )
-        self.running.callback(process.wait)
-        self.running.callback(process.kill)
-        self.instances.append(Instance(process, log))
-        return self.instances[-1]
+        options = ["--listen", "127.0.0.1:0", "--poll", "3600"]
+        environ = {**self.fleet.controller, "RITI_HOOK_GITEA": SECRET}
+        instance = start_controller(self.folder, name, str(self.fleet.forge), environ, options)
+        self.running.callback(instance.end)
+        self.instances.append(instance)
+        return instance
 
     def merge(self, *numbers: str) -> str:
         with know_author():
@@ -205,6 +149,31 @@ def test_a_replaced_pbx_is_judged_though_nobody_waits_for_it(lab: Lab, next_imag
     lab.measure(first.tell_push, is_judged, "from the hook to a new PBX that is known to be well", first.log)
     first.wait_for("cycle", commit=lab.fleet.read_desired().commit, whole=True)
     assert lab.has_number("202")
+
+
+def test_a_new_pbx_that_no_host_takes_is_told_until_one_does(lab: Lab) -> None:
+    [first] = lab.instances
+    file, box = lab.fleet.work / "fleet" / "fleet.yaml", "boxes/acme/rivera.yaml"
+    file.write_text(file.read_text() + "places:\n  - {name: attic, boxes: 5}\n")
+    said = 'name: rivera\nextensions:\n  - {number: "301", name: Phone 301, phone: sip}\n'
+
+    def list_words() -> list[str]:
+        return [str(line) for line in first.events("problem") if "acme/rivera is not running" in str(line)]
+
+    with know_author():
+        lab.fleet.write(box, f"{said}place: attic\n")
+        lab.fleet.merge_change("an office at a place without hosts")
+        lab.measure(first.tell_push, lambda: bool(list_words()), "from the hook to the word", first.log)
+        assert "no host takes it" in list_words()[0]
+        assert 'riti_units{state="down"} 1.0' in first.ask("metrics").text
+        lab.fleet.write(box, said)
+        lab.fleet.merge_change("wherever there is room")
+
+    def is_up() -> bool:
+        return 'riti_units{state="down"} 0.0' in first.ask("metrics").text
+
+    lab.measure(first.tell_push, is_up, "from the hook to a PBX that runs", first.log)
+    first.wait_for("cycle", commit=lab.fleet.read_desired().commit, whole=True)
 
 
 def test_a_killed_one_is_followed_by_another(lab: Lab) -> None:

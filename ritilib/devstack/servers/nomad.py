@@ -70,7 +70,8 @@ def configure(record: Record, state: Path, cni: Path) -> dict[str, Any]:
             "max_kill_timeout": "1h",
             "template": {"consul_retry": for_ever, "vault_retry": for_ever, "nomad_retry": for_ever},
             "options": {
-                "driver.allowlist": "docker",
+                "driver.allowlist": ",".join(record.drivers),
+                "driver.raw_exec.enable": str(int("raw_exec" in record.drivers)),
                 "fingerprint.denylist": "env_aws,env_gce,env_azure,env_digitalocean",
             },
         },

@@ -106,24 +106,24 @@ def apply_change(
         written = write_secrets(wish, fleet_id, servers.vault, servers.authority(), servers.overlay, now)
         done = replace(
             done,
-            secrets=hash_text(wish.secrets),
+            secrets=wish.digests.secrets,
             secrets_version=written.version,
             renew_at=written.renew_at.isoformat(),
         )
     if change.policies:
         _write_policies(wish, fleet_id, servers)
-        done = replace(done, policies=hash_text(wish.policies))
+        done = replace(done, policies=wish.digests.policies)
     if change.live or waits_for_calls:
         value = wish.live_value(done.secrets_version)
         if waits_for_calls and wish.live:
             # sync.judge opens the door when the new task is up: the old one could else take a call in its last moment
             value = write_closed(value)
         servers.consul.put(wish.names.kv_key, value)
-        done = replace(done, live=hash_text(wish.live_value(0)), value=hash_text(value))
+        done = replace(done, live=wish.digests.live, value=hash_text(value))
     registered = None
     if planned:
         registered = write_job(*planned, servers.nomad)
-        done = replace(done, job=hash_text(wish.job), job_modify_index=registered, bad_job="")
+        done = replace(done, job=wish.digests.job, job_modify_index=registered, bad_job="")
     done = replace(done, state="applied", commit=commit)
     index = servers.consul.write(entry, done.to_bytes(), index)
     # also where an earlier sync replaced it, and did not live to judge it

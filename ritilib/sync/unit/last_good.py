@@ -13,7 +13,7 @@ from typing import Any
 
 from ritilib.clients.protocols import ConsulClient, NomadClient
 from ritilib.errors import ServerError
-from ritilib.reconcile.state import Record, Wish, hash_text, read_record
+from ritilib.reconcile.state import Record, Wish, read_record
 from ritilib.render.names import UnitNames
 from ritilib.sync.observe import Places
 from ritilib.sync.unit.door import write_open
@@ -88,9 +88,7 @@ def go_back(
     ServerError where what is kept cannot be read, and Conflict.
     """
     entry = Places(wish.names.fleet).record(wish.names.key)
-    bad = replace(
-        record, bad_job=hash_text(wish.job), judged="bad", judged_at=now.isoformat(), state="applying"
-    )
+    bad = replace(record, bad_job=wish.digests.job, judged="bad", judged_at=now.isoformat(), state="applying")
     if bad != record:
         index = consul.write(entry, bad.to_bytes(), index)
     held = consul.read(name_last_good(wish.names))
