@@ -8,9 +8,8 @@ from pathlib import Path
 
 import click
 
-from ritilib.cli.options import EXIT_CHANGES, json_option, repo_option
+from ritilib.cli.options import EXIT_CHANGES, json_option, repo_option, rev_option
 from ritilib.cli.printing import print_json
-from ritilib.cli.servers import rev_option
 from ritilib.clients.nomad import Nomad
 from ritilib.clients.settings import read_nomad_settings
 from ritilib.gitops.desired import read_fleet

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ritilib.clients.nebula import OverlayTool
 from ritilib.clients.settings import Settings
+from ritilib.errors import RitiError
 from ritilib.gitops.desired import Reader
 from ritilib.gitops.mirror import Mirror
 from ritilib.gitops.remote import Remote
@@ -74,7 +75,8 @@ def run_controller(
         settings = read()
         journal.hide(one.token for one in vars(settings).values())
         if options.web:
-            journal.hide(one for secrets in options.web.read_secrets().values() for one in secrets)
+            with suppress(RitiError):  # a hook's secret keeps nobody from leading; the web reports it
+                journal.hide(one for secrets in options.web.read_secrets().values() for one in secrets)
         return settings
 
     read_standing()  # what is wrong with them is said at once
