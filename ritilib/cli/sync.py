@@ -26,12 +26,12 @@ from ritilib.sync.lead.election import Candidate, take_lead
 from ritilib.sync.once import sync_once
 from ritilib.sync.running import POLL_S, Options, run_controller
 from ritilib.sync.seen.once import publish_cycle
-from ritilib.sync.service import Service
+from ritilib.sync.service import CREW, MOST_CREW, Service
 from ritilib.sync.web.settings import LISTEN_VARIABLE, read_web_settings
 
 PATIENCE_S = 60.0  # a controller that was killed leads for up to 31 s more (ritilib.reconcile.leading.Timing)
 OF_ONCE = ("rev", "as_json", "replace", "wait")
-OF_SERVICE = ("remote", "branch", "mirror", "listen", "poll", "accept_rewritten", "log")
+OF_SERVICE = ("remote", "branch", "mirror", "listen", "poll", "accept_rewritten", "crew", "nomad_rate", "log")
 
 
 @click.command()
@@ -81,6 +81,20 @@ OF_SERVICE = ("remote", "branch", "mirror", "listen", "poll", "accept_rewritten"
     help="The full id of a commit that a person looked at, and whose rewritten history is accepted.",
 )
 @click.option(
+    "--crew",
+    type=click.IntRange(1, MOST_CREW),
+    envvar="RITI_CREW",
+    default=CREW,
+    show_default=True,
+    help="How many boxes are written at the same time, over a connection each to each server.",
+)
+@click.option(
+    "--nomad-rate",
+    type=click.FloatRange(min=0.1),
+    envvar="RITI_NOMAD_RATE",
+    help="Requests a second to Nomad at the most; without it as many as it answers.",
+)
+@click.option(
     "--log",
     type=click.Choice(["json", "plain"]),
     envvar="RITI_LOG",
@@ -103,6 +117,8 @@ def sync(
     listen: str | None,
     poll: float,
     accept_rewritten: str | None,
+    crew: int,
+    nomad_rate: float | None,
     log: Literal["json", "plain"],
 ) -> None:
     """Make Nomad, Consul and Vault equal to the merged commit, and keep them so until it is ended (SIGTERM).
@@ -123,10 +139,11 @@ def sync(
         )
     overlay = find_overlay_tool()
     web = read_web_settings({**os.environ, LISTEN_VARIABLE: listen or ""})
-    options = Options(remote or str(repo), mirror, _name_instance(), branch, poll, accept_rewritten, web)
-    with run_controller(
-        partial(read_settings, os.environ), overlay, options, Journal(sys.stdout, log)
-    ) as service:
+    options = Options(
+        remote or str(repo), mirror, _name_instance(), branch, poll, accept_rewritten, web, crew, nomad_rate
+    )
+    read = partial(read_settings, os.environ)
+    with run_controller(read, overlay, options, Journal(sys.stdout, log)) as service:
         _serve(service)
 
 

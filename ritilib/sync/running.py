@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ritilib.clients.nebula import OverlayTool
+from ritilib.clients.rate import Bucket
 from ritilib.clients.settings import Settings
 from ritilib.errors import RitiError
 from ritilib.gitops.desired import Reader
@@ -19,7 +20,7 @@ from ritilib.sync.connect import connect_servers
 from ritilib.sync.drift import watch_drift
 from ritilib.sync.journal import Journal
 from ritilib.sync.lead.election import Candidate
-from ritilib.sync.service import Service
+from ritilib.sync.service import CREW, Service
 from ritilib.sync.source import Source
 from ritilib.sync.wake import Wakeups
 from ritilib.sync.web.app import BODY_LIMIT, Web
@@ -36,7 +37,8 @@ class Options:
     """remote: the repository's address; mirror: a folder of this instance alone; poll_s: between two looks at it.
 
     who: what people are shown of this instance ("host:pid"). web: where it listens (None: nowhere). rewritten: a commit
-    whose rewritten history is accepted.
+    whose rewritten history is accepted. crew: units written at the same time; nomad_per_s: requests a second to Nomad
+    at the most (None: as many as it answers).
     """
 
     remote: str
@@ -46,6 +48,8 @@ class Options:
     poll_s: float = POLL_S
     rewritten: str | None = None
     web: WebSettings | None = None
+    crew: int = CREW
+    nomad_per_s: float | None = None
 
 
 @contextmanager
@@ -58,6 +62,7 @@ def run_controller(
     the tokens of a task. Raises what it raises, GitopsError for an address or a folder that cannot be used, and
     RitiError where it cannot listen.
     """
+    bucket = Bucket(options.nomad_per_s) if options.nomad_per_s else None
     wakeups, asks = Wakeups(), Wakeups()
     chronicle = Chronicle(journal, Metrics(), Board())
     remote = Remote(options.remote, options.branch, lambda: asks.is_closed)
@@ -77,6 +82,8 @@ def run_controller(
         if options.web:
             with suppress(RitiError):  # a hook's secret keeps nobody from leading; the web reports it
                 journal.hide(one for secrets in options.web.read_secrets().values() for one in secrets)
+        if bucket:
+            settings = replace(settings, nomad=replace(settings.nomad, bucket=bucket))
         return settings
 
     read_standing()  # what is wrong with them is said at once
@@ -87,6 +94,7 @@ def run_controller(
         watch_drift,
         wakeups,
         chronicle,
+        crew=options.crew,
     )
     with ExitStack() as running:
         if options.web:
