@@ -59,6 +59,10 @@ class Controller(Frozen):
     """Nomad's node pool that it runs in."""
     poll_s: Annotated[int, Field(ge=1, le=3600, strict=True)] = 30
     """Seconds between two looks at the repository; a hook is faster."""
+    crew: Annotated[int, Field(ge=1, le=64, strict=True)] | None = None
+    """How many units are applied at the same time; none: 8."""
+    nomad_rate: Annotated[int, Field(ge=1, le=100_000, strict=True)] | None = None
+    """How many requests a second Nomad is sent at the most; none: as many as there are."""
     secrets: tuple[Secret, ...] = ()
     """Which keys of its document in Vault it is given, and so what it does: hooks, a credential for Git, telling."""
     user: Word = "git"

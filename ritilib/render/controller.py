@@ -53,6 +53,8 @@ def list_variables(said: Controller) -> dict[str, str]:
         "RITI_POLL": str(said.poll_s),
         "RITI_LISTEN": "${NOMAD_ADDR_http}",
     }
+    wishes = {"RITI_CREW": said.crew, "RITI_NOMAD_RATE": said.nomad_rate}
+    variables |= {name: str(wish) for name, wish in wishes.items() if wish is not None}
     if said.ca:
         variables |= dict.fromkeys(("NOMAD_CACERT", "CONSUL_CACERT", "VAULT_CACERT"), "/local/ca.pem")
     if not said.remote.startswith("http"):

@@ -108,6 +108,12 @@ def test_an_address_may_be_the_nodes_own() -> None:
     assert list_variables(say(nomad=address))["NOMAD_ADDR"] == address
 
 
+def test_a_number_that_is_said_is_the_commands() -> None:
+    assert not {"RITI_CREW", "RITI_NOMAD_RATE"} & list_variables(say()).keys()
+    variables = list_variables(say(crew=4, nomad_rate=50))
+    assert (variables["RITI_CREW"], variables["RITI_NOMAD_RATE"]) == ("4", "50")
+
+
 def test_a_fleet_that_says_nothing_of_it_has_none(fleet: FleetFile) -> None:
     assert fleet.controller is None
     source = parse_source("fleet/fleet.yaml", (CLEAN / "fleet/fleet.yaml").read_bytes())
