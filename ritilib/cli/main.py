@@ -32,6 +32,7 @@ COMMANDS = {
     "sync": "sync",
     "suspend": "suspend",
     "resume": "suspend",
+    "controller": "controller",
     "status": "status",
     "history": "history",
     "dev": "dev",

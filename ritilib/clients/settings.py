@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from ritilib.clients.rate import Bucket
@@ -33,6 +34,9 @@ class Server:
         return self.ca_file or True
 
 
+NOBODY = Server("", "")
+
+
 @dataclass(frozen=True)
 class Settings:
     """The three servers that a sync writes to."""
@@ -48,8 +52,11 @@ def read_settings(
     """The servers of NOMAD_ADDR, NOMAD_TOKEN, NOMAD_CACERT, CONSUL_HTTP_ADDR and so on; those that are not among
     servers have no address, and are not asked for one.
 
-    Consul's address may lack its scheme, as with its own tool: http, or https where CONSUL_HTTP_SSL is true.
-    RitiError lists every variable that is missing or is no address.
+    NOMAD_TOKEN_FILE, CONSUL_HTTP_TOKEN_FILE and VAULT_TOKEN_FILE name files that hold the tokens, which go before those
+    of the variables (as with Consul's own tool): Nomad renews them there while a task runs, so read them anew. Consul's
+    address may lack its scheme, as with its own tool: http, or https where CONSUL_HTTP_SSL is true.
+
+    RitiError lists every variable that is missing or is no address, and every file that holds no token.
     """
     problems: list[Problem] = []
     scheme = "https" if environ.get("CONSUL_HTTP_SSL", "").lower() in ("true", "1") else "http"
@@ -64,7 +71,7 @@ def read_settings(
             scheme if name == "consul" else "",
         )
         if name in servers
-        else Server("", "")
+        else NOBODY
         for name, prefix in variables.items()
     }
     if problems:
@@ -87,9 +94,26 @@ def _read_server(
         problems.append(Problem("", 0, 0, f"{addr} is not set", "set it to the server's http(s)://HOST:PORT"))
     elif not _is_address(address):
         problems.append(Problem("", 0, 0, f"{addr} is no address", "write it as http(s)://HOST:PORT"))
-    if not environ.get(token):
-        problems.append(Problem("", 0, 0, f"{token} is not set", "set it to a token of that server"))
-    return Server(address, environ.get(token, ""), environ.get(ca_file, ""))
+    return Server(address, _read_token(environ, token, problems), environ.get(ca_file, ""))
+
+
+def _read_token(environ: Mapping[str, str], variable: str, problems: list[Problem]) -> str:
+    named = environ.get(f"{variable}_FILE", "")
+    if not named:
+        if not environ.get(variable):
+            mend = f"set it to a token of that server, or {variable}_FILE to a file that holds one"
+            problems.append(Problem("", 0, 0, f"{variable} is not set", mend))
+        return environ.get(variable, "")
+    try:
+        found = Path(named).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        what = f"{named} ({variable}_FILE) cannot be read: {type(error).__name__}"
+        problems.append(Problem("", 0, 0, what, "make it a file that holds nothing but the token"))
+        return ""
+    if not found:
+        what = f"{named} ({variable}_FILE) holds no token"
+        problems.append(Problem("", 0, 0, what, "wait until whoever writes it has one, or see why not"))
+    return found
 
 
 def _is_address(address: str) -> bool:
