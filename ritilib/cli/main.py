@@ -21,6 +21,7 @@ COMMANDS = {
     "box": "box",
     "extension": "box",
     "words": "words",
+    "secrets": "secrets",
     "render": "fleet",
     "propose": "fleet",
     "pull": "fleet",

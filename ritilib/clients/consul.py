@@ -283,6 +283,11 @@ class Consul:
             return False
         return sorted(link["Name"] for link in answer.get("Policies") or ()) == sorted(policies)
 
+    def read_connection_limit(self) -> int:
+        """How many connections this agent grants to one client address (0: any number). Needs agent:read."""
+        found = self._send("GET", "agent/self", "read its agent's configuration")
+        return int((found.get("DebugConfig") or {}).get("HTTPMaxConnsPerClient", 0))
+
     def login(self, auth_method: str, jwt: str) -> str:
         """The token that a workload identity is given. Denied where no binding rule matches it."""
         body = {"AuthMethod": auth_method, "BearerToken": jwt}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
@@ -38,6 +39,7 @@ class Journal:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._clock = clock
+        self._lock = threading.Lock()
         self._told: tuple[str, ...] = ()  # the latest last
         self._secrets: tuple[str, ...] = ()  # the same, the longest first
         self.hide(secrets)
@@ -50,9 +52,10 @@ class Journal:
     def hide(self, secrets: Iterable[str]) -> None:
         """More words that no line may show: a token that was renewed, say. Of many, those told last are remembered."""
         fresh = dict.fromkeys(one for one in secrets if len(one) >= SHORTEST_HIDDEN)
-        told = [*(one for one in self._told if one not in fresh), *fresh]
-        self._told = tuple(told[-MOST_HIDDEN:])
-        self._secrets = tuple(sorted(self._told, key=lambda one: (-len(one), one)))
+        with self._lock:
+            told = [*(one for one in self._told if one not in fresh), *fresh]
+            self._told = tuple(told[-MOST_HIDDEN:])
+            self._secrets = tuple(sorted(self._told, key=lambda one: (-len(one), one)))
 
     def redact(self, text: str) -> str:
         """A text without the secrets that the journal was told to hide, for what is shown elsewhere."""

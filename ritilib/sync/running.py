@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ritilib.clients.nebula import OverlayTool
@@ -22,6 +22,10 @@ from ritilib.sync.journal import Journal
 from ritilib.sync.lead.election import Candidate
 from ritilib.sync.service import CREW, Service
 from ritilib.sync.source import Source
+from ritilib.sync.tell.channels import list_channels
+from ritilib.sync.tell.outbox import Outbox
+from ritilib.sync.tell.settings import TellSettings
+from ritilib.sync.tell.teller import Teller
 from ritilib.sync.wake import Wakeups
 from ritilib.sync.web.app import BODY_LIMIT, Web
 from ritilib.sync.web.board import Board
@@ -38,7 +42,7 @@ class Options:
 
     who: what people are shown of this instance ("host:pid"). web: where it listens (None: nowhere). rewritten: a commit
     whose rewritten history is accepted. crew: units written at the same time; nomad_per_s: requests a second to Nomad
-    at the most (None: as many as it answers).
+    at the most (None: as many as it answers). tell: who is told how it goes.
     """
 
     remote: str
@@ -50,6 +54,7 @@ class Options:
     web: WebSettings | None = None
     crew: int = CREW
     nomad_per_s: float | None = None
+    tell: TellSettings = field(default_factory=TellSettings)
 
 
 @contextmanager
@@ -64,7 +69,16 @@ def run_controller(
     """
     bucket = Bucket(options.nomad_per_s) if options.nomad_per_s else None
     wakeups, asks = Wakeups(), Wakeups()
-    chronicle = Chronicle(journal, Metrics(), Board())
+    metrics = Metrics()
+    tell = options.tell
+    journal.hide(tell.list_secrets())
+
+    def report(name: str, error: RitiError) -> None:
+        chronicle.report(name, error)
+
+    outbox = Outbox(list_channels(tell, journal.hide), metrics, report)
+    teller = Teller(outbox, options.who, journal.redact, tell.limits)
+    chronicle = Chronicle(journal, metrics, Board(), teller)
     remote = Remote(options.remote, options.branch, lambda: asks.is_closed)
     source = Source(
         Mirror(options.mirror, remote),
@@ -74,13 +88,15 @@ def run_controller(
         options.poll_s,
         options.rewritten,
         Reader().read,
+        judged=teller.note_look,
     )
 
     def read_standing() -> Settings:
         settings = read()
         journal.hide(one.token for one in vars(settings).values())
-        if options.web:
-            with suppress(RitiError):  # a hook's secret keeps nobody from leading; the web reports it
+        with suppress(RitiError):  # these keep nobody from leading; web and outbox report it
+            journal.hide(tell.list_secrets())
+            if options.web:
                 journal.hide(one for secrets in options.web.read_secrets().values() for one in secrets)
         if bucket:
             settings = replace(settings, nomad=replace(settings.nomad, bucket=bucket))
@@ -112,5 +128,6 @@ def run_controller(
 
             port = running.enter_context(listen(web, options.web.host, options.web.port, BODY_LIMIT, say))
             journal.note("info", "listening", host=options.web.host, port=port)
+        running.enter_context(outbox)
         running.enter_context(source)
         yield service

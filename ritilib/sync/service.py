@@ -64,6 +64,7 @@ class Service:
         self._memory = Memory()
         self._failures = 0  # to lead, in a row
         self._denied = 0  # of these, those of its standing tokens
+        self._left: set[str] = set()  # sessions, see Candidate
 
     def stop(self) -> None:
         """Have `serve` end; from any thread, but not from a signal's handler, which may hold the event's lock."""
@@ -81,7 +82,7 @@ class Service:
             has_led, began_s = False, self.monotonic()
             try:
                 candidate = self.candidate(desired.fleet)
-                candidate = replace(candidate, report=self.chronicle.note_waiting)
+                candidate = replace(candidate, report=self.chronicle.note_waiting, left=self._left)
                 with take_lead(candidate, PATIENCE_S, self.stopped) as leadership:
                     has_led = True
                     self._denied = 0
@@ -119,7 +120,7 @@ class Service:
     def _lead(self, leadership: Leadership, fleet: str) -> None:
         """Cycle after cycle until the term is nearly over. Raises LeadershipLost, and Denied for all units alike."""
         self.chronicle.journal.hide(one.token for one in vars(leadership.settings).values())
-        self.chronicle.note_role(leads=True, epoch=leadership.epoch)
+        self.chronicle.note_role(leads=True, epoch=leadership.epoch, fleet=fleet)
         servers, *crew = [self.connect(leadership.settings, fleet) for _ in range(self.crew)]
         seen = Publisher(
             self.connect(leadership.settings, fleet).consul,
@@ -138,6 +139,7 @@ class Service:
                 leadership.check()
                 pause_s = self._cycle(servers, crew, seen)
                 self._wait(leadership, pause_s, seen)
+        self.chronicle.teller.finish()
 
     def _report(self, name: str, error: RitiError) -> None:
         """What a watch could not do. Where it may not, the leader's tokens may be gone, which a cycle finds out."""

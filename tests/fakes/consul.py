@@ -32,6 +32,7 @@ class FakeConsul:
         self.tokens: dict[str, tuple[str, ...]] = {}
         self.accessors: dict[str, str] = {}
         self.sessions: set[str] = set()
+        self.connection_limit = 16384
 
     def read(self, key: str) -> Entry | None:
         self.journal.ask(f"consul read {key}")
@@ -184,6 +185,10 @@ class FakeConsul:
     def has_token(self, token: str, policies: tuple[str, ...]) -> bool:
         self.journal.ask("consul look at a token")
         return self.tokens.get(token) == tuple(sorted(policies))
+
+    def read_connection_limit(self) -> int:
+        self.journal.ask("consul read its agent's configuration")
+        return self.connection_limit
 
     def login(self, auth_method: str, jwt: str) -> str:
         raise Denied.because("the fake knows no workload identities", "use the real Consul")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,9 @@ from ritilib.clients.nebula import Authority, OverlayTool
 from ritilib.clients.protocols import VaultClient
 from ritilib.clients.vault import Document
 from ritilib.errors import ServerError
+from ritilib.reconcile.rotation import FIRST, Generations
 from ritilib.reconcile.state import Wish
+from ritilib.render.names import join_secrets
 
 CERTIFICATE_HOURS = 30 * 24  # DESIGN, The overlay: 30 days, renewed at a third, with jitter
 JITTER_HOURS = 72
@@ -22,10 +24,13 @@ ADMIN_PASSWORD_LONGEST = 30  # of a Grandstream HT8xx; 30 hexadecimal digits are
 
 @dataclass(frozen=True)
 class Written:
-    """The version of the unit's document that is now current, and from when its certificate is due."""
+    """The versions of the unit's documents that are now current (box_version 0: it has no box), from when its
+    certificate is due, and the generations of its links' secrets."""
 
     version: int
     renew_at: datetime
+    box_version: int = 0
+    generations: Generations = FIRST
 
 
 def read_authority(vault: VaultClient, fleet: str) -> Authority:
@@ -37,9 +42,19 @@ def read_authority(vault: VaultClient, fleet: str) -> Authority:
 
 
 def write_secrets(
-    wish: Wish, fleet_id: str, vault: VaultClient, authority: Authority, tool: OverlayTool, now: datetime
+    wish: Wish,
+    fleet_id: str,
+    vault: VaultClient,
+    authority: Authority,
+    tool: OverlayTool,
+    now: datetime,
+    generations: Generations = FIRST,
+    is_known: bool = True,
 ) -> Written:
     """Make the documents of the unit's PBX (and of its box) say what the wish names; write only what differs.
+
+    generations are those of its links' secrets. Where the inventory knows nothing of the unit (not is_known), those
+    that its document holds stay: it may be in the middle of a rotation whose inventory was lost.
 
     Pair secrets and telephone passwords are Vault transit's HMAC of their names, so both ends of a pair and a
     second try come to the same. Raises Conflict where somebody else wrote in between.
@@ -48,7 +63,13 @@ def write_secrets(
     wanted = json.loads(wish.files["pbx/secrets.json"])
     held: Mapping[str, Any] = document.data if document else {}
     identity, renew_at = _keep_or_make_identity(held.get("overlay"), wanted["overlay"], authority, tool, now)
-    data: dict[str, Any] = {"overlay": identity, "iax": compute_pairs(wish, wanted, fleet_id, vault)}
+    if document and not is_known:
+        generations = _read_generations(held)
+    # left out while nothing was ever rotated, or every document would be written again
+    links = {} if generations == FIRST else {"links": asdict(generations)}
+    pairs = compute_pairs(wish, wanted, fleet_id, vault, generations)
+    data: dict[str, Any] = {"overlay": identity, "iax": pairs, **links}
+    box_version = 0
     version = _write(vault, wish.names.document, document, data)
     if "box/secrets.json" in wish.files:
         wanted = json.loads(wish.files["box/secrets.json"])
@@ -56,27 +77,40 @@ def write_secrets(
             number: vault.compute_hmac(wish.names.fleet, _text(fleet_id, wish, wanted, "phone", number))
             for number in wanted["phones"]
         }
-        data = {"iax": compute_pairs(wish, wanted, fleet_id, vault), "phones": phones}
+        data = {"iax": compute_pairs(wish, wanted, fleet_id, vault, generations), "phones": phones}
         for device, length in (("line", None), ("adapter", ADMIN_PASSWORD_LONGEST)):
             if wanted.get(device):
                 text = _text(fleet_id, wish, wanted, "phone", device)
                 data[device] = vault.compute_hmac(wish.names.fleet, text)[:length]
-        _write(vault, wish.names.box_document, vault.read_document(wish.names.box_document), data)
-    return Written(version, renew_at)
+        box_document = vault.read_document(wish.names.box_document)
+        box_version = _write(vault, wish.names.box_document, box_document, data)
+    return Written(version, renew_at, box_version, generations)
 
 
-def compute_pairs(wish: Wish, wanted: Mapping[str, Any], fleet_id: str, vault: VaultClient) -> dict[str, str]:
-    """IAX2 section → secret, for every pair that the unit is an end of."""
+def compute_pairs(
+    wish: Wish, wanted: Mapping[str, Any], fleet_id: str, vault: VaultClient, generations: Generations = FIRST
+) -> dict[str, str]:
+    """IAX2 section → secret, for every pair that the unit is an end of; join_secrets of them where it holds two."""
+
+    def compute(ends: list[str], generation: int) -> str:
+        first, second = sorted(ends)
+        text = "\n".join([fleet_id, wish.names.company, first, second, str(generation)])
+        return vault.compute_hmac(wish.names.fleet, text)
+
     return {
-        section: vault.compute_hmac(wish.names.fleet, _text(fleet_id, wish, wanted, *sorted(ends)))
+        section: join_secrets(compute(ends, generation) for generation in generations.in_order)
         for section, ends in sorted(wanted["pairs"].items())
     }
 
 
-def _text(fleet_id: str, wish: Wish, wanted: Mapping[str, Any], first: str, second: str) -> str:
-    """What the HMAC is of. A telephone's is bound to its box; a pair's ends name their boxes themselves."""
-    home = wish.names.key if first == "phone" else wish.names.company
-    return "\n".join([fleet_id, home, first, second, str(wanted["generation"])])
+def _text(fleet_id: str, wish: Wish, wanted: Mapping[str, Any], kind: str, name: str) -> str:
+    """What the HMAC of a telephone's password is of; it is bound to its box."""
+    return "\n".join([fleet_id, wish.names.key, kind, name, str(wanted["generation"])])
+
+
+def _read_generations(data: Mapping[str, Any]) -> Generations:
+    said = data.get("links")
+    return Generations(tuple(said["accept"]), said["use"]) if said else FIRST
 
 
 def _keep_or_make_identity(
