@@ -63,8 +63,8 @@ class Service:
     def __post_init__(self) -> None:
         self._memory = Memory()
         self._failures = 0  # to lead, in a row
-        self._denied = 0  # of these, those of its standing tokens
         self._left: set[str] = set()  # sessions, see Candidate
+        self._denied = 0  # of these, those of its standing tokens
 
     def stop(self) -> None:
         """Have `serve` end; from any thread, but not from a signal's handler, which may hold the event's lock."""
