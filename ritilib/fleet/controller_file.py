@@ -16,6 +16,7 @@ REMOTE_PATTERN = (
 SERVER_PATTERN = (
     r"^https?://([A-Za-z0-9._-]+|\[[0-9a-f:]+\]|\$\{attr\.unique\.network\.ip-address\})(:[0-9]{1,5})?$"
 )
+FORGE_PATTERN = r"^https://[A-Za-z0-9._-]+(:[0-9]{1,5})?(/[A-Za-z0-9._/-]*)?$"
 HOST_KEY_PATTERN = (
     r"^[^\s\"\\$%#@|{}]+ (ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]{40,}={0,2}$"
 )
@@ -24,6 +25,7 @@ WORD_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 CERTIFICATES_PATTERN = r"^(-----BEGIN CERTIFICATE-----\n([A-Za-z0-9+/=]+\n)+-----END CERTIFICATE-----\n*)+$"
 Remote = Annotated[str, StringConstraints(pattern=REMOTE_PATTERN, max_length=500)]
 ServerAddress = Annotated[str, StringConstraints(pattern=SERVER_PATTERN, max_length=200)]
+ForgeAddress = Annotated[str, StringConstraints(pattern=FORGE_PATTERN, max_length=200)]
 HostKey = Annotated[str, StringConstraints(pattern=HOST_KEY_PATTERN, max_length=1500)]
 Branch = Annotated[str, StringConstraints(pattern=BRANCH_PATTERN, max_length=200)]
 Word = Annotated[str, StringConstraints(pattern=WORD_PATTERN, max_length=64)]
@@ -65,6 +67,10 @@ class Controller(Frozen):
     """How many requests a second Nomad is sent at the most; none: as many as there are."""
     secrets: tuple[Secret, ...] = ()
     """Which keys of its document in Vault it is given, and so what it does: hooks, a credential for Git, telling."""
+    forge: Literal["github", "gitea", "gitlab"] | None = None
+    """The forge that is told how each commit fares, with the secret `forge_token`; none: it is told nothing."""
+    forge_url: ForgeAddress | None = None
+    """The address of the forge's API; none: the one of `remote`'s host."""
     user: Word = "git"
     """The name that goes with `git_token`; GitHub and Gitea take any, GitLab wants the token's."""
     known_hosts: tuple[HostKey, ...] = ()

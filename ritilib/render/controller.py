@@ -55,6 +55,8 @@ def list_variables(said: Controller) -> dict[str, str]:
     }
     wishes = {"RITI_CREW": said.crew, "RITI_NOMAD_RATE": said.nomad_rate}
     variables |= {name: str(wish) for name, wish in wishes.items() if wish is not None}
+    told = {"RITI_FORGE": said.forge, "RITI_FORGE_URL": said.forge_url}
+    variables |= {name: wish for name, wish in told.items() if wish is not None}
     if said.ca:
         variables |= dict.fromkeys(("NOMAD_CACERT", "CONSUL_CACERT", "VAULT_CACERT"), "/local/ca.pem")
     if not said.remote.startswith("http"):

@@ -119,3 +119,13 @@ def test_a_fleet_that_says_nothing_of_it_has_none(fleet: FleetFile) -> None:
     source = parse_source("fleet/fleet.yaml", (CLEAN / "fleet/fleet.yaml").read_bytes())
     said, problems = build_model(source, FleetFile)
     assert said == fleet and not problems
+
+
+def test_the_forge_that_is_told_is_named() -> None:
+    variables = list_variables(
+        say(forge="gitlab", forge_url="https://git.example/api/v4", secrets=["forge_token"])
+    )
+    assert variables["RITI_FORGE"] == "gitlab"
+    assert variables["RITI_FORGE_URL"] == "https://git.example/api/v4"
+    assert variables["RITI_FORGE_TOKEN_FILE"] == "/secrets/forge_token"
+    assert "RITI_FORGE" not in list_variables(say())
