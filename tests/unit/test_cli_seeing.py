@@ -93,6 +93,7 @@ def test_the_form_of_a_status_is_stable(
         "healed",
         "failed_cycle",
         "git",
+        "paused",
     }
     code, company = ask(monkeypatch, capsys, "status", "zorro", "--fleet", "demo")
     assert [one["unit"] for one in company["units"]] == ["zorro/d", "zorro/e"]
@@ -130,6 +131,8 @@ def test_what_is_still_to_come_ends_with_3(
     said = capsys.readouterr().out
     assert "rollout: wave 1 of 3" in said
     assert "acme/b\theld\t" in said and "\tcalls: it has a call" in said
+    assert run(monkeypatch, "status", "acme/b", "--fleet", "demo") == 3
+    assert "warning: acme/b: it is left as it is: it has a call" in capsys.readouterr().err
 
 
 def test_what_failed_ends_with_1_and_says_its_mend(
@@ -220,6 +223,7 @@ def test_the_form_of_a_plan_is_stable(
         "units",
         "stop",
         "purge",
+        "pauses",
         "waiting",
         "conflicts",
         "held",
