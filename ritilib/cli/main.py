@@ -27,8 +27,10 @@ COMMANDS = {
     "trace": "calls",
     "prove": "calls",
     "bootstrap": "servers",
-    "plan": "servers",
+    "plan": "plan",
     "sync": "sync",
+    "status": "status",
+    "history": "history",
     "dev": "dev",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
@@ -37,13 +38,14 @@ TOKEN_VARIABLE = "NOMAD_TOKEN"
 NAMESPACE = "default"
 WAIT_S = 10.0  # one blocking query; Nomad adds up to a sixteenth to it
 MOST_WORDS = 5
+AGENTS = 16  # nodes' agents asked at the same time
 
 
 class Nomad:
     """One Nomad, with one token.
 
     Methods raise Unreachable (no answer), Denied (the token may not), Conflict (a compare-and-set lost) and
-    ServerError. Writes are never tried again.
+    ServerError. Writes are never tried again, but for one that it refused as too many.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -171,12 +173,13 @@ class Nomad:
 
         Needs node:read and agent:read. A node whose agent cannot be asked has None throughout.
         """
-        found = []
+        agents = []
         for stub in self._ask("list nodes", "nodes").json():
             if stub["Status"] == "ready":
                 node = self._ask(f"read node {stub['Name']}", "node", stub["ID"]).json()
-                found.append(self._read_retries(stub["Name"], node["HTTPAddr"], bool(node.get("TLSEnabled"))))
-        return tuple(found)
+                agents.append((stub["Name"], node["HTTPAddr"], bool(node.get("TLSEnabled"))))
+        with ThreadPoolExecutor(AGENTS) as threads:  # each that cannot be reached takes its whole time-out
+            return tuple(threads.map(lambda agent: self._read_retries(*agent), agents))
 
     def put_policy(self, name: str, rules: str, description: str) -> bool:
         """Make or update an ACL policy of ours; True where something was written.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
 
 from ritilib.clients.consul_values import BindingRule, Entry, Keys, Tree, Watched
 from ritilib.clients.nomad_values import (
@@ -15,6 +16,8 @@ from ritilib.clients.nomad_values import (
 )
 from ritilib.clients.tokens import Issued
 from ritilib.clients.vault import Document
+
+Folded = TypeVar("Folded")
 
 
 class NomadClient(Protocol):
@@ -47,6 +50,7 @@ class ConsulClient(Protocol):
 
     def read(self, key: str) -> Entry | None: ...
     def read_tree(self, prefix: str) -> Tree: ...
+    def fold_tree(self, prefix: str, act: Callable[[Entry], Folded]) -> tuple[int, dict[str, Folded]]: ...
     def list_keys(self, prefix: str, index: int = 0, wait_s: float = 0.0) -> Keys: ...
     def write(self, key: str, value: bytes, modify_index: int) -> int: ...
     def put(self, key: str, value: bytes) -> bool: ...

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from ritilib.clients.rate import Bucket
 from ritilib.errors import Problem, RitiError
 
 TIMEOUT_S = 30.0
@@ -15,7 +16,8 @@ TIMEOUT_S = 30.0
 class Server:
     """One server: its URL without a path, our token, the CA file that verifies it ("": the public CAs).
 
-    guard is called right before each request that may write, and may raise: then nothing is sent.
+    guard is called right before each request that may write, and may raise: then nothing is sent. bucket is asked
+    before every request when it may be sent.
     """
 
     address: str
@@ -23,6 +25,7 @@ class Server:
     ca_file: str = ""
     timeout_s: float = TIMEOUT_S
     guard: Callable[[], None] | None = field(default=None, repr=False, compare=False)
+    bucket: Bucket | None = field(default=None, repr=False, compare=False)
 
     @property
     def verify(self) -> bool | str:
@@ -39,8 +42,10 @@ class Settings:
     vault: Server
 
 
-def read_settings(environ: Mapping[str, str]) -> Settings:
+def read_settings(environ: Mapping[str, str], with_vault: bool = True) -> Settings:
     """The servers of NOMAD_ADDR, NOMAD_TOKEN, NOMAD_CACERT, CONSUL_HTTP_ADDR and so on.
+
+    Without with_vault, for who only looks, Vault is no server that can be asked, and its variables are not read.
 
     Consul's address may lack its scheme, as with its own tool: http, or https where CONSUL_HTTP_SSL is true.
     RitiError lists every variable that is missing or is no address.
@@ -52,7 +57,9 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         consul=_read_server(
             environ, "CONSUL_HTTP_ADDR", "CONSUL_HTTP_TOKEN", "CONSUL_CACERT", problems, scheme
         ),
-        vault=_read_server(environ, "VAULT_ADDR", "VAULT_TOKEN", "VAULT_CACERT", problems),
+        vault=_read_server(environ, "VAULT_ADDR", "VAULT_TOKEN", "VAULT_CACERT", problems)
+        if with_vault
+        else Server("", ""),
     )
     if problems:
         raise RitiError(problems)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -21,16 +22,36 @@ NEEDED_FILES = (JOB_FILE, "pbx/secrets.json", "pbx/consul-policy.hcl", "pbx/vaul
 
 
 @dataclass(frozen=True)
+class Digests:
+    """SHA-256 of a wish's parts, by which a plan compares them; live is that of its value without a version."""
+
+    job: str
+    live: str
+    secrets: str
+    policies: str
+
+
+@dataclass(frozen=True)
 class Wish:
     """One unit as the merged commit wants it; files are its rendered ones, path below the unit's folder → text.
 
-    canary and windows are as in Unit.
+    canary and windows are as in Unit; known are its digests where they were computed before.
     """
 
     names: UnitNames
     files: Mapping[str, str]
     canary: bool = False
     windows: Windows | None = None
+    known: Digests | None = field(default=None, compare=False, repr=False)
+
+    @cached_property
+    def digests(self) -> Digests:
+        return self.known or Digests(
+            hash_text(self.job),
+            hash_text(self.live_value(0)),
+            hash_text(self.secrets),
+            hash_text(self.policies),
+        )
 
     @property
     def job(self) -> str:
@@ -92,7 +113,7 @@ class Record:
 
     def refuses(self, wish: Wish) -> bool:
         """Whether the wished job is the one that did not come up."""
-        return bool(self.bad_job) and self.bad_job == hash_text(wish.job)
+        return bool(self.bad_job) and self.bad_job == wish.digests.job
 
     def to_bytes(self) -> bytes:
         return (json.dumps(asdict(self), indent=1, sort_keys=True) + "\n").encode()
@@ -112,11 +133,12 @@ class FleetRecord:
 
 @dataclass(frozen=True)
 class LiveJob:
-    """What Nomad's list says of one job."""
+    """What Nomad's list says of one job; allocations as in JobStub (None: not asked)."""
 
     modify_index: int
     stopped: bool
     meta: Mapping[str, str]
+    allocations: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)

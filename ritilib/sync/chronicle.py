@@ -35,7 +35,7 @@ class Chronicle:
         """What a watch, Git or the web could not do; from any thread."""
         if name == "git":
             self.metrics.fetch_failures.labels(type(error).__name__).inc()
-        elif name not in ("hooks", "leading"):
+        elif name not in ("hooks", "leading", "status"):
             self.metrics.watch_failures.labels(name).inc()
         with self._lock:
             is_new = self._reported.get(name) != str(error)
@@ -89,11 +89,11 @@ class Chronicle:
         for key in (*done.changed, *done.stopped, *done.purged):
             self._tried.pop(key, None)
         held = len(done.held) - len(done.busy) + len(memory.busy)
-        counts = {"unchanged": done.unchanged, "changed": len(done.changed)}
+        counts = {"unchanged": done.unchanged, "changed": len(done.changed), "down": len(done.down)}
         self.metrics.set_units(counts | {"held": held, "failed": len(memory.failing)})
         self.metrics.drift_healed.inc(len(done.healed))
         self._note_end("clean" if done.is_clean else "problems", seconds, done.problems)
-        is_whole = done.is_clean and not (done.left or done.waiting or done.watched)
+        is_whole = done.is_whole
         if is_whole:
             self.metrics.note_applied(done.commit, now.timestamp())
         gone = [*done.stopped, *done.purged]
@@ -114,7 +114,7 @@ class Chronicle:
         )
         left_alone = {one.key for one in done.waiting}
         self._note_problems(
-            done.commit, (*done.held, *done.problems), {str(one) for one in done.held}, left_alone
+            done.commit, (*done.held, *done.problems, *done.down), {str(one) for one in done.held}, left_alone
         )
 
     def note_failed_cycle(self, error: RitiError, seconds: float) -> None:

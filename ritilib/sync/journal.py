@@ -50,6 +50,10 @@ class Journal:
         told = {*self._secrets, *(one for one in secrets if len(one) >= SHORTEST_HIDDEN)}
         self._secrets = tuple(sorted(told, key=lambda one: (-len(one), one)))
 
+    def redact(self, text: str) -> str:
+        """A text without the secrets that the journal was told to hide, for what is shown elsewhere."""
+        return self._hide(text)
+
     def note(self, level: Level, event: str, **fields: Any) -> None:
         """One line. event is a short name that stays the same ("cycle-done"); fields: box, commit, seconds, ….
 

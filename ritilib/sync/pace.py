@@ -16,8 +16,8 @@ class Pace:
 
     busy_s: so often is asked whether a PBX has still a call; watched_s: whether a replaced one is well. longest_s: a
     cycle is run after it in any case, whatever the watches may have missed. slice_s: so long the loop waits without a
-    sign of life. leave_s: what is left of a term when it stands for election again. unit, cycle: when a unit that
-    failed is tried again, and a cycle that failed as a whole.
+    sign of life. leave_s: what is left of a term when it stands for election again. seen_s: between two writes of its
+    own view, for people. unit, cycle: when a unit that failed is tried again, and a cycle that failed as a whole.
     """
 
     busy_s: float = 5.0
@@ -25,6 +25,7 @@ class Pace:
     longest_s: float = 300.0
     slice_s: float = 4.0
     leave_s: float = 600.0
+    seen_s: float = 5.0
     unit: Backoff = field(default_factory=Backoff)
     cycle: Backoff = field(default_factory=lambda: Backoff(first_s=1.0, longest_s=60.0))
 

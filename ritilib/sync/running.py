@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ritilib.clients.nebula import OverlayTool
+from ritilib.clients.rate import Bucket
 from ritilib.clients.settings import Settings
+from ritilib.gitops.desired import Reader
 from ritilib.gitops.mirror import Mirror
 from ritilib.gitops.remote import Remote
 from ritilib.gitops.repository import BASE
@@ -17,7 +19,7 @@ from ritilib.sync.connect import connect_servers
 from ritilib.sync.drift import watch_drift
 from ritilib.sync.journal import Journal
 from ritilib.sync.lead.election import Candidate
-from ritilib.sync.service import Service
+from ritilib.sync.service import CREW, Service
 from ritilib.sync.source import Source
 from ritilib.sync.wake import Wakeups
 from ritilib.sync.web.app import BODY_LIMIT, Web
@@ -34,7 +36,8 @@ class Options:
     """remote: the repository's address; mirror: a folder of this instance alone; poll_s: between two looks at it.
 
     who: what people are shown of this instance ("host:pid"). web: where it listens (None: nowhere). rewritten: a commit
-    whose rewritten history is accepted.
+    whose rewritten history is accepted. crew: units written at the same time; nomad_per_s: requests a second to Nomad
+    at the most (None: as many as it answers).
     """
 
     remote: str
@@ -44,6 +47,8 @@ class Options:
     poll_s: float = POLL_S
     rewritten: str | None = None
     web: WebSettings | None = None
+    crew: int = CREW
+    nomad_per_s: float | None = None
 
 
 @contextmanager
@@ -54,11 +59,19 @@ def run_controller(
 
     Raises GitopsError for an address or a folder that cannot be used, and RitiError where it cannot listen.
     """
+    if options.nomad_per_s:
+        settings = replace(settings, nomad=replace(settings.nomad, bucket=Bucket(options.nomad_per_s)))
     wakeups, asks = Wakeups(), Wakeups()
     chronicle = Chronicle(journal, Metrics(), Board())
     remote = Remote(options.remote, options.branch, lambda: asks.is_closed)
     source = Source(
-        Mirror(options.mirror, remote), asks, wakeups, chronicle.report, options.poll_s, options.rewritten
+        Mirror(options.mirror, remote),
+        asks,
+        wakeups,
+        chronicle.report,
+        options.poll_s,
+        options.rewritten,
+        Reader().read,
     )
     journal.hide(one.token for one in vars(settings).values())
     service = Service(
@@ -68,6 +81,7 @@ def run_controller(
         watch_drift,
         wakeups,
         chronicle,
+        crew=options.crew,
     )
     with ExitStack() as running:
         if options.web:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from random import random as any_random
 
 from ritilib.clients.settings import Settings
@@ -24,11 +25,13 @@ from ritilib.sync.lead.accepted import note_accepted, read_accepted
 from ritilib.sync.lead.election import Candidate, Leadership, take_lead
 from ritilib.sync.once import read_clock, sync_once
 from ritilib.sync.pace import Memory, Pace, find_pause, forget_old, learn, list_not_due, note_failed
+from ritilib.sync.seen.publish import Publisher
 from ritilib.sync.source import Source
 from ritilib.sync.unit.apply import Servers
 from ritilib.sync.wake import Report, Wakeups
 
 CREW = 8  # units at the same time: a connection each to each server, and Consul allows one client 200
+MOST_CREW = 64
 PATIENCE_S = 60.0  # so long it stands before it shows that it lives, and renews its standing token
 
 Connect = Callable[[Settings, str], Servers]  # a leader's settings and the fleet's name
@@ -108,13 +111,23 @@ class Service:
         self.chronicle.journal.hide(one.token for one in vars(leadership.settings).values())
         self.chronicle.note_role(leads=True, epoch=leadership.epoch)
         servers, *crew = [self.connect(leadership.settings, fleet) for _ in range(self.crew)]
+        seen = Publisher(
+            self.connect(leadership.settings, fleet).consul,
+            fleet,
+            leadership.lead,
+            self.chronicle.journal.redact,
+            self.chronicle.report,
+            self.clock,
+            self.monotonic,
+            self.pace.seen_s,
+        )
         if applied := read_accepted(servers.consul, fleet):
             self.source.bind(applied)
         with self.watch(fleet, leadership.settings, self.wakeups, self._report):
             while not self.stopped.is_set() and leadership.left_s > self.pace.leave_s:
                 leadership.check()
-                pause_s = self._cycle(servers, crew)
-                self._wait(leadership, pause_s)
+                pause_s = self._cycle(servers, crew, seen)
+                self._wait(leadership, pause_s, seen)
 
     def _report(self, name: str, error: RitiError) -> None:
         """What a watch could not do. Where it may not, the leader's tokens may be gone, which a cycle finds out."""
@@ -122,7 +135,7 @@ class Service:
         if isinstance(error, Denied):
             self.wakeups.wake("retry")
 
-    def _cycle(self, servers: Servers, crew: Sequence[Servers]) -> float:
+    def _cycle(self, servers: Servers, crew: Sequence[Servers], seen: Publisher) -> float:
         """One cycle; seconds until the next."""
         held = self.source.held
         assert held  # once there is one there always is
@@ -133,13 +146,14 @@ class Service:
         memory = forget_old(self._memory, desired.commit, wishes)
         not_due = list_not_due(memory, now, began_s, self.pace)
         done = None
+        seen.start_cycle(desired)
         try:
             note_accepted(servers.consul, desired.fleet, accepted)
             done = sync_once(
                 desired,
                 servers,
                 (),
-                lambda line: self.chronicle.note_unit(line, desired.commit),
+                partial(self._note_unit, desired, seen),
                 wait=False,
                 newest=self.source.look_again if self.source.is_current else None,
                 clock=self.clock,
@@ -154,12 +168,14 @@ class Service:
         except RitiError as error:
             memory = note_failed(memory)
             self.chronicle.note_failed_cycle(error, self.monotonic() - began_s)
+            seen.note_failed_cycle(error)
         ended_s = self.monotonic()
         if done:
             memory = learn(memory, done, not_due, wishes, ended_s, self.pace, self.random)
+            self._memory = memory
             self.chronicle.note_cycle(done, memory, ended_s - began_s, self.clock())
+            seen.note_cycle(done, memory)
             if len(done.denied) > 1 and done.denied == done.failed and not done.changed:
-                self._memory = memory
                 raise Denied(
                     done.problems
                 )  # a token that lost its rights; one unit alone may have a cause of its own
@@ -167,15 +183,20 @@ class Service:
         self._memory = memory
         return find_pause(memory, done, self.clock(), ended_s, self.pace, self.random)
 
+    def _note_unit(self, desired: Desired, seen: Publisher, line: str) -> None:
+        self.chronicle.note_unit(line, desired.commit)
+        seen.note_unit()
+
     def _may_go_on(self, desired: Desired) -> bool:
         """Whether one more unit is begun: a newer commit may wish for something else."""
         self.chronicle.board.beat()
         return not self.stopped.is_set() and self.source.desired is desired
 
-    def _wait(self, leadership: Leadership, pause_s: float) -> None:
+    def _wait(self, leadership: Leadership, pause_s: float, seen: Publisher) -> None:
         """For the next cycle, showing that it lives and still leads."""
         end_s = self.monotonic() + pause_s
         while not self.stopped.is_set():
+            seen.flush(self.source.trouble)
             left_s = end_s - self.monotonic()
             reasons = self.wakeups.wait(max(0.0, min(left_s, self.pace.slice_s)))
             self.chronicle.board.beat()
@@ -200,7 +221,7 @@ class _WishesOf:
     def __call__(self, keys: Iterable[str]) -> Mapping[str, str]:
         wanted = set(keys)
         return {
-            unit.key: hash_text(repr(sorted(unit.files.items())))
+            unit.key: hash_text(repr(unit.digests or sorted(unit.files.items())))
             for unit in self.desired.units
             if unit.key in wanted
         }

@@ -44,6 +44,7 @@ class Source:
         self._held: tuple[Desired, Accepted] | None = None
         self._bound: Accepted | None = None
         self._is_current = False
+        self._trouble: RitiError | None = None
         self._defect: Exception | None = None
         self._refused: tuple[str, GitopsError] | None = (
             None  # a commit that cannot be used, read once and not each time
@@ -68,6 +69,11 @@ class Source:
         """Whether the last look went well: else the newest commit is not known, and nothing may be deleted."""
         return self._is_current
 
+    @property
+    def trouble(self) -> RitiError | None:
+        """What the last look failed with; None where it went well."""
+        return self._trouble
+
     def look(self) -> Desired:
         """Ask the other side now, and give its newest commit. Raises as Mirror.fetch and read_desired."""
         if not self._lock.acquire(timeout=PATIENCE_S):
@@ -80,10 +86,10 @@ class Source:
                 accepted = self._mirror.fetch(self._bound, self._rewritten)
                 self._refuse_end()
                 found = self._take(accepted)
-            except RitiError:
-                self._is_current = False
+            except RitiError as error:
+                self._is_current, self._trouble = False, error
                 raise
-            self._is_current = True
+            self._is_current, self._trouble = True, None
             return found
         finally:
             self._lock.release()

@@ -88,7 +88,7 @@ class FakeNomad:
         if held and not held["Stop"]:
             differing = {name for name in job if name not in OF_SERVER and job[name] != held.get(name)}
             changes = "destructive" if differing - {"Priority"} else "in-place" if differing else "none"
-        diff = {"Type": "None" if changes == "none" else "Edited" if held else "Added"}
+        diff = {"ID": job["ID"], "Type": "None" if changes == "none" else "Edited" if held else "Added"}
         return JobPlan(changes, diff, "", held["JobModifyIndex"] if held else 0)
 
     def read_job(self, job_id: str) -> dict[str, Any] | None:

@@ -176,6 +176,11 @@ class Leadership:
         self._own: dict[str, Issued] = {}
         self._ended = False
 
+    @property
+    def lead(self) -> Lead:
+        """Who leads, since when, as which in the row."""
+        return self._lead
+
     def check(self) -> None:
         """Raise LeadershipLost where another may lead by now, or the term is over; once so, always so."""
         self._hold.check()

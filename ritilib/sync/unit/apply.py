@@ -14,6 +14,7 @@ from ritilib.reconcile.plan import Change
 from ritilib.reconcile.state import Record, Wish, hash_text
 from ritilib.sync.observe import Places
 from ritilib.sync.unit.door import CLOSING_S, close_door, count_calls, write_closed
+from ritilib.sync.unit.job import write_job
 from ritilib.sync.unit.last_good import keep_last_good
 from ritilib.sync.unit.secrets import write_secrets
 
@@ -105,24 +106,24 @@ def apply_change(
         written = write_secrets(wish, fleet_id, servers.vault, servers.authority(), servers.overlay, now)
         done = replace(
             done,
-            secrets=hash_text(wish.secrets),
+            secrets=wish.digests.secrets,
             secrets_version=written.version,
             renew_at=written.renew_at.isoformat(),
         )
     if change.policies:
         _write_policies(wish, fleet_id, servers)
-        done = replace(done, policies=hash_text(wish.policies))
+        done = replace(done, policies=wish.digests.policies)
     if change.live or waits_for_calls:
         value = wish.live_value(done.secrets_version)
         if waits_for_calls and wish.live:
             # sync.judge opens the door when the new task is up: the old one could else take a call in its last moment
             value = write_closed(value)
         servers.consul.put(wish.names.kv_key, value)
-        done = replace(done, live=hash_text(wish.live_value(0)), value=hash_text(value))
+        done = replace(done, live=wish.digests.live, value=hash_text(value))
     registered = None
     if planned:
-        registered = _write_job(*planned, servers.nomad)
-        done = replace(done, job=hash_text(wish.job), job_modify_index=registered, bad_job="")
+        registered = write_job(*planned, servers.nomad)
+        done = replace(done, job=wish.digests.job, job_modify_index=registered, bad_job="")
     done = replace(done, state="applied", commit=commit)
     index = servers.consul.write(entry, done.to_bytes(), index)
     # also where an earlier sync replaced it, and did not live to judge it
@@ -133,14 +134,6 @@ def apply_change(
 def _plan_job(wish: Wish, nomad: NomadClient) -> tuple[dict[str, Any], JobPlan]:
     job = nomad.parse(wish.job)
     return job, nomad.plan(job)
-
-
-def _write_job(job: dict[str, Any], planned: JobPlan, nomad: NomadClient) -> int:
-    """The JobModifyIndex of the job as wished. Where it was so already, an earlier sync may have registered it and
-    not lived to see what became of it."""
-    if planned.changes == "none":
-        return planned.modify_index
-    return nomad.register(job, planned.modify_index).modify_index
 
 
 def _write_policies(wish: Wish, fleet_id: str, servers: Servers) -> None:
