@@ -18,6 +18,7 @@ from typing import TypeVar
 import orjson
 import requests
 
+from bench.lab.servers import open_session
 from ritilib.clients.settings import Server, Settings
 from ritilib.gitops.desired import Desired
 from ritilib.reconcile.state import Record, Wish, hash_text
@@ -31,6 +32,7 @@ OPERATIONS = 64  # of one transaction; Consul takes 128, and 512 KB
 MOST_BYTES = 400_000
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def seed_fleet(desired: Desired, settings: Settings, report: Callable[[str], None]) -> None:
@@ -52,14 +54,14 @@ def seed_fleet(desired: Desired, settings: Settings, report: Callable[[str], Non
             record = Record(
                 "applied",
                 desired.commit,
-                digests.job,
-                digests.live,
-                digests.secrets,
-                digests.policies,
-                hash_text(value),
-                SECRETS_VERSION,
-                indexes[wish.names.key],
-                renew_at,
+                job=digests.job,
+                live=digests.live,
+                secrets=digests.secrets,
+                policies=digests.policies,
+                value=hash_text(value),
+                secrets_version=SECRETS_VERSION,
+                job_modify_index=indexes[wish.names.key],
+                renew_at=renew_at,
             )
             yield places.record(wish.names.key), record.to_bytes()
 
@@ -73,30 +75,21 @@ def seed_fleet(desired: Desired, settings: Settings, report: Callable[[str], Non
 
 
 def act_side_by_side(
-    act: Callable[[requests.Session, Item], tuple[str, int]],
+    act: Callable[[requests.Session, Item], Result],
     items: Sequence[Item],
     settings: Settings,
     connections: int = CONNECTIONS,
-) -> list[tuple[str, int]]:
+) -> list[Result]:
     """act of each item, in the items' order, over so many connections with Nomad's token, kept open."""
     own = threading.local()
 
-    def run(item: Item) -> tuple[str, int]:
+    def run(item: Item) -> Result:
         if not hasattr(own, "session"):
             own.session = open_session(settings.nomad)
         return act(own.session, item)
 
     with ThreadPoolExecutor(connections) as threads:
         return list(threads.map(run, items))
-
-
-def open_session(server: Server) -> requests.Session:
-    """A bare session for the floors: kept connections and the token, nothing of ours."""
-    session = requests.Session()
-    session.trust_env = False
-    session.headers["X-Nomad-Token"] = server.token
-    session.headers["X-Consul-Token"] = server.token
-    return session
 
 
 def _register(session: requests.Session, server: Server, wish: Wish) -> tuple[str, int]:

@@ -17,6 +17,7 @@ import click
 from ritilib.cli.options import json_option, repo_option, rev_option
 from ritilib.cli.printing import print_json, print_problems, report
 from ritilib.cli.servers import find_overlay_tool, print_waiting
+from ritilib.clients.forge import FORGE_NAMES
 from ritilib.clients.settings import read_settings
 from ritilib.gitops.desired import read_desired, read_newer
 from ritilib.gitops.repository import BASE
@@ -27,11 +28,25 @@ from ritilib.sync.once import sync_once
 from ritilib.sync.running import POLL_S, Options, run_controller
 from ritilib.sync.seen.once import publish_cycle
 from ritilib.sync.service import CREW, MOST_CREW, Service
+from ritilib.sync.tell.settings import FORGE_VARIABLE, read_tell_settings
 from ritilib.sync.web.settings import LISTEN_VARIABLE, read_web_settings
 
 PATIENCE_S = 60.0  # a controller that was killed leads for up to 31 s more (ritilib.reconcile.leading.Timing)
 OF_ONCE = ("rev", "as_json", "replace", "wait")
-OF_SERVICE = ("remote", "branch", "mirror", "listen", "poll", "accept_rewritten", "crew", "nomad_rate", "log")
+OF_SERVICE = (
+    *(
+        "remote",
+        "branch",
+        "mirror",
+        "listen",
+        "forge",
+        "poll",
+        "accept_rewritten",
+        "crew",
+        "nomad_rate",
+        "log",
+    ),
+)
 
 
 @click.command()
@@ -66,6 +81,14 @@ OF_SERVICE = ("remote", "branch", "mirror", "listen", "poll", "accept_rewritten"
     envvar=LISTEN_VARIABLE,
     help="Answer /healthz, /readyz, /metrics and the forges' hooks, whose secrets are in RITI_HOOK_GITHUB, _GITEA, "
     "_GITLAB, or the same with _FILE.",
+)
+@click.option(
+    "--forge",
+    type=click.Choice(list(FORGE_NAMES)),
+    envvar=FORGE_VARIABLE,
+    help="Tell the forge how each commit fares, with the token in RITI_FORGE_TOKEN, or the same with _FILE. "
+    "API and project follow from --remote, or are RITI_FORGE_URL and RITI_FORGE_PROJECT. RITI_NOTIFY_URL: who is "
+    "notified too.",
 )
 @click.option(
     "--poll",
@@ -115,6 +138,7 @@ def sync(
     branch: str,
     mirror: Path | None,
     listen: str | None,
+    forge: str | None,
     poll: float,
     accept_rewritten: str | None,
     crew: int,
@@ -137,12 +161,23 @@ def sync(
         raise click.UsageError(
             "name a folder of this instance for its copy of the repository: --mirror DIR; or --once"
         )
-    settings, overlay = read_settings(os.environ), find_overlay_tool()
+    overlay = find_overlay_tool()
     web = read_web_settings({**os.environ, LISTEN_VARIABLE: listen or ""})
+    followed = remote or str(repo)
     options = Options(
-        remote or str(repo), mirror, _name_instance(), branch, poll, accept_rewritten, web, crew, nomad_rate
+        followed,
+        mirror,
+        _name_instance(),
+        branch,
+        poll,
+        accept_rewritten,
+        web,
+        crew,
+        nomad_rate,
+        read_tell_settings({**os.environ, FORGE_VARIABLE: forge or ""}, followed, branch),
     )
-    with run_controller(settings, overlay, options, Journal(sys.stdout, log)) as service:
+    read = partial(read_settings, os.environ)
+    with run_controller(read, overlay, options, Journal(sys.stdout, log)) as service:
         _serve(service)
 
 
@@ -179,7 +214,9 @@ def _serve(service: Service) -> None:
 
 
 def _name_instance() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """What people are shown of it; in a Nomad job, whose processes all have the same number, by its allocation."""
+    allocation = os.environ.get("NOMAD_ALLOC_ID", "")
+    return f"{socket.gethostname()}:{allocation[:8] or os.getpid()}"
 
 
 def _sync_once(repo: Path, rev: str, as_json: bool, replace: tuple[str, ...], wait: bool) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ritilib.errors import Problem
+from ritilib.reconcile.rotation import settle
 from ritilib.reconcile.state import LiveJob, Observed, Record, Wish
 from ritilib.render.names import UnitNames
 
@@ -15,7 +16,8 @@ from ritilib.render.names import UnitNames
 class Change:
     """One unit that is not as wished. Its parts are written in rule 11's order; reasons are for people.
 
-    is_drift: its job was applied as wished once, and is not so any more.
+    is_drift: its job was applied as wished once, and is not so any more. rotates: its links are to have
+    other secrets, towards which its whole company goes step by step (reconcile.rotation).
     """
 
     wish: Wish
@@ -25,6 +27,7 @@ class Change:
     job: bool
     reasons: tuple[str, ...]
     is_drift: bool = False
+    rotates: bool = False
 
     @property
     def key(self) -> str:
@@ -89,12 +92,15 @@ def _compare(wish: Wish, job: LiveJob | None, observed: Observed) -> Change | No
     policies = ["policies"] if record.policies != wish.digests.policies else []
     live = _why_live(wish, record, observed)
     spec = _why_job(wish, record, job)
-    reasons = (*secrets, *policies, *live, *spec)
+    rotates = record.holds != settle(wish.digests.generation)
+    reasons = (*secrets, *policies, *live, *spec, *(["new secrets of its links"] if rotates else []))
     if not reasons:
         return None
     # A new version of the secrets is named in the live value, so that the job's templates read it at once.
     is_drift = record.job == wish.digests.job
-    return Change(wish, bool(secrets), bool(policies), bool(live or secrets), bool(spec), reasons, is_drift)
+    return Change(
+        wish, bool(secrets), bool(policies), bool(live or secrets), bool(spec), reasons, is_drift, rotates
+    )
 
 
 def _why_secrets(wish: Wish, record: Record, now: datetime) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from ritilib.errors import GitopsError, Problem
+from ritilib.reconcile.rotation import FIRST, Generations
 from ritilib.render.names import CONFIG_FORMAT, UnitNames
 from ritilib.render.upkeep import Windows
 
@@ -23,12 +24,16 @@ NEEDED_FILES = (JOB_FILE, "pbx/secrets.json", "pbx/consul-policy.hcl", "pbx/vaul
 
 @dataclass(frozen=True)
 class Digests:
-    """SHA-256 of a wish's parts, by which a plan compares them; live is that of its value without a version."""
+    """SHA-256 of a wish's parts, by which a plan compares them; live is that of its value without a version.
+
+    generation is no hash, but that of the secrets of its links, so that a plan need not look into its files.
+    """
 
     job: str
     live: str
     secrets: str
     policies: str
+    generation: int = 1
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class Wish:
             hash_text(self.live_value(0)),
             hash_text(self.secrets),
             hash_text(self.policies),
+            _read_generation(self.files["pbx/secrets.json"]),
         )
 
     @property
@@ -89,6 +95,8 @@ class Wish:
 class Record:
     """The inventory's entry of one unit. An entry that says `applying` is an intent whose end is not known.
 
+    generations is what its PBX and its box hold of their links' secrets, where they ever held another than the first;
+    secrets_version and box_version are the versions of their documents in Vault that say so (0: not known).
     absent_since and stopped_at are the marks of a unit that no manifest names (reconcile.prune); stopped_at is written
     before the job is stopped, so that a stop whose end is not known counts as one.
     """
@@ -101,6 +109,8 @@ class Record:
     policies: str = ""
     value: str = ""  # SHA-256 of the value in Consul
     secrets_version: int = 0
+    box_version: int = 0
+    generations: Generations | None = None
     job_modify_index: int = 0
     renew_at: str = ""  # RFC 3339: from then on its overlay certificate is due
     replaced_by: str = ""  # the commit whose job replaced the running task, and when (RFC 3339)
@@ -110,6 +120,10 @@ class Record:
     bad_job: str = ""  # SHA-256 of a job that did not come up: it went back, and that one is not tried again
     absent_since: str = ""  # RFC 3339
     stopped_at: str = ""  # RFC 3339
+
+    @property
+    def holds(self) -> Generations:
+        return self.generations or FIRST
 
     def refuses(self, wish: Wish) -> bool:
         """Whether the wished job is the one that did not come up."""
@@ -162,6 +176,11 @@ class Observed:
     @property
     def is_complete(self) -> bool:
         return not (self.doubts or self.rewound)
+
+
+def _read_generation(secrets: str) -> int:
+    """render.unit leaves it out while it is the first."""
+    return int(json.loads(secrets).get("links", 1)) if '"links"' in secrets else 1
 
 
 # Made once: making one costs more than a hundred uses of it, and a no-op reads a record for each box.

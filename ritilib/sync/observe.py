@@ -37,6 +37,11 @@ class Places:
         return f"riti/{self.fleet}/inventory/"
 
     @property
+    def boxes(self) -> str:
+        """What boxes say of themselves."""
+        return f"riti/{self.fleet}/box/"
+
+    @property
     def fleet_record(self) -> str:
         return f"riti/{self.fleet}/inventory/_fleet"
 

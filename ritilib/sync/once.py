@@ -20,6 +20,7 @@ from ritilib.sync.follow import settle_earlier, watch_deployments
 from ritilib.sync.observe import Places
 from ritilib.sync.planned import plan_once
 from ritilib.sync.prune import Newest, Pruned, prune, write_notes
+from ritilib.sync.rotate import choose_generations
 from ritilib.sync.synced import Synced
 from ritilib.sync.troubles import Troubles
 from ritilib.sync.turn import choose_turn
@@ -87,12 +88,23 @@ def sync_once(
         for change in plan.changes
         if (record := records.get(change.key)) and record.refuses(change.wish)
     }
-    changes = [change for change in plan.changes if change.key not in gone_back | not_due.keys()]
+    wanted = [change for change in plan.changes if change.key not in gone_back | not_due.keys()]
+    rotation = choose_generations(
+        wanted, plan.wishes, seen.observed.jobs, records, servers.nomad, servers.consul
+    )
+    changes = rotation.changes
+    for key, why in rotation.waits.items():
+        mend = "it goes on by itself, at a later sync; an office that is no more: `riti box remove`"
+        held.append(Problem("", 0, 0, f"{key} keeps the secrets of its links for now: {why}", mend))
+        troubles.tell(key, held[-1])
 
     def attempt(change: Change, through: Servers) -> Outcome:
         record, index = records.get(change.key), indexes.get(change.key, 0)
         leave = _give_leave(change, turn, change.key in may_replace, now)
-        return apply_change(change, desired.fleet_id, desired.commit, record, index, through, now, leave)
+        given = rotation.given.get(change.key)
+        return apply_change(
+            change, desired.fleet_id, desired.commit, record, index, through, now, leave, given
+        )
 
     down = find_down(
         plan.wishes, seen.observed.jobs, troubles.watched | {change.key for change in plan.changes}
@@ -144,12 +156,13 @@ def sync_once(
         failed=frozenset(troubles.failed),
         denied=frozenset(troubles.denied),
         watched=frozenset(troubles.watched),
+        rotating=frozenset(rotation.waits),
         down=tuple(down.values()),
         healed=_find_healed(plan.changes, outcomes),
         left=left,
         due=_find_due(desired, records, turn, waiting, now),
         turn=turn,
-        held_back={outcome.key: outcome.held for outcome in outcomes if outcome.held},
+        held_back={**rotation.waits, **{outcome.key: outcome.held for outcome in outcomes if outcome.held}},
         told={key: tuple(problems) for key, problems in troubles.told.items()},
         gone_back=frozenset(troubles.gone_back),
         refused=frozenset(wish.names.key for wish in plan.refused),

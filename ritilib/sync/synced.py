@@ -17,10 +17,10 @@ class Synced:
 
     waiting: units that are left as they are, and until when: those that no manifest names, and those that are not due.
     inventory_index is the floor of the next cycle of this process, busy its units that wait for their calls to end.
-    failed: units with which something went wrong, denied those of them that a server denied; watched: replaced, and
-    not judged yet; down: nothing of them ran when the cycle began, which a cycle does not mend; healed: put back after
-    somebody else had changed them. left: how many were not tried, since the cycle was to end or a server was away.
-    due: when time alone makes something be done.
+    failed: units with which something went wrong, denied those of them that a server denied; watched: replaced, and not
+    judged yet; rotating: they wait until their company holds the secrets of its links; down: nothing of them ran when
+    the cycle began, which a cycle does not mend; healed: put back after somebody else had changed them. left: how many
+    were not tried, since the cycle was to end or a server was away. due: when time alone makes something be done.
     turn: whose it is in the rollout. held_back: unit → why nothing of it was written; told: unit → those of held and
     problems that are its own. gone_back: units that went back to what they were, just now; refused: those whose wished
     job is known to be bad; down_units: those of `down`, in its order.
@@ -39,6 +39,7 @@ class Synced:
     failed: frozenset[str] = frozenset()
     denied: frozenset[str] = frozenset()
     watched: frozenset[str] = frozenset()
+    rotating: frozenset[str] = frozenset()
     down: tuple[Problem, ...] = ()
     healed: frozenset[str] = frozenset()
     left: int = 0

@@ -144,6 +144,8 @@ def _list_held(before: Status, done: Synced, memory: Memory, time: str, hide: Hi
 def _find_kind(key: str, done: Synced) -> Hold:
     if key in done.busy:
         return "calls"
+    if key in done.rotating:
+        return "secrets"
     turn = done.turn
     if turn.stopped:
         return "stopped"

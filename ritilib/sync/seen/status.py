@@ -20,7 +20,7 @@ LONGEST_TEXT = 400
 MOST_BYTES = 256 * 1024  # half of what Consul takes in one value
 
 # calls: the PBX has some; wave: its turn comes later; stopped: its rollout did not go well; else the fleet's own wish
-Hold = Literal["calls", "wave", "stopped", "wish"]
+Hold = Literal["calls", "wave", "stopped", "wish", "secrets"]
 
 
 @dataclass(frozen=True)

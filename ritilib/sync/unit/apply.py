@@ -11,6 +11,7 @@ from ritilib.clients.nebula import Authority, OverlayTool
 from ritilib.clients.nomad_values import JobPlan
 from ritilib.clients.protocols import ConsulClient, NomadClient, VaultClient
 from ritilib.reconcile.plan import Change
+from ritilib.reconcile.rotation import FIRST, Generations
 from ritilib.reconcile.state import Record, Wish, hash_text
 from ritilib.sync.observe import Places
 from ritilib.sync.unit.door import CLOSING_S, close_door, count_calls, write_closed
@@ -71,12 +72,14 @@ def apply_change(
     servers: Servers,
     now: datetime,
     leave: Leave,
+    generations: Generations | None = None,
 ) -> Outcome:
     """Bring one unit to its wish: secrets → policy and role → KV → job → inventory.
 
     record and record_index are the inventory's entry as it was read (None, 0: there is none). Where the job would
     replace a running task, the whole unit is held back as leave says (rules 9 and 11: a new dial plan may need the new
-    image). Raises Conflict where another writer came in between; nothing is tried again blindly.
+    image). generations are those of its links' secrets (None: as before). Raises Conflict where another writer came in
+    between; nothing is tried again blindly.
     """
     wish, places = change.wish, Places(change.wish.names.fleet)
     planned = _plan_job(wish, servers.nomad) if change.job else None
@@ -91,6 +94,10 @@ def apply_change(
     begun = base
     if replaces:
         begun = replace(base, replaced_by=commit, replaced_at=now.isoformat(), judged="", judged_at="")
+    is_known = bool(base.secrets)
+    if is_known and generations:
+        # before anything of it is written: an end that may have more than was recorded would be taken for one behind
+        begun = replace(begun, generations=generations)
     intent = replace(begun, state="applying", commit=commit)
     index = record_index
     if intent != record:
@@ -103,9 +110,20 @@ def apply_change(
         return Outcome(change.key, held=why, busy=True, value=base.value)
     done = begun
     if change.secrets:
-        written = write_secrets(wish, fleet_id, servers.vault, servers.authority(), servers.overlay, now)
+        written = write_secrets(
+            wish,
+            fleet_id,
+            servers.vault,
+            servers.authority(),
+            servers.overlay,
+            now,
+            generations or base.holds,
+            is_known,
+        )
         done = replace(
             done,
+            box_version=written.box_version,
+            generations=written.generations if written.generations != FIRST else None,
             secrets=wish.digests.secrets,
             secrets_version=written.version,
             renew_at=written.renew_at.isoformat(),
