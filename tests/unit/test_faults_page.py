@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import ast
+import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+import pytest
 
 from tests.faults.rows import ROWS
 
@@ -22,13 +24,25 @@ def list_told() -> Iterator[tuple[str, str]]:
 
 
 def list_marked() -> Iterator[tuple[str, str]]:
-    """(row, test) of the tests that bear a row's mark."""
+    """(row, test) of the tests that bear a row's mark, for some of their parameters at the least."""
     for path in sorted((ROOT / "tests/faults").glob("test_*.py")):
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.FunctionDef):
-                for mark in node.decorator_list:
-                    if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.row":
-                        yield ast.literal_eval(mark.args[0]), node.name
+        module = importlib.import_module(f"tests.faults.{path.stem}")
+        for name, held in vars(module).items():
+            if name.startswith("test_"):
+                yield from ((row, name) for row in sorted(set(list_rows(getattr(held, "pytestmark", ())))))
+
+
+def list_rows(marks: Iterable[pytest.Mark]) -> Iterator[str]:
+    """The rows of a test's marks, and of those that its parameters bear."""
+    for mark in marks:
+        if mark.name == "row":
+            yield mark.args[0]
+        elif mark.name == "parametrize":
+            for one in mark.args[1]:
+                yield from list_rows(
+                    getattr(each, "mark", each)  # a decorator holds its mark
+                    for each in getattr(one, "marks", ())
+                )
 
 
 def test_the_page_has_just_the_tests_that_there_are() -> None:
