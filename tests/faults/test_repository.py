@@ -21,7 +21,7 @@ from tests.git_server import serve_git
 
 MONTEVIDEO, RIVERA, SALTO = "acme/montevideo", "acme/rivera", "acme/salto"
 OFFICES = {MONTEVIDEO: "101", RIVERA: "301", SALTO: "201", "zorro/este": "401", "zorro/oeste": "402"}
-GRACE, WEEK = timedelta(minutes=10), timedelta(days=7)
+GRACE = timedelta(minutes=10)
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_a_repository_that_is_emptied_changes_nothing(lab: Lab, witness: Witness
         aside = lab.fleet.forge.with_name("aside.git")
         lab.fleet.forge.rename(aside)
         create_forge(lab.fleet.forge)
-        lab.clock.ahead += WEEK
+        lab.clock.ahead += GRACE
         one.wait_problem("no branch", "not-done")
         one.cycle()
         expect_healed(lab, witness)
@@ -125,7 +125,7 @@ def expect_refused(lab: Lab, one: Controller, commit: str, good: str) -> None:
         ),
         f"waiting until {commit[:12]} is refused",
     )
-    lab.clock.ahead += WEEK
+    lab.clock.ahead += GRACE
     assert one.cycle().get("commit") == good
 
 
@@ -185,7 +185,7 @@ def test_a_stale_manifest_holds_its_company_alone(lab: Lab, witness: Witness) ->
         lab.remove_box(SALTO)
         stale = lab.fleet.push("Salto is taken out, and nobody rendered")
         one.wait_problem("stale", "held")
-        lab.clock.ahead += WEEK
+        lab.clock.ahead += GRACE
         assert one.cycle()["commit"] == stale
         assert lab.is_running(SALTO)
         expect_healed(lab, witness, "zorro/este")
@@ -216,7 +216,7 @@ def test_a_file_that_no_longer_parses_changes_nothing(lab: Lab, witness: Witness
                 lambda: len(one.events("held")) + len(one.events("not-done")) > known,  # noqa: B023
                 f"waiting until {what} is found",
             )
-            lab.clock.ahead += WEEK
+            lab.clock.ahead += GRACE
             one.cycle()
             lab.fleet.git("checkout", good, "--", ".")
             one.settle(lab.fleet.push("as it was"))
@@ -253,7 +253,7 @@ def test_a_listed_file_that_a_server_cannot_read_stops_its_unit_alone(lab: Lab, 
                 lambda: f"41{number}" in witness.servers.ask("CONSUL_HTTP", "GET", f"kv/{place}").text,  # noqa: B023
                 "waiting for the other office's telephone",
             )
-            lab.clock.ahead += WEEK
+            lab.clock.ahead += GRACE
             one.cycle()
             assert commit
         one.settle(lab.merge("all can be read again"))
@@ -269,7 +269,7 @@ def test_an_inventory_entry_that_no_longer_parses_deletes_nothing(lab: Lab, witn
         lab.remove_box(RIVERA)
         lab.merge("Rivera closes")
         one.wait_problem("is not as this version of RITI writes it")
-        lab.clock.ahead += WEEK
+        lab.clock.ahead += GRACE
         assert one.cycle() == {}
         lab.fleet.write_box("acme", "rivera", "301")
         commit = lab.merge("Rivera is back")
@@ -299,7 +299,7 @@ def test_a_rewritten_history_is_refused_until_somebody_names_it(lab: Lab, witnes
     for name in ("new", "behind"):
         with lab.serve(name) as other:
             other.wait_problem("was rewritten", "not-done" if name == "new" else "problem")
-            lab.clock.ahead += WEEK
+            lab.clock.ahead += GRACE
             assert lab.is_running(RIVERA)
     # an unrelated history with the same files
     lab.fleet.git("checkout", "--quiet", "--orphan", "unrelated", good)
