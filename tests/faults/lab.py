@@ -60,11 +60,12 @@ class Controller(Told):
         return cycles[-1] if len(cycles) > told else {}
 
     def settle(self, commit: str) -> None:
-        """Until a cycle with this commit finds nothing more to do."""
+        """Until a cycle with this commit has done all, or finds nothing more that it can do."""
 
         def is_settled() -> bool:
             last = (self.events("cycle") or [{}])[-1]
-            return last.get("commit") == commit and not last.keys() & {"changed", "left", "stopped", "purged"}
+            is_quiet = not last.keys() & {"changed", "left", "stopped", "purged"}
+            return last.get("commit") == commit and (is_quiet or last["whole"])
 
         wait_until(is_settled, DEADLINE_S, f"waiting until {commit[:12]} is applied", self.log)
 

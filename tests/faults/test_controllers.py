@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +18,7 @@ import pytest
 from ritilib.devstack.processes import wait_until
 from ritilib.devstack.stack import Stack
 from ritilib.reconcile.leading import read_lead
+from ritilib.sync.lead.hold import read_clock
 from ritilib.sync.lead.rights import Rights
 from tests.faults.lab import Lab, hold_lab
 from tests.faults.standins import StandinFleet
@@ -149,9 +154,6 @@ def sync_at_once(lab: Lab, rounds: int) -> None:
 
 
 def run_riti(lab: Lab, *arguments: str) -> subprocess.Popen[str]:
-    import os
-    import sys
-
     environ = {"PATH": os.environ["PATH"], "HOME": str(lab.folder), "PYTHONPATH": os.getcwd()}
     return subprocess.Popen(
         [sys.executable, "-m", "ritilib", "sync", *arguments],
@@ -165,8 +167,6 @@ def run_riti(lab: Lab, *arguments: str) -> subprocess.Popen[str]:
 def read_epoch(lab: Lab) -> int:
     place = Rights(lab.fleet.name).lock
     text = lab.holdings.consul("GET", f"kv/{place}")
-    import base64
-
     return read_lead(place, base64.b64decode(text[0]["Value"])).epoch
 
 
@@ -223,10 +223,6 @@ def test_a_clock_that_jumps_hurts_nothing(lab: Lab, witness: Witness) -> None:
 def test_a_leader_whose_machine_slept_leads_no_more_and_stands_again(lab: Lab, witness: Witness) -> None:
     """Its steady clock jumps an hour: its session may be another's, so it writes nothing until it leads anew."""
     witness.hold_calls(lab.fleet, MONTEVIDEO)
-    from dataclasses import replace
-
-    from ritilib.sync.lead.hold import read_clock
-
     slept_s = [0.0]
     with lab.serve() as one:
         candidate = one.service.candidate

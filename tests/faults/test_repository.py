@@ -97,7 +97,7 @@ def test_a_repository_that_is_emptied_changes_nothing(lab: Lab, witness: Witness
     with lab.serve() as one:
         one.settle(good)
         for lost in (["fleet/fleet.yaml"], ["rendered"], ["rendered/zorro"], ["fleet"], ["."]):
-            lab.fleet.git("rm", "-r", "--quiet", *lost)
+            lab.fleet.git("rm", "-r", "-f", "--quiet", *lost)
             expect_refused(lab, one, lab.fleet.push(f"{lost} is gone"), good)
             expect_healed(lab, witness)
             lab.fleet.git("checkout", good, "--", ".")
@@ -248,7 +248,7 @@ def test_a_listed_file_that_a_server_cannot_read_stops_its_unit_alone(lab: Lab, 
             commit = lab.fleet.push(f"Salto's {what} cannot be read")
             lab.wait(lambda: len(one.events("problem")) > known, f"waiting for a problem with the {what}")  # noqa: B023
             assert all("acme/salto" in told for told in one.list_problems()[known:])
-            place = "riti/faults/pbx/zorro/este/1?raw"
+            place = f"riti/{lab.fleet.name}/pbx/zorro/este/1?raw"
             lab.wait(
                 lambda: f"41{number}" in witness.servers.ask("CONSUL_HTTP", "GET", f"kv/{place}").text,  # noqa: B023
                 "waiting for the other office's telephone",
