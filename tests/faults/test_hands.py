@@ -53,7 +53,7 @@ def make_job(job_id: str, meta: dict[str, str] | None = None, **more: Any) -> di
         "Config": {"command": "/bin/sleep", "args": ["1000000"]},
         "Resources": {"CPU": 1, "MemoryMB": 10},
     }
-    group = {"Name": "theirs", "Count": 1, "Tasks": [task], "EphemeralDisk": {"SizeMB": 10}}
+    group = {"Name": "theirs", "Count": 1, "Tasks": [task]}
     job = {"ID": job_id, "Name": job_id, "Type": "service", "Datacenters": ["*"], "TaskGroups": [group]}
     return {**job, "Meta": meta, **more}
 
@@ -117,7 +117,7 @@ def test_a_job_whose_mark_was_stripped_is_nobodys_any_more(lab: Lab, witness: Wi
             for _ in range(2):
                 lab.clock.ahead += LATER / 4
                 one.cycle()
-            assert lab.is_running(SALTO)
+            lab.wait(lambda: lab.is_running(SALTO), "waiting until it runs as the hand wants it")
             lab.fleet.write_box("acme", "salto", "201")
             commit = lab.merge(f"Salto opens again ({what})")
             one.cycle()
