@@ -22,7 +22,7 @@ MONTEVIDEO, RIVERA, SALTO, ESTE, OESTE = (
     "zorro/oeste",
 )
 OFFICES = {MONTEVIDEO: "101", RIVERA: "301", SALTO: "201", ESTE: "401", OESTE: "402"}
-PAUSE, LATER = timedelta(minutes=31), timedelta(days=8)
+PAUSE, LATER = timedelta(minutes=31), timedelta(days=2)  # certificates are due after a week
 
 
 @pytest.fixture
