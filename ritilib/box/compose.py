@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ritilib.errors import GitopsError, Problem
+from ritilib.render.names import split_secrets
 
 FOLDER = "etc/"
 _USE = re.compile(r"^\[[^\]]+\]\(([^)]*)\)", re.MULTILINE)
@@ -26,12 +27,13 @@ _MEND_UNSAFE = (
 )
 
 
-def compose_box(rendered: Mapping[str, str], secrets: Mapping[str, Any]) -> dict[str, str]:
+def compose_box(rendered: Mapping[str, str], secrets: Mapping[str, Any], version: int = 0) -> dict[str, str]:
     """Name of each file of the box's configuration folder → its text.
 
     rendered: path below the box's rendered folder → text; those below etc/ are used. secrets: the box's
     Vault document, {"iax": {section: secret}, "phones": {number: password}, "line": password}, the
-    last where the office has a line. Raises GitopsError with every
+    last where the office has a line; version is that document's, by which the box's watcher acknowledges that these
+    secrets are in force (0: it is not said). Raises GitopsError with every
     secret that is used and missing, or that Asterisk would not read as it stands; the secret itself is never
     in the message.
     """
@@ -53,6 +55,8 @@ def compose_box(rendered: Mapping[str, str], secrets: Mapping[str, Any]) -> dict
                 for template, (secret, body) in sorted(known.items())
             )
             files[name] = "".join(texts) + "\n" + files[name]
+    if version and "iax.conf" in files:
+        files["iax.conf"] = f"; secrets version {version}\n{files['iax.conf']}"
     return files
 
 
@@ -60,6 +64,11 @@ def _list_templates(
     secrets: Mapping[str, Any], kind: str, name: str, body: str
 ) -> dict[str, tuple[Any, str]]:
     return {name.format(key): (secret, body) for key, secret in (secrets.get(kind) or {}).items()}
+
+
+def _split(name: str, secret: str) -> list[str]:
+    """A link may have two secrets, a telephone not."""
+    return split_secrets(secret) if name == "iax.conf" else [secret]
 
 
 def _check(name: str, text: str, known: Mapping[str, tuple[Any, str]]) -> list[Problem]:
@@ -91,7 +100,7 @@ def _check(name: str, text: str, known: Mapping[str, tuple[Any, str]]) -> list[P
             _MEND_UNSAFE,
         )
         for part, (secret, _) in known.items()
-        if not isinstance(secret, str) or not _SAFE.fullmatch(secret)
+        if not isinstance(secret, str) or not all(map(_SAFE.fullmatch, _split(name, secret)))
     ]
     unsafe += [
         Problem(

@@ -15,4 +15,8 @@ repo_option = click.option(
     show_default="the current folder",
     help="The GitOps repository.",
 )
+rev_option = click.option("--rev", default="main", show_default=True, help="The merged branch or commit.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+fleet_option = click.option(
+    "--fleet", metavar="NAME", help="The fleet's name, where there is no repository at hand."
+)

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ritilib.errors import Problem, RitiError
@@ -48,7 +49,7 @@ def print_rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         return
     table = Table(*headings)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))  # what a server said is no markup
     Console().print(table)
 
 

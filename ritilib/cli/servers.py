@@ -1,30 +1,26 @@
-"""bootstrap, plan: what comes before a sync, and what it would do on Nomad, Consul and Vault."""
+"""bootstrap: what comes before a sync."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
 import click
 
-from ritilib.cli.options import EXIT_CHANGES, json_option, repo_option
-from ritilib.cli.printing import print_json, print_problems, print_rows, report
+from ritilib.cli.options import repo_option, rev_option
+from ritilib.cli.printing import report
 from ritilib.clients.consul import Consul
 from ritilib.clients.nebula import OverlayTool
 from ritilib.clients.nomad import Nomad
 from ritilib.clients.settings import read_settings
 from ritilib.clients.vault import Vault
 from ritilib.errors import RitiError
-from ritilib.gitops.desired import read_desired
+from ritilib.gitops.desired import read_desired, read_fleet
 from ritilib.reconcile.prune import Waiting
 from ritilib.sync.lead.bootstrap import bootstrap as bootstrap_servers
-from ritilib.sync.planned import plan_once
-
-rev_option = click.option("--rev", default="main", show_default=True, help="The merged branch or commit.")
 
 
 def find_overlay_tool() -> OverlayTool:
@@ -53,7 +49,7 @@ def bootstrap(repo: Path, rev: str, jwks_url: str, tokens: Path) -> None:
     Example: riti bootstrap --jwks-url https://nomad.example:4646/.well-known/jwks.json --tokens controller.json
     """
     settings = read_settings(os.environ)
-    desired = read_desired(repo, rev)
+    desired, fleet = read_desired(repo, rev), read_fleet(repo, rev)
     previous = _read_tokens(tokens)
     beside = _make_private(tokens)
     made = bootstrap_servers(
@@ -66,10 +62,13 @@ def bootstrap(repo: Path, rev: str, jwks_url: str, tokens: Path) -> None:
         jwks_url,
         previous,
         report,
+        fleet.controller.namespace if fleet.controller else None,
     )
     beside.write_text(json.dumps(made.environment(), indent=2) + "\n")
     beside.replace(tokens)
     click.echo(f"fleet {desired.fleet} may be synced with the tokens in {tokens}")
+    if fleet.controller:
+        click.echo("its controller's job has the same rights by its identity; next: riti controller run")
 
 
 def _read_tokens(tokens: Path) -> dict[str, str] | None:
@@ -95,39 +94,6 @@ def _make_private(tokens: Path) -> Path:
         ) from error
     os.close(handle)
     return Path(name)
-
-
-@click.command()
-@repo_option
-@rev_option
-@json_option
-def plan(repo: Path, rev: str, as_json: bool) -> None:
-    """Say what a sync of the merged commit would change; exit 3 where it would change something.
-
-    \b
-    Example: riti plan --repo telephones.git
-    """
-    settings = read_settings(os.environ)
-    desired = read_desired(repo, rev)
-    made, removals, _ = plan_once(desired, Nomad(settings), Consul(settings))
-    held = [*(problem for _, problem in desired.held), *removals.held]
-    conflicts = [*made.conflicts, *removals.conflicts]
-    rows = [(change.key, ", ".join(change.reasons)) for change in made.changes]
-    stops = {one.key: f"stop: in no manifest since {one.record.absent_since}" for one in removals.stops}
-    purges = {one.key: f"remove: stopped since {one.record.stopped_at}" for one in removals.purges}
-    if as_json:
-        going = {"stop": stops, "purge": purges, "waiting": removals.waits}
-        print_json({"changes": dict(rows), "conflicts": conflicts, "held": held, **going})
-    else:
-        print_rows(("unit", "why"), [*rows, *stops.items(), *purges.items()])
-        gone = f"{len(stops)} to stop, {len(purges)} to remove, " if stops or purges else ""
-        click.echo(f"{len(rows)} to change, {gone}{made.unchanged} as wished")
-        print_waiting(removals.waits)
-    print_problems((*conflicts, *held))
-    if conflicts or held:
-        sys.exit(1)
-    if rows or stops or purges:
-        sys.exit(EXIT_CHANGES)
 
 
 def print_waiting(waiting: tuple[Waiting, ...]) -> None:

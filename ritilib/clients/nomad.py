@@ -1,10 +1,11 @@
-"""Nomad's jobs, allocations, deployments and ACL, as the controller uses them (namespace "default")."""
+"""Nomad's jobs, allocations, deployments and ACL, as the controller uses them (units are in namespace "default")."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from ritilib.clients.nomad_values import (
     Deployment,
     JobList,
     JobPlan,
+    JobTask,
     Port,
     Registered,
     TemplateRetries,
@@ -26,7 +28,7 @@ from ritilib.clients.nomad_values import (
     make_allocation,
     make_stub,
 )
-from ritilib.clients.session import make_session, refused, unreachable
+from ritilib.clients.session import NotTheServer, decode_at_once, make_session, refused, unreachable
 from ritilib.clients.settings import Settings
 from ritilib.clients.tokens import Issued
 from ritilib.errors import Conflict, Denied, RitiError, ServerError, Unreachable
@@ -37,22 +39,28 @@ TOKEN_VARIABLE = "NOMAD_TOKEN"
 NAMESPACE = "default"
 WAIT_S = 10.0  # one blocking query; Nomad adds up to a sixteenth to it
 MOST_WORDS = 5
+AGENTS = 16  # nodes' agents asked at the same time
 
 
 class Nomad:
-    """One Nomad, with one token.
+    """One Nomad, with one token; jobs are those of one namespace.
 
     Methods raise Unreachable (no answer), Denied (the token may not), Conflict (a compare-and-set lost) and
-    ServerError. Writes are never tried again.
+    ServerError. Writes are never tried again, but for one that it refused as too many.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, namespace: str = NAMESPACE) -> None:
         self._server = settings.nomad
+        self._namespace = namespace
         self._client = self._connect(self._server.address, self._server.token)
 
     def list_jobs(self, prefix: str) -> JobList:
         """Every job whose id starts with prefix, with its meta, in one request; also stopped ones."""
-        answer = self._ask(f"list jobs {prefix}*", "jobs", params={"meta": "true", "prefix": prefix})
+        asked = f"list jobs {prefix}*"
+        answer = self._ask(asked, "jobs", params={"meta": "true", "prefix": prefix})
+        if not isinstance(answer.json(), list) or "X-Nomad-Index" not in answer.headers:
+            foreign = NotTheServer("what answered is not Nomad")
+            raise unreachable("Nomad", self._server.address, asked, foreign)
         jobs = sorted((make_stub(one) for one in answer.json()), key=lambda one: one.id)
         return JobList(int(answer.headers["X-Nomad-Index"]), tuple(jobs))
 
@@ -167,27 +175,30 @@ class Nomad:
 
         Needs node:read and agent:read. A node whose agent cannot be asked has None throughout.
         """
-        found = []
+        agents = []
         for stub in self._ask("list nodes", "nodes").json():
             if stub["Status"] == "ready":
                 node = self._ask(f"read node {stub['Name']}", "node", stub["ID"]).json()
-                found.append(self._read_retries(stub["Name"], node["HTTPAddr"], bool(node.get("TLSEnabled"))))
-        return tuple(found)
+                agents.append((stub["Name"], node["HTTPAddr"], bool(node.get("TLSEnabled"))))
+        with ThreadPoolExecutor(AGENTS) as threads:  # each that cannot be reached takes its whole time-out
+            return tuple(threads.map(lambda agent: self._read_retries(*agent), agents))
 
-    def put_policy(self, name: str, rules: str, description: str) -> bool:
+    def put_policy(self, name: str, rules: str, description: str, task: JobTask | None = None) -> bool:
         """Make or update an ACL policy of ours; True where something was written.
 
-        description starts with our mark, "riti <fleet uuid>". Conflict where the policy bears another one.
+        description starts with our mark, "riti <fleet uuid>". Conflict where the policy bears another one. task has
+        the rights without any token that names the policy, by the identity that Nomad signs for it.
         """
+        bound = task.to_json() if task else None
         held = self._find(f"read policy {name}", "acl", "policy", _quote(name))
         if held:
             one = held.json()
             if one["Description"].split()[:2] != description.split()[:2]:
                 what = f"Nomad's policy {name} is there and does not carry this fleet's mark"
                 raise Conflict.because(what, "see whose it is; RITI changes nothing that is not its own")
-            if (one["Rules"], one["Description"]) == (rules, description):
+            if (one["Rules"], one["Description"], one.get("JobACL")) == (rules, description, bound):
                 return False
-        body = {"Name": name, "Rules": rules, "Description": description}
+        body = {"Name": name, "Rules": rules, "Description": description, "JobACL": bound}
         self._ask(f"write policy {name}", "acl", "policy", _quote(name), method="post", json=body)
         return True
 
@@ -245,13 +256,15 @@ class Nomad:
             raise
 
     def _connect(self, address: str, token: str) -> Any:
+        session = make_session(self._server)
+        session.hooks["response"].append(decode_at_once)
         return nomad.Nomad(
             address=address,
             token=token,
-            namespace=NAMESPACE,
+            namespace=self._namespace,
             timeout=self._server.timeout_s,
             verify=self._server.verify,
-            session=make_session(self._server),
+            session=session,
         )
 
     def _read_retries(self, node: str, address: str, is_tls: bool) -> TemplateRetries:

@@ -1,4 +1,4 @@
-"""Nomad's event stream, as it tells which jobs were registered, changed or stopped."""
+"""Nomad's event stream, as it tells which jobs were registered, changed or stopped, or whose deployment has failed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _TOKEN_VARIABLE = "NOMAD_TOKEN"
 
 @dataclass(frozen=True)
 class JobEvents:
-    """What one line of the stream says: Nomad's index, and the jobs that changed at it (none: a heartbeat, index 0)."""
+    """What one line of the stream says: Nomad's index, and the jobs that changed at it, or did not come up (none: a
+    heartbeat, index 0)."""
 
     index: int
     job_ids: tuple[str, ...]
@@ -51,7 +52,8 @@ class NomadEvents:
             raise requests.ConnectionError("the stream ended")
 
     def _open(self, index: int, namespace: str) -> requests.Response:
-        params = {"topic": "Job", "index": str(index), "namespace": namespace}
+        # no allocations: one line of them is a whole allocation, and a fleet has tens of thousands in a rollout
+        params = {"topic": ["Job", "Deployment"], "index": str(index), "namespace": namespace}
         headers = {"X-Nomad-Token": self._server.token}
         url = f"{self._server.address}/v1/event/stream"
         return self._session.get(url, params=params, headers=headers, stream=True, timeout=SILENCE_S)
@@ -69,4 +71,6 @@ def read_line(line: bytes) -> JobEvents:
     told = json.loads(line)
     events = told.get("Events") or ()
     job_ids = {event["Key"] for event in events if event["Topic"] == "Job"}
+    deployments = (event["Payload"]["Deployment"] for event in events if event["Topic"] == "Deployment")
+    job_ids |= {one["JobID"] for one in deployments if one["Status"] == "failed"}
     return JobEvents(int(told.get("Index", 0)), tuple(sorted(job_ids)))

@@ -9,9 +9,30 @@ from typing import Any, Literal
 Changes = Literal["none", "in-place", "destructive", "create"]
 
 
+ALLOCATION_WORDS = ("running", "starting", "queued", "unknown")
+
+
+@dataclass(frozen=True)
+class JobTask:
+    """A task of a job, as an ACL policy may be bound to it."""
+
+    namespace: str
+    job: str
+    group: str
+    task: str
+
+    def to_json(self) -> dict[str, str]:
+        """Nomad's JobACL."""
+        return {"Namespace": self.namespace, "JobID": self.job, "Group": self.group, "Task": self.task}
+
+
 @dataclass(frozen=True)
 class JobStub:
-    """A job as the list shows it; modify_index is JobModifyIndex, which only a new specification moves."""
+    """A job as the list shows it; modify_index is JobModifyIndex, which only a new specification moves.
+
+    allocations: how many are running, starting, queued (no node takes them), or unknown (their node has lost its
+    servers), by these words; what has ended is not in it.
+    """
 
     id: str
     status: str
@@ -19,6 +40,7 @@ class JobStub:
     modify_index: int
     stop: bool
     meta: Mapping[str, str]
+    allocations: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -149,7 +171,14 @@ def make_stub(found: Mapping[str, Any]) -> JobStub:
         modify_index=found["JobModifyIndex"],
         stop=found["Stop"],
         meta=found.get("Meta") or {},
+        allocations=_count_allocations(found),
     )
+
+
+def _count_allocations(found: Mapping[str, Any]) -> dict[str, int]:
+    groups = ((found.get("JobSummary") or {}).get("Summary") or {}).values()
+    counts = ((word, sum(group.get(word.capitalize(), 0) for group in groups)) for word in ALLOCATION_WORDS)
+    return {word: count for word, count in counts if count}
 
 
 def make_allocation(found: Mapping[str, Any], network: tuple[str, tuple[Port, ...]]) -> Allocation:

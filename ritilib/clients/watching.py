@@ -13,6 +13,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from ritilib.clients.session import refuse_foreign
+
 # To a server of the same data centre; it is the longest that an end has to wait for a request that is being made.
 CONNECT_TIMEOUT_S = 0.9
 
@@ -24,6 +26,7 @@ class WatchSession(requests.Session):
         super().__init__()
         self.trust_env = False
         self.verify = verify
+        self.hooks["response"].append(refuse_foreign)
         self._lock = threading.Lock()
         self._sockets: set[socket.socket] = set()
         self._is_aborted = False

@@ -71,6 +71,8 @@ class CompanyFile(Settings):
 
     name: PersonName
     """The company's name as people write it."""
+    secrets: Annotated[int, Field(ge=1, le=9999, strict=True)] = 1
+    """Generation of the secrets of its links: one more makes new ones, and cuts no call (`riti secrets rotate`)."""
     timezone: TimeZone | None = None
     """Time zone of its hours, such as America/Montevideo; where it is absent, the fleet's."""
     hours: Mapping[Slug, tuple[Stretch, ...]] = {}

@@ -6,7 +6,7 @@ comments, but not everybody's spaces and line breaks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from io import StringIO
 from textwrap import dedent, indent
@@ -21,6 +21,7 @@ from ritilib.fleet.schema import write_modeline
 from ritilib.fleet.source import parse_source
 
 _WIDEST = 4096  # no word is folded
+_COMPANIES = "fleet/companies/"
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,46 @@ def find_box(files: Mapping[str, bytes], key: str) -> str:
         mend = "name one of fleet/boxes/, or add it with `riti box add`"
         raise FleetError([Problem(path, 0, 0, "is not there", mend, "missing-file")])
     return path
+
+
+def rotate_secrets(files: Mapping[str, bytes], companies: Collection[str] = ()) -> dict[str, str]:
+    """path → text of each company's file with `secrets` counted up by one; without companies, of all.
+
+    Raises FleetError where there is no such company, or where its file cannot say it.
+    """
+    known = [path for path in sorted(files) if path.startswith(_COMPANIES) and path.endswith(".yaml")]
+    asked = [f"{_COMPANIES}{company}.yaml" for company in companies] or known
+    mend = "name one of fleet/companies/"
+    if problems := [
+        Problem(path, 0, 0, "is not there", mend, "missing-file") for path in asked if path not in known
+    ]:
+        raise FleetError(problems)
+    return {path: _count_up(path, files[path]) for path in asked}
+
+
+def _count_up(path: str, content: bytes) -> str:
+    source = parse_source(path, content)
+    if isinstance(source, Problem):
+        raise FleetError([source])
+    text = content.decode("utf-8")
+    node = YAML().compose(text)
+    if said := _find_value(node, "secrets"):
+        if not isinstance(said, ScalarNode) or not said.value.isdecimal():
+            what, mend = "`secrets` is no number that could be one more", "mend the file: riti validate"
+            raise FleetError([source.problem(("secrets",), what, mend, "wrong-type")])
+        start, end = said.start_mark.index, said.end_mark.index
+        return f"{text[:start]}{int(said.value) + 1}{text[end:]}"
+    name = _find_value(node, "name")
+    if name is None:
+        what, mend = "`name` is missing, behind which `secrets` would stand", "mend the file: riti validate"
+        raise FleetError([source.problem((), what, mend, "missing-key")])
+    if node.flow_style:
+        place = name.end_mark.index
+        return f"{text[:place]}, secrets: 2{text[place:]}"
+    line_end = "\r\n" if "\r\n" in text else "\n"
+    place = _find_line_end(text, _find_last_leaf(name))
+    gap = "" if text[:place].endswith("\n") else line_end
+    return f"{text[:place]}{gap}{' ' * node.start_mark.column}secrets: 2{line_end}{text[place:]}"
 
 
 def _append(text: str, listed: SequenceNode, said: Mapping[str, str]) -> str:

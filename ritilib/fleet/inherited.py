@@ -32,6 +32,16 @@ class Calls(Frozen):
     """How many calls the office's link carries at once; where it is absent, as many as fit into `link.kbit_s`."""
 
 
+class Resources(Frozen):
+    """What Nomad sets aside for a PBX; another wish replaces it, when it has no call."""
+
+    cpu_mhz: Annotated[int, Field(ge=20, le=10000, strict=True)] | None = None
+    """Its share of a processor, in MHz."""
+    # a PBX without a call has 22 MB resident (bench image)
+    memory_mb: Annotated[int, Field(ge=48, le=4096, strict=True)] | None = None
+    """Its memory, in MB; one that needs more is ended by the kernel, with its calls."""
+
+
 class Settings(Frozen):
     """What may stand in fleet.yaml, a company's file and a box's file: the nearest to the box holds."""
 
@@ -45,5 +55,7 @@ class Settings(Frozen):
     """The office's way into the Internet."""
     calls: Calls = Calls()
     """What telephones may do outside their company, and how many calls the link carries."""
+    resources: Resources = Resources()
+    """What Nomad sets aside for the PBX."""
     maintenance: tuple[Stretch, ...] | None = None
     """When a PBX that must be replaced, and is never without a call, may be; none: only without a call."""

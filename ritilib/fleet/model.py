@@ -24,6 +24,8 @@ class BoxSettings(Frozen):
     premium: bool
     longest_min: int
     at_once: int | None  # calls that its link carries; None: as many as come
+    cpu_mhz: int
+    memory_mb: int
     maintenance: tuple[Stretch, ...]  # in the time zone of Fleet.find_timezone
 
 

@@ -22,6 +22,8 @@ DEFAULTS = BoxSettings(
     premium=False,
     longest_min=180,
     at_once=None,
+    cpu_mhz=50,
+    memory_mb=64,
     maintenance=(),
 )
 
@@ -45,5 +47,5 @@ def _list_said(level: Settings) -> dict[str, Any]:
         "maintenance": level.maintenance,
         "place": level.place,
     }
-    every = own | dict(level.link) | dict(level.calls)
+    every = own | dict(level.link) | dict(level.calls) | dict(level.resources)
     return {key: value for key, value in every.items() if value is not None}

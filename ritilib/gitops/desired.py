@@ -2,48 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from ritilib.errors import GitopsError, Problem
 from ritilib.fleet.fleet_file import FleetFile, Rollout
 from ritilib.fleet.source import build_model, parse_source
-from ritilib.gitops.objects import read_files, read_texts
+from ritilib.gitops.company import FLEET_FILE, RENDER, Part, Unit, check_company, find_asker
+from ritilib.gitops.objects import list_blobs, list_entries, read_blobs, read_texts, refuse_odd
 from ritilib.gitops.repository import check_repository, find_commit, find_root
 from ritilib.render.manifest import (
     FLEET_FOLDER,
-    Manifest,
-    ManifestBox,
-    compute_tree_id,
-    group_inputs,
+    find_scope,
+    group_scoped,
+    is_hidden,
+    join_tree_id,
     name_manifest,
-    read_manifest,
 )
-from ritilib.render.upkeep import Windows
 
-_FLEET = "fleet/fleet.yaml"
-_LIGHTHOUSE = "lighthouse-"
+__all__ = ["Desired", "Reader", "Unit", "read_desired", "read_newer"]
+
+BOXES_AT_ONCE = 250  # whose rendered files, 80 KB each, are in memory together
+_BOXES, _CLAIMS = "fleet/boxes/", "fleet/claims/"
+_CLAIM = f"{_CLAIMS}any"  # whose a claim is, its content alone says
+_FOLDER = "040000"
 _ROLLOUT = Rollout()  # where nobody says another
-_SURROGATE = re.compile("[\ud800-\udfff]")  # what read_texts makes of a byte that is not UTF-8
-_RENDER = "run `riti render` and propose the result"
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One thing to run: key "acme/montevideo" (a PBX and its box) or "lighthouse/one"; files: path → text.
-
-    canary: it is among the first of every rollout; windows: when it may be replaced although it has calls.
-    """
-
-    key: str
-    kind: Literal["pbx", "lighthouse"]
-    files: Mapping[str, str]
-    canary: bool = False
-    windows: Windows | None = None
 
 
 @dataclass(frozen=True)
@@ -73,17 +58,15 @@ def read_desired(repo: Path, rev: str) -> Desired:
     not the root commit's, a manifest missing, truncated or in another form, a listed file that is missing or
     different, a file that no manifest lists, a box without rendered files or the reverse.
     """
+    return Reader().read(repo, rev)
+
+
+def read_fleet(repo: Path, rev: str) -> FleetFile:
+    """What fleet.yaml of rev says, where it is that of the repository's root commit; raises as read_desired."""
     check_repository(repo)
     commit = find_commit(repo, rev)
     root, root_id = find_root(repo, commit)
-    files = read_files(repo, commit, "fleet")
-    fleet = _read_fleet_file(files, root, root_id)
-    units, held = check_tree(files, read_texts(repo, commit, "rendered"), fleet)
-    # as `_fleet`'s manifest says them too, or check_tree had refused it: what nobody rendered approves nothing
-    removals = () if FLEET_FOLDER in dict(held) else tuple(sorted(set(fleet.removals)))
-    return Desired(
-        fleet.name, str(fleet.id), root, commit, units, held, removals, fleet.removal_grace_min, fleet.rollout
-    )
+    return _read_fleet_file(repo, list_blobs(repo, commit, FLEET_FILE), root, root_id)
 
 
 def read_newer(repo: Path, rev: str, desired: Desired) -> Desired:
@@ -91,60 +74,103 @@ def read_newer(repo: Path, rev: str, desired: Desired) -> Desired:
     return desired if find_commit(repo, rev) == desired.commit else read_desired(repo, rev)
 
 
-def check_tree(
-    files: Mapping[str, bytes], rendered: Mapping[str, str], fleet: FleetFile
-) -> tuple[tuple[Unit, ...], tuple[tuple[str, Problem], ...]]:
-    """(units, held) of what a commit holds: files under fleet/ (path → content), rendered/ (path → text).
+@dataclass(frozen=True)
+class _Found:
+    """A company's part, and what it was read from: the ids of its folder in rendered/ and of its inputs' tree."""
 
-    fleet is what fleet.yaml says. Raises GitopsError as read_desired does.
+    rendered: str
+    inputs: str
+    part: Part
+
+
+class Reader:
+    """Reads one commit after another, and of each only what the one before had not.
+
+    A company whose files have the ids that they had is what it was found to be; Git's ids are hashes of the content.
     """
-    inputs = group_inputs(files)
-    folders = _group_rendered(rendered)
-    strays = folders.pop("", [])
-    problems = [Problem(path, 0, 0, "is listed by no manifest", "remove it") for path in strays]
-    units: list[Unit] = []
-    held: list[tuple[str, Problem]] = []
-    for company in sorted(inputs.keys() | folders.keys()):
-        path = name_manifest(company)
-        if company not in inputs:
-            what = f"belongs to no company: fleet/companies/{company}.yaml is not there"
-            problems.append(
-                Problem(f"rendered/{company}", 0, 0, what, f"{_RENDER}, or bring the company back")
-            )
-            continue
-        if path not in rendered:
-            asker = _FLEET if company == FLEET_FOLDER else f"fleet/companies/{company}.yaml"
-            what = f"is missing, and {asker} asks for it"
-            problems.append(Problem(path, 0, 0, what, _RENDER))
-            continue
-        try:
-            manifest = read_manifest(rendered[path], path)
-        except GitopsError as error:
-            problems += error.problems
-            continue
-        found, texts = _check_files(company, manifest, rendered, folders[company])
-        problems += found
-        tree_id = compute_tree_id(inputs[company])
-        if manifest.inputs != tree_id:
-            what = f"is stale: rendered from {manifest.inputs[:12]}, while this commit holds {tree_id[:12]}"
-            mend = f"{_RENDER}; until then nothing of `{company}` is changed"
-            held.append((company, Problem(path, 0, 0, what, mend)))
-            continue
-        problems += _check_names(path, manifest, fleet)
-        problems += _check_removals(path, manifest, fleet if company == FLEET_FOLDER else None)
-        problems += _check_boxes(path, manifest, _find_asked(company, inputs[company], fleet))
-        units += [_make_unit(company, box, manifest.boxes[box], texts[box]) for box in sorted(manifest.boxes)]
-    if problems:
-        raise GitopsError(sorted(problems))
-    return tuple(sorted(units, key=lambda unit: unit.key)), tuple(held)
+
+    def __init__(self) -> None:
+        self._found: dict[str, _Found] = {}
+        self._scopes: dict[bytes, str | None] = {}  # blob id of a claim → whose it is
+
+    def read(self, repo: Path, rev: str) -> Desired:
+        """As read_desired."""
+        check_repository(repo)
+        commit = find_commit(repo, rev)
+        root, root_id = find_root(repo, commit)
+        blobs = list_blobs(repo, commit, "fleet")
+        fleet = _read_fleet_file(repo, blobs, root, root_id)
+        inputs = self._group(repo, blobs)
+        folders, problems = _list_folders(repo, commit)
+        found: dict[str, _Found] = {}
+        stale: dict[str, tuple[str, str]] = {}
+        for company in sorted(inputs.keys() | folders.keys()):
+            if problem := _refuse_folder(company, inputs, folders):
+                problems.append(problem)
+                continue
+            ids = folders[company], join_tree_id(inputs[company])
+            known = self._found.get(company)
+            if known and (known.rendered, known.inputs) == ids:
+                found[company] = known
+            else:
+                stale[company] = ids
+        for companies in _share_out(stale, inputs):
+            texts = read_texts(repo, commit, *(f"rendered/{company}" for company in companies))
+            for company, rendered in _group_rendered(texts, companies).items():
+                tree, tree_id = stale[company]
+                part, wrong = check_company(company, inputs[company], tree_id, rendered, fleet)
+                problems += wrong
+                if part:
+                    found[company] = _Found(tree, tree_id, part)
+        if problems:
+            raise GitopsError(sorted(problems))
+        self._found = found
+        return _join(fleet, root, commit, {company: one.part for company, one in found.items()})
+
+    def _group(self, repo: Path, blobs: Mapping[str, str]) -> dict[str, dict[str, bytes]]:
+        """company → path → blob id of its manifest's inputs; of the files themselves only new claims are read."""
+        ids = {path: bytes.fromhex(blob) for path, blob in blobs.items()}
+        claims = {path for path in blobs if path.startswith(_CLAIMS)}
+        scopes = {ids[path]: self._scopes.get(ids[path]) for path in claims}
+        fresh = {blobs[path]: path for path in claims if scopes[ids[path]] is None}
+        for blob, content in (read_blobs(repo, fresh) if fresh else {}).items():
+            scopes[bytes.fromhex(blob)] = sys.intern(find_scope(_CLAIM, content) or "")
+        self._scopes = scopes
+
+        def find(path: str) -> str | None:
+            if path in claims:
+                return None if is_hidden(path) else scopes[ids[path]]
+            return find_scope(path, b"")
+
+        return group_scoped(ids, find)
 
 
-def _read_fleet_file(files: Mapping[str, bytes], root: str, root_id: str) -> FleetFile:
+def _join(fleet: FleetFile, root: str, commit: str, parts: Mapping[str, Part]) -> Desired:
+    units = sorted((unit for part in parts.values() for unit in part.units), key=lambda unit: unit.key)
+    held = tuple((company, parts[company].held) for company in sorted(parts))
+    stale = tuple((company, problem) for company, problem in held if problem)
+    # as `_fleet`'s manifest says them too, or check_company had refused it: what nobody rendered approves nothing
+    removals = () if FLEET_FOLDER in dict(stale) else tuple(sorted(set(fleet.removals)))
+    return Desired(
+        fleet.name,
+        str(fleet.id),
+        root,
+        commit,
+        tuple(units),
+        stale,
+        removals,
+        fleet.removal_grace_min,
+        fleet.rollout,
+    )
+
+
+def _read_fleet_file(repo: Path, blobs: Mapping[str, str], root: str, root_id: str) -> FleetFile:
     """fleet.yaml; GitopsError where it cannot be read or its id is not that of the root commit."""
-    if _FLEET not in files:
-        mend = f"bring it back from the history: git log -- {_FLEET}"
-        raise GitopsError([Problem(_FLEET, 0, 0, "is missing", mend)])
-    source = parse_source(_FLEET, files[_FLEET])
+    if FLEET_FILE not in blobs:
+        mend = f"bring it back from the history: git log -- {FLEET_FILE}"
+        raise GitopsError([Problem(FLEET_FILE, 0, 0, "is missing", mend)])
+    [content] = read_blobs(repo, [blobs[FLEET_FILE]]).values()
+    source = parse_source(FLEET_FILE, content)
     if isinstance(source, Problem):
         raise GitopsError([source])
     said, problems = build_model(source, FleetFile)
@@ -157,79 +183,52 @@ def _read_fleet_file(files: Mapping[str, bytes], root: str, root_id: str) -> Fle
     return said
 
 
-def _group_rendered(rendered: Iterable[str]) -> dict[str, list[str]]:
-    """folder of rendered/ → its files' paths; "" holds those that stand in rendered/ itself."""
-    groups: dict[str, list[str]] = {}
-    for path in rendered:
-        company, _, rest = path.removeprefix("rendered/").partition("/")
-        groups.setdefault(company if rest else "", []).append(path)
-    return groups
-
-
-def _check_files(
-    company: str, manifest: Manifest, rendered: Mapping[str, str], present: list[str]
-) -> tuple[list[Problem], dict[str, dict[str, str]]]:
-    """Problems of the listed against the present files, and box → path → text of those that are right."""
+def _list_folders(repo: Path, commit: str) -> tuple[dict[str, str], list[Problem]]:
+    """name → tree id of the folders in rendered/, and a problem for everything else there."""
+    folders: dict[str, str] = {}
     problems: list[Problem] = []
-    texts: dict[str, dict[str, str]] = {box: {} for box in manifest.boxes}
-    listed = {name_manifest(company)}
-    for box, entry in manifest.boxes.items():
-        for inner, digest in entry.files.items():
-            path = f"rendered/{company}/{box}/{inner}"
-            listed.add(path)
-            text = rendered.get(path)
-            what = _judge_text(text, digest)
-            if text is None or what:
-                problems.append(Problem(path, 0, 0, what, _RENDER))
-            else:
-                texts[box][inner] = text
-    for path in present:
-        if path not in listed:
-            problems.append(Problem(path, 0, 0, "is listed by no manifest", f"remove it, or {_RENDER}"))
-    return problems, texts
+    for name, (mode, tree) in list_entries(repo, commit, "rendered").items():
+        path = f"rendered/{name}"
+        if mode == _FOLDER:
+            folders[name] = tree
+        else:
+            stray = Problem(path, 0, 0, "is listed by no manifest", "remove it")
+            problems.append(refuse_odd(path, mode) or stray)
+    return folders, problems
 
 
-def _judge_text(text: str | None, digest: str) -> str:
-    """What is wrong with a listed file; "" where nothing is."""
-    if text is None:
-        return "is missing, and the manifest lists it"
-    if hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest() != digest:
-        return "is not the file that the manifest lists (its hash differs)"
-    return "is not UTF-8 text" if not text.isascii() and _SURROGATE.search(text) else ""
+def _refuse_folder(
+    company: str, inputs: Mapping[str, object], folders: Mapping[str, object]
+) -> Problem | None:
+    """What is wrong where a company has no inputs, or nothing rendered."""
+    if company not in inputs:
+        what = f"belongs to no company: fleet/companies/{company}.yaml is not there"
+        return Problem(f"rendered/{company}", 0, 0, what, f"{RENDER}, or bring the company back")
+    if company not in folders:
+        what = f"is missing, and {find_asker(company)} asks for it"
+        return Problem(name_manifest(company), 0, 0, what, RENDER)
+    return None
 
 
-def _check_names(path: str, manifest: Manifest, fleet: FleetFile) -> Iterator[Problem]:
-    if (manifest.fleet, manifest.fleet_id) != (fleet.name, fleet.id):
-        other = f"`{manifest.fleet}` ({manifest.fleet_id})"
-        what = f"belongs to the fleet {other}, not to `{fleet.name}` ({fleet.id})"
-        yield Problem(path, 0, 0, what, _RENDER)
+def _share_out(
+    companies: Mapping[str, object], inputs: Mapping[str, Mapping[str, object]]
+) -> Iterator[list[str]]:
+    """The companies, so many together that BOXES_AT_ONCE is hardly passed."""
+    group: list[str] = []
+    boxes = 0
+    for company in companies:
+        group.append(company)
+        boxes += sum(path.startswith(_BOXES) for path in inputs[company])
+        if boxes >= BOXES_AT_ONCE:
+            yield group
+            group, boxes = [], 0
+    if group:
+        yield group
 
 
-def _check_removals(path: str, manifest: Manifest, fleet: FleetFile | None) -> Iterator[Problem]:
-    """A removal approved by hand in a manifest, which no reviewer of fleet.yaml saw; fleet: None for a company's."""
-    if manifest.removals != (sorted(set(fleet.removals)) if fleet else []):
-        yield Problem(path, 0, 0, f"approves other `removals` than {_FLEET}", _RENDER)
-
-
-def _find_asked(company: str, inputs: Mapping[str, bytes], fleet: FleetFile) -> dict[str, str]:
-    """box (or lighthouse's folder) → the file that asks for it."""
-    if company == FLEET_FOLDER:
-        return {f"{_LIGHTHOUSE}{lighthouse.name}": _FLEET for lighthouse in fleet.lighthouses}
-    folder = f"fleet/boxes/{company}/"
-    return {
-        path.removeprefix(folder).removesuffix(".yaml"): path for path in inputs if path.startswith(folder)
-    }
-
-
-def _check_boxes(path: str, manifest: Manifest, asked: Mapping[str, str]) -> Iterator[Problem]:
-    """A manifest emptied while its boxes still stand in fleet/ must not read as a wish to delete them."""
-    for box in sorted(asked.keys() - manifest.boxes.keys()):
-        yield Problem(path, 0, 0, f"does not list `{box}`, and {asked[box]} asks for it", _RENDER)
-    for box in sorted(manifest.boxes.keys() - asked.keys()):
-        yield Problem(path, 0, 0, f"lists `{box}`, and nothing under fleet/ asks for it", _RENDER)
-
-
-def _make_unit(company: str, box: str, entry: ManifestBox, texts: Mapping[str, str]) -> Unit:
-    if company == FLEET_FOLDER:
-        return Unit(f"lighthouse/{box.removeprefix(_LIGHTHOUSE)}", "lighthouse", texts)
-    return Unit(f"{company}/{box}", "pbx", texts, entry.canary, entry.windows)
+def _group_rendered(texts: Mapping[str, str], companies: list[str]) -> dict[str, dict[str, str]]:
+    """company → path → text."""
+    groups: dict[str, dict[str, str]] = {company: {} for company in companies}
+    for path, text in texts.items():
+        groups[path.split("/", 2)[1]][path] = text
+    return groups

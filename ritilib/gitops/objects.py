@@ -40,20 +40,36 @@ def read_blobs(repo: Path, blobs: Iterable[str]) -> dict[str, bytes]:
     return contents
 
 
+def list_blobs(repo: Path, commit: str, *folders: str) -> dict[str, str]:
+    """path in the repository → blob id, for every file under folders in commit; GitopsError as read_files."""
+    ids, problems = _list(repo, commit, folders)
+    if problems:
+        raise GitopsError(sorted(problems))
+    return ids
+
+
+def list_entries(repo: Path, commit: str, folder: str) -> dict[str, tuple[str, str]]:
+    """name → (mode, object id) of what stands in a folder of commit itself; mode "040000" is a folder's."""
+    found = {}
+    for line in run_git(repo, "ls-tree", "-z", "--full-tree", commit, "--", f"{folder}/").split("\0")[:-1]:
+        head, _, path = line.partition("\t")
+        mode, _, name = head.split(" ")
+        found[path.removeprefix(f"{folder}/")] = (mode, name)
+    return found
+
+
+def refuse_odd(path: str, mode: str) -> Problem | None:
+    """The problem with a file of this mode; None with an ordinary one."""
+    if mode in _ORDINARY:
+        return None
+    kind = "a submodule" if mode == "160000" else "a symbolic link"
+    return Problem(path, 0, 0, f"is {kind}", "put an ordinary file in its place")
+
+
 def _read(
     repo: Path, commit: str, folders: Iterable[str], convert: Callable[[bytes], _Value]
 ) -> dict[str, _Value]:
-    listed = run_git(repo, "ls-tree", "-r", "-z", "--full-tree", commit, "--", *folders)
-    ids: dict[str, str] = {}
-    problems = []
-    for line in listed.split("\0")[:-1]:
-        head, _, path = line.partition("\t")
-        mode, _, blob = head.split(" ")
-        if mode in _ORDINARY:
-            ids[path] = blob
-        else:
-            kind = "a submodule" if mode == "160000" else "a symbolic link"
-            problems.append(Problem(path, 0, 0, f"is {kind}", "put an ordinary file in its place"))
+    ids, problems = _list(repo, commit, folders)
     contents = _read_blobs(repo, list(dict.fromkeys(ids.values())), convert)
     mend = "fetch again into a new clone; this one is damaged or partial"
     for path, blob in ids.items():
@@ -62,6 +78,21 @@ def _read(
     if problems:
         raise GitopsError(sorted(problems))
     return {path: contents[blob] for path, blob in ids.items()}
+
+
+def _list(repo: Path, commit: str, folders: Iterable[str]) -> tuple[dict[str, str], list[Problem]]:
+    """path → blob id of the ordinary files, and a problem for each other one."""
+    listed = run_git(repo, "ls-tree", "-r", "-z", "--full-tree", commit, "--", *folders)
+    ids: dict[str, str] = {}
+    problems = []
+    for line in listed.split("\0")[:-1]:
+        head, _, path = line.partition("\t")
+        mode, _, blob = head.split(" ")
+        if problem := refuse_odd(path, mode):
+            problems.append(problem)
+        else:
+            ids[path] = blob
+    return ids, problems
 
 
 def _read_blobs(repo: Path, blobs: list[str], convert: Callable[[bytes], _Value]) -> dict[str, _Value]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ritilib.errors import Problem
-from ritilib.reconcile.state import LiveJob, Observed, Record, Wish, hash_text
+from ritilib.reconcile.rotation import settle
+from ritilib.reconcile.state import LiveJob, Observed, Record, Wish
 from ritilib.render.names import UnitNames
 
 
@@ -15,7 +16,8 @@ from ritilib.render.names import UnitNames
 class Change:
     """One unit that is not as wished. Its parts are written in rule 11's order; reasons are for people.
 
-    is_drift: its job was applied as wished once, and is not so any more.
+    is_drift: its job was applied as wished once, and is not so any more. rotates: its links are to have
+    other secrets, towards which its whole company goes step by step (reconcile.rotation).
     """
 
     wish: Wish
@@ -25,6 +27,7 @@ class Change:
     job: bool
     reasons: tuple[str, ...]
     is_drift: bool = False
+    rotates: bool = False
 
     @property
     def key(self) -> str:
@@ -86,19 +89,22 @@ def _compare(wish: Wish, job: LiveJob | None, observed: Observed) -> Change | No
     if record.state == "applying":
         return Change(wish, True, True, True, True, ("an earlier sync did not finish it",))
     secrets = _why_secrets(wish, record, observed.now)
-    policies = ["policies"] if record.policies != hash_text(wish.policies) else []
+    policies = ["policies"] if record.policies != wish.digests.policies else []
     live = _why_live(wish, record, observed)
     spec = _why_job(wish, record, job)
-    reasons = (*secrets, *policies, *live, *spec)
+    rotates = record.holds != settle(wish.digests.generation)
+    reasons = (*secrets, *policies, *live, *spec, *(["new secrets of its links"] if rotates else []))
     if not reasons:
         return None
     # A new version of the secrets is named in the live value, so that the job's templates read it at once.
-    is_drift = record.job == hash_text(wish.job)
-    return Change(wish, bool(secrets), bool(policies), bool(live or secrets), bool(spec), reasons, is_drift)
+    is_drift = record.job == wish.digests.job
+    return Change(
+        wish, bool(secrets), bool(policies), bool(live or secrets), bool(spec), reasons, is_drift, rotates
+    )
 
 
 def _why_secrets(wish: Wish, record: Record, now: datetime) -> list[str]:
-    if record.secrets != hash_text(wish.secrets):
+    if record.secrets != wish.digests.secrets:
         return ["secrets"]
     if record.renew_at and now >= datetime.fromisoformat(record.renew_at):
         return ["certificate is due"]
@@ -106,24 +112,40 @@ def _why_secrets(wish: Wish, record: Record, now: datetime) -> list[str]:
 
 
 def _why_live(wish: Wish, record: Record, observed: Observed) -> list[str]:
-    if record.live != hash_text(wish.live_value(0)):
+    if record.live != wish.digests.live:
         return ["dial plan or peers"]
-    if wish.names.kv_key not in observed.live_keys:
-        return ["drift: its value in Consul is gone"]
-    if observed.values is not None and observed.values.get(wish.names.kv_key) != record.value:
-        return ["drift: its value in Consul was changed"]
-    return []
+    return _find_value_drift(wish.names, record, observed)
 
 
 def _why_job(wish: Wish, record: Record, job: LiveJob | None) -> list[str]:
     if (job is None or job.stopped) and record.stopped_at:
         return ["wished again: its job was stopped when no manifest named it"]
+    if job and not job.stopped and record.job != wish.digests.job:
+        return ["job"]
+    return _find_job_drift(record, job)
+
+
+def find_drift(names: UnitNames, record: Record, observed: Observed) -> list[str]:
+    """What somebody else did to a unit that was applied and not stopped by us; its wish is not asked for."""
+    if record.state != "applied" or record.stopped_at:
+        return []
+    job = observed.jobs.get(names.job_id)
+    return [*_find_value_drift(names, record, observed), *_find_job_drift(record, job)]
+
+
+def _find_value_drift(names: UnitNames, record: Record, observed: Observed) -> list[str]:
+    if names.kv_key not in observed.live_keys:
+        return ["drift: its value in Consul is gone"]
+    if observed.values is not None and observed.values.get(names.kv_key) != record.value:
+        return ["drift: its value in Consul was changed"]
+    return []
+
+
+def _find_job_drift(record: Record, job: LiveJob | None) -> list[str]:
     if job is None:
         return ["drift: its job is gone"]
     if job.stopped:
         return ["drift: its job was stopped"]
-    if record.job != hash_text(wish.job):
-        return ["job"]
     if job.modify_index != record.job_modify_index:
         return ["drift: its job was changed"]
     return []

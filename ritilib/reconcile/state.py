@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from ritilib.errors import GitopsError, Problem
+from ritilib.reconcile.rotation import FIRST, Generations
 from ritilib.render.names import CONFIG_FORMAT, UnitNames
 from ritilib.render.upkeep import Windows
 
@@ -21,16 +23,41 @@ NEEDED_FILES = (JOB_FILE, "pbx/secrets.json", "pbx/consul-policy.hcl", "pbx/vaul
 
 
 @dataclass(frozen=True)
+class Digests:
+    """SHA-256 of a wish's parts, by which a plan compares them; live is that of its value without a version.
+
+    generation is no hash, but that of the secrets of its links, so that a plan need not look into its files.
+    """
+
+    job: str
+    live: str
+    secrets: str
+    policies: str
+    generation: int = 1
+
+
+@dataclass(frozen=True)
 class Wish:
     """One unit as the merged commit wants it; files are its rendered ones, path below the unit's folder → text.
 
-    canary and windows are as in Unit.
+    canary and windows are as in Unit; known are its digests where they were computed before.
     """
 
     names: UnitNames
     files: Mapping[str, str]
     canary: bool = False
     windows: Windows | None = None
+    known: Digests | None = field(default=None, compare=False, repr=False)
+
+    @cached_property
+    def digests(self) -> Digests:
+        return self.known or Digests(
+            hash_text(self.job),
+            hash_text(self.live_value(0)),
+            hash_text(self.secrets),
+            hash_text(self.policies),
+            _read_generation(self.files["pbx/secrets.json"]),
+        )
 
     @property
     def job(self) -> str:
@@ -68,6 +95,8 @@ class Wish:
 class Record:
     """The inventory's entry of one unit. An entry that says `applying` is an intent whose end is not known.
 
+    generations is what its PBX and its box hold of their links' secrets, where they ever held another than the first;
+    secrets_version and box_version are the versions of their documents in Vault that say so (0: not known).
     absent_since and stopped_at are the marks of a unit that no manifest names (reconcile.prune); stopped_at is written
     before the job is stopped, so that a stop whose end is not known counts as one.
     """
@@ -80,6 +109,8 @@ class Record:
     policies: str = ""
     value: str = ""  # SHA-256 of the value in Consul
     secrets_version: int = 0
+    box_version: int = 0
+    generations: Generations | None = None
     job_modify_index: int = 0
     renew_at: str = ""  # RFC 3339: from then on its overlay certificate is due
     replaced_by: str = ""  # the commit whose job replaced the running task, and when (RFC 3339)
@@ -90,9 +121,13 @@ class Record:
     absent_since: str = ""  # RFC 3339
     stopped_at: str = ""  # RFC 3339
 
+    @property
+    def holds(self) -> Generations:
+        return self.generations or FIRST
+
     def refuses(self, wish: Wish) -> bool:
         """Whether the wished job is the one that did not come up."""
-        return bool(self.bad_job) and self.bad_job == hash_text(wish.job)
+        return bool(self.bad_job) and self.bad_job == wish.digests.job
 
     def to_bytes(self) -> bytes:
         return (json.dumps(asdict(self), indent=1, sort_keys=True) + "\n").encode()
@@ -112,11 +147,12 @@ class FleetRecord:
 
 @dataclass(frozen=True)
 class LiveJob:
-    """What Nomad's list says of one job."""
+    """What Nomad's list says of one job; allocations as in JobStub (None: not asked)."""
 
     modify_index: int
     stopped: bool
     meta: Mapping[str, str]
+    allocations: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -140,6 +176,11 @@ class Observed:
     @property
     def is_complete(self) -> bool:
         return not (self.doubts or self.rewound)
+
+
+def _read_generation(secrets: str) -> int:
+    """render.unit leaves it out while it is the first."""
+    return int(json.loads(secrets).get("links", 1)) if '"links"' in secrets else 1
 
 
 # Made once: making one costs more than a hundred uses of it, and a no-op reads a record for each box.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
@@ -18,6 +18,7 @@ from ritilib.fleet.kinds import Removal, Slug
 from ritilib.render.language import write_json
 from ritilib.render.upkeep import Windows
 
+Value = TypeVar("Value")
 FORMAT = 1
 FLEET_FOLDER = "_fleet"  # beside the companies in rendered/; no slug starts with an underscore
 MEND = "run `riti render` and propose the result; a manifest is never edited by hand"
@@ -149,18 +150,23 @@ def compute_tree_id(files: Mapping[str, bytes]) -> str:
     files maps a path ("fleet/fleet.yaml") to its content; each counts as an ordinary file, mode 100644. The
     format is Git's own (Documentation/gitformat-*; `git write-tree` gives the same).
     """
+    return join_tree_id({path: _hash_object(b"blob", content) for path, content in files.items()})
+
+
+def join_tree_id(blobs: Mapping[str, bytes]) -> str:
+    """The same of blobs whose ids (20 bytes) are known: path → id."""
     root: dict[str, Any] = {}
-    for path, content in files.items():
+    for path, blob in blobs.items():
         *folders, name = path.split("/")
         node = root
         for folder in folders:
             node = node.setdefault(folder, {})
-        node[name] = content
+        node[name] = blob
     return _hash_tree(root).hex()
 
 
 def group_inputs(files: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:
-    """company → its manifest's inputs, for "_fleet" and each fleet/companies/<company>.yaml, in one pass.
+    """company → its manifest's inputs (path → content), for "_fleet" and each fleet/companies/<company>.yaml.
 
     files maps a path to its content; what is not under fleet/, hidden files and editors' copies (`x~`) count
     nowhere. The inputs of a company are fleet/fleet.yaml, its own file, its boxes', its words and its claims; of
@@ -169,15 +175,22 @@ def group_inputs(files: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:
     text begins otherwise belong to all. Claims of others are no input, because two pull requests that add
     boxes to two companies must not meet in each other's manifests.
     """
-    own: dict[str, dict[str, bytes]] = {FLEET_FOLDER: {}}
-    shared: dict[str, bytes] = {}
+    return group_scoped(files, lambda path: find_scope(path, files[path]))
+
+
+def group_scoped(
+    files: Mapping[str, Value], find: Callable[[str], str | None]
+) -> dict[str, dict[str, Value]]:
+    """The same in one pass, whatever stands for a file's content; find gives find_scope's answer for a path."""
+    own: dict[str, dict[str, Value]] = {FLEET_FOLDER: {}}
+    shared: dict[str, Value] = {}
     scoped: list[tuple[str, str]] = []
-    for path, content in files.items():
-        scope = find_scope(path, content)
+    for path, value in files.items():
+        scope = find(path)
         if scope is None:
             continue
         if not scope:
-            shared[path] = content
+            shared[path] = value
             continue
         if not path.startswith((_CLAIMS, *_OF_A_COMPANY)):
             own.setdefault(scope, {})
@@ -225,7 +238,7 @@ def _hash_tree(node: Mapping[str, Any]) -> bytes:
             # Git sorts a folder as if its name ended with a slash: "a.b" stands before "a/", "a0" after it.
             entries.append((name.encode() + b"/", b"40000 " + name.encode(), _hash_tree(value)))
         else:
-            entries.append((name.encode(), b"100644 " + name.encode(), _hash_object(b"blob", value)))
+            entries.append((name.encode(), b"100644 " + name.encode(), value))
     return _hash_object(b"tree", b"".join(head + b"\0" + digest for _, head, digest in sorted(entries)))
 
 

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 # The part of a PBX's dial plan that every call passes, and what the controller puts in its place so that none does:
 # 3 is "no route", by which callers take the next rung of their ladder.
 OPEN_DOOR = "[door]\nexten => s,1,Return()\n"
 CLOSED_DOOR = "[door]\nexten => s,1,Hangup(3)\n"
+# What stands between the secrets of one link in its document: the job's template writes `secret=` before them all, and
+# any change of its own text would replace every PBX. Whoever calls in may have any of them; called is by the last.
+_NEXT_SECRET = "\nsecret="
 CONFIG_FORMAT = 1  # the job names it; a new format lives beside the old one while an old allocation runs
+
+
+def join_secrets(secrets: Iterable[str]) -> str:
+    """The secrets of one link as its document holds them, the one to call by last."""
+    return _NEXT_SECRET.join(secrets)
+
+
+def split_secrets(joined: str) -> list[str]:
+    """The other way round."""
+    return joined.split(_NEXT_SECRET)
 
 
 def name_job(fleet: str, key: str) -> str:
@@ -53,6 +67,38 @@ class UnitNames:
     @property
     def box_document(self) -> str:
         return f"{self.fleet}/box/{self.key}"
+
+    @property
+    def box_word(self) -> str:
+        """The key in Consul where the box says what it has in force: its watcher's state, as it stands."""
+        return f"riti/{self.fleet}/box/{self.key}/word"
+
+    @property
+    def vault_path(self) -> str:
+        """The document as Vault's KV v2 API names it for reading."""
+        return f"riti/data/{self.document}"
+
+
+@dataclass(frozen=True)
+class ControllerNames:
+    """Every name of a fleet's controller. Units' jobs begin with `<fleet>--`, so its own is never one of them."""
+
+    fleet: str
+    task: str = "controller"  # and its group
+
+    @property
+    def job_id(self) -> str:
+        return f"riti-{self.fleet}"
+
+    @property
+    def role(self) -> str:
+        """The Consul role and the Vault role that its job takes."""
+        return f"riti-{self.fleet}-controller"
+
+    @property
+    def document(self) -> str:
+        """Its Vault document below the mount `riti`: hooks' secrets, credentials. No fleet's name begins like this."""
+        return f"_controller/{self.fleet}"
 
     @property
     def vault_path(self) -> str:

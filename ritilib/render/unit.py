@@ -23,8 +23,8 @@ OVERLAY_PORT = 4242
 # out of order, no circuit, network out of order, temporary failure, congestion, channel unavailable, bearer not
 # available, timer expired, interworking.
 NO_ROUTE_CAUSES = (0, 3, 20, 27, 34, 38, 41, 42, 44, 58, 102, 127)
-# Another one makes other secrets. It stays 1 until both ends of a pair can hold an old and a new one for a while:
-# without that, a new generation cuts every link of the company until the last end has it.
+# Of telephones' passwords. Those of links have one of their own, the company's `secrets`, whose change
+# reconcile.rotation leads step by step; a telephone's other end is a person with a screen.
 SECRETS_GENERATION = 1
 
 
@@ -58,7 +58,7 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -
     ]
     job = job_environment().get_template("pbx/job.nomad.hcl.j2")
     secrets = {
-        "generation": SECRETS_GENERATION,
+        **_name_generations(company),
         "overlay": _identity(fleet, f"pbx.{company.slug}.{box.slug}", box.pbx_addresses[0], company.slug),
         "pairs": {"box": [f"box/{box.key}", f"pbx/{box.key}"]}
         | {f"pbx-{peer.slug}": sorted([f"pbx/{box.key}", f"pbx/{peer.key}"]) for peer in peers},
@@ -99,7 +99,7 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
     """path below rendered/<company>/<box>/ → text, for the box in the office."""
     peers = [peer for peer in company.boxes if peer is not box]
     secrets = {
-        "generation": SECRETS_GENERATION,
+        **_name_generations(company),
         "overlay": _identity(fleet, f"box.{company.slug}.{box.slug}", box.box_address, company.slug),
         "pairs": {"cloud": [f"box/{box.key}", f"pbx/{box.key}"]}
         | {f"box-{peer.slug}": sorted([f"box/{box.key}", f"box/{peer.key}"]) for peer in peers},
@@ -217,6 +217,12 @@ def render_policies(names: UnitNames, folder: str) -> dict[str, str]:
         f"{folder}consul-policy.hcl": f'key "{names.kv_key}" {{\n  policy = "read"\n}}\n',
         f"{folder}vault-policy.hcl": f'path "{names.vault_path}" {{\n  capabilities = ["read"]\n}}\n',
     }
+
+
+def _name_generations(company: Company) -> dict[str, int]:
+    """Of what secrets are made; the links' is left out while it is the first."""
+    links = {"links": company.said.secrets} if company.said.secrets != 1 else {}
+    return {"generation": SECRETS_GENERATION, **links}
 
 
 def _job_names(names: UnitNames) -> dict[str, str]:

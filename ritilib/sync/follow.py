@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ritilib.errors import LeadershipLost, Problem, RitiError, Unreachable
 from ritilib.reconcile.plan import Plan
-from ritilib.reconcile.state import Record, Wish, hash_text
+from ritilib.reconcile.state import Record, Wish
 from ritilib.sync.observe import Seen
 from ritilib.sync.troubles import Troubles
 from ritilib.sync.unit.apply import Outcome, Servers
@@ -41,7 +41,7 @@ def settle_earlier(
                 records[key], indexes[key] = go_back(
                     wish, record, indexes[key], servers.nomad, servers.consul, now
                 )
-            elif record.replaced_at and not record.judged and record.job == hash_text(wish.job):
+            elif record.replaced_at and not record.judged and record.job == wish.digests.job:
                 settled = settle_unit(wish, record, indexes[key], servers, now, 0.0)
                 records[key], indexes[key] = settled.record, settled.index
                 troubles.note_settled(key, settled)

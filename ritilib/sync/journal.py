@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
@@ -14,6 +15,7 @@ from ritilib.gitops.command import hide_credentials
 
 Level = Literal["debug", "info", "warning", "error"]
 HIDDEN = "[hidden]"
+MOST_HIDDEN = 500  # a controller's standing tokens are renewed every half hour, for years
 SHORTEST_HIDDEN = 8  # a shorter secret would take half the words out of the log; none of ours is
 _SECRET_FIELDS = re.compile(
     r"token|secret|password|passphrase|authorization|private|credential", re.IGNORECASE
@@ -37,7 +39,9 @@ class Journal:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._clock = clock
-        self._secrets: tuple[str, ...] = ()
+        self._lock = threading.Lock()
+        self._told: tuple[str, ...] = ()  # the latest last
+        self._secrets: tuple[str, ...] = ()  # the same, the longest first
         self.hide(secrets)
         # of its own and not in the process's tree of loggers: libraries do not write here, and nobody reconfigures it
         self._logger = logging.Logger("riti", getattr(logging, least.upper()))
@@ -46,9 +50,16 @@ class Journal:
         self._logger.addHandler(handler)
 
     def hide(self, secrets: Iterable[str]) -> None:
-        """More words that no line may show: a token that was renewed, say."""
-        told = {*self._secrets, *(one for one in secrets if len(one) >= SHORTEST_HIDDEN)}
-        self._secrets = tuple(sorted(told, key=lambda one: (-len(one), one)))
+        """More words that no line may show: a token that was renewed, say. Of many, those told last are remembered."""
+        fresh = dict.fromkeys(one for one in secrets if len(one) >= SHORTEST_HIDDEN)
+        with self._lock:
+            told = [*(one for one in self._told if one not in fresh), *fresh]
+            self._told = tuple(told[-MOST_HIDDEN:])
+            self._secrets = tuple(sorted(self._told, key=lambda one: (-len(one), one)))
+
+    def redact(self, text: str) -> str:
+        """A text without the secrets that the journal was told to hide, for what is shown elsewhere."""
+        return self._hide(text)
 
     def note(self, level: Level, event: str, **fields: Any) -> None:
         """One line. event is a short name that stays the same ("cycle-done"); fields: box, commit, seconds, ….

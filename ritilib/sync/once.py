@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from ritilib.clients.protocols import ConsulClient
 from ritilib.errors import GitopsError, Problem, RitiError
 from ritilib.gitops.desired import Desired
+from ritilib.reconcile.down import find_down
 from ritilib.reconcile.plan import Change
 from ritilib.reconcile.prune import Removals, Waiting
 from ritilib.reconcile.rollout import Turn
@@ -19,6 +20,7 @@ from ritilib.sync.follow import settle_earlier, watch_deployments
 from ritilib.sync.observe import Places
 from ritilib.sync.planned import plan_once
 from ritilib.sync.prune import Newest, Pruned, prune, write_notes
+from ritilib.sync.rotate import choose_generations
 from ritilib.sync.synced import Synced
 from ritilib.sync.troubles import Troubles
 from ritilib.sync.turn import choose_turn
@@ -61,7 +63,10 @@ def sync_once(
     _refuse_unknown(may_replace, desired)
     held = [problem for _, problem in desired.held]
     seen, unwritten = write_notes(removals.resets, seen, desired.fleet, servers)
-    troubles = Troubles([*plan.conflicts, *describe_refused(plan.refused), *unwritten])
+    refused = describe_refused(plan.refused)
+    troubles = Troubles([*plan.conflicts, *refused, *unwritten])
+    for wish, problem in zip(plan.refused, refused, strict=True):
+        troubles.tell(wish.names.key, problem)
     problems = troubles.problems
     now = seen.observed.now
     records, indexes = settle_earlier(plan, seen, servers, not_due, go_on, troubles)
@@ -83,13 +88,27 @@ def sync_once(
         for change in plan.changes
         if (record := records.get(change.key)) and record.refuses(change.wish)
     }
-    changes = [change for change in plan.changes if change.key not in gone_back | not_due.keys()]
+    wanted = [change for change in plan.changes if change.key not in gone_back | not_due.keys()]
+    rotation = choose_generations(
+        wanted, plan.wishes, seen.observed.jobs, records, servers.nomad, servers.consul
+    )
+    changes = rotation.changes
+    for key, why in rotation.waits.items():
+        mend = "it goes on by itself, at a later sync; an office that is no more: `riti box remove`"
+        held.append(Problem("", 0, 0, f"{key} keeps the secrets of its links for now: {why}", mend))
+        troubles.tell(key, held[-1])
 
     def attempt(change: Change, through: Servers) -> Outcome:
         record, index = records.get(change.key), indexes.get(change.key, 0)
         leave = _give_leave(change, turn, change.key in may_replace, now)
-        return apply_change(change, desired.fleet_id, desired.commit, record, index, through, now, leave)
+        given = rotation.given.get(change.key)
+        return apply_change(
+            change, desired.fleet_id, desired.commit, record, index, through, now, leave, given
+        )
 
+    down = find_down(
+        plan.wishes, seen.observed.jobs, troubles.watched | {change.key for change in plan.changes}
+    )
     outcomes: list[Outcome] = []
     left = len(changes)
     for change, found in Work(changes, attempt, go_on, report).do((servers, *crew)):
@@ -101,6 +120,7 @@ def sync_once(
         if found.held:
             mend = f"sync again later; `riti sync --once --replace {change.key}` cuts its calls"
             held.append(Problem("", 0, 0, f"{change.key} is held back: {found.held}", mend))
+            troubles.tell(change.key, held[-1])
     values = {key: record.value for key, record in records.items()}
     values |= {outcome.key: outcome.value for outcome in outcomes}
     if wait:
@@ -136,9 +156,17 @@ def sync_once(
         failed=frozenset(troubles.failed),
         denied=frozenset(troubles.denied),
         watched=frozenset(troubles.watched),
+        rotating=frozenset(rotation.waits),
+        down=tuple(down.values()),
         healed=_find_healed(plan.changes, outcomes),
         left=left,
         due=_find_due(desired, records, turn, waiting, now),
+        turn=turn,
+        held_back={**rotation.waits, **{outcome.key: outcome.held for outcome in outcomes if outcome.held}},
+        told={key: tuple(problems) for key, problems in troubles.told.items()},
+        gone_back=frozenset(troubles.gone_back),
+        refused=frozenset(wish.names.key for wish in plan.refused),
+        down_units=tuple(down),
     )
 
 
@@ -199,11 +227,10 @@ def _note_index(
     The values are read once more for it: our own writes move the index too, and would hide another's among them.
     """
     places = Places(fleet)
-    tree = consul.read_tree(places.live)
-    values = {entry.key: hash_text(entry.value) for entry in tree.entries}
+    index, values = consul.fold_tree(places.live, lambda entry: hash_text(entry.value))
     as_recorded = all(values.get(wish.names.kv_key) == wanted.get(wish.names.key) for wish in wishes)
-    if as_recorded and owner.live_index != tree.index:
-        consul.write(places.fleet_record, replace(owner, live_index=tree.index).to_bytes(), fleet_index)
+    if as_recorded and owner.live_index != index:
+        consul.write(places.fleet_record, replace(owner, live_index=index).to_bytes(), fleet_index)
 
 
 def _give_leave(change: Change, turn: Turn, at_once: bool, now: datetime) -> Leave:

@@ -14,10 +14,11 @@ from ritilib.sync.synced import Synced
 class Pace:
     """Seconds.
 
-    busy_s: so often is asked whether a PBX has still a call; watched_s: whether a replaced one is well. longest_s: a
-    cycle is run after it in any case, whatever the watches may have missed. slice_s: so long the loop waits without a
-    sign of life. leave_s: what is left of a term when it stands for election again. unit, cycle: when a unit that
-    failed is tried again, and a cycle that failed as a whole.
+    busy_s: so often is asked whether a PBX has still a call; watched_s: whether a replaced one is well, and whether a
+    company holds the new secrets that it was given. longest_s: a cycle is run after it in any case, whatever the
+    watches may have missed. slice_s: so long the loop waits without a sign of life. leave_s: what is left of a term
+    when it stands for election again. seen_s: between two writes of its own view, for people. unit, cycle: when a unit
+    that failed is tried again, and a cycle that failed as a whole.
     """
 
     busy_s: float = 5.0
@@ -25,6 +26,7 @@ class Pace:
     longest_s: float = 300.0
     slice_s: float = 4.0
     leave_s: float = 600.0
+    seen_s: float = 5.0
     unit: Backoff = field(default_factory=Backoff)
     cycle: Backoff = field(default_factory=lambda: Backoff(first_s=1.0, longest_s=60.0))
 
@@ -106,7 +108,7 @@ def find_pause(
     pauses += [at_s + pace.busy_s - now_s for at_s in memory.busy.values()]
     if memory.failing:
         pauses.append(find_next(memory.failing, now_s) or 0.0)
-    if done.watched:
+    if done.watched or done.rotating:
         pauses.append(pace.watched_s)
     if done.due:
         pauses.append((done.due - now).total_seconds())

@@ -29,7 +29,13 @@ def list_wishes(desired: Desired) -> tuple[Wish, ...]:
     if missing:
         raise GitopsError(missing)
     return tuple(
-        Wish(UnitNames(desired.fleet, *unit.key.split("/")), unit.files, unit.canary, unit.windows)
+        Wish(
+            UnitNames(desired.fleet, *unit.key.split("/")),
+            unit.files,
+            unit.canary,
+            unit.windows,
+            unit.digests,
+        )
         for unit in desired.units
     )
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from random import random as any_random
 
 from ritilib.clients.settings import Settings
@@ -24,11 +25,14 @@ from ritilib.sync.lead.accepted import note_accepted, read_accepted
 from ritilib.sync.lead.election import Candidate, Leadership, take_lead
 from ritilib.sync.once import read_clock, sync_once
 from ritilib.sync.pace import Memory, Pace, find_pause, forget_old, learn, list_not_due, note_failed
+from ritilib.sync.seen.publish import Publisher
 from ritilib.sync.source import Source
 from ritilib.sync.unit.apply import Servers
 from ritilib.sync.wake import Report, Wakeups
 
 CREW = 8  # units at the same time: a connection each to each server, and Consul allows one client 200
+MOST_DENIED = 10  # elections in a row, which take some minutes (Pace.cycle)
+MOST_CREW = 64
 PATIENCE_S = 60.0  # so long it stands before it shows that it lives, and renews its standing token
 
 Connect = Callable[[Settings, str], Servers]  # a leader's settings and the fleet's name
@@ -59,6 +63,8 @@ class Service:
     def __post_init__(self) -> None:
         self._memory = Memory()
         self._failures = 0  # to lead, in a row
+        self._left: set[str] = set()  # sessions, see Candidate
+        self._denied = 0  # of these, those of its standing tokens
 
     def stop(self) -> None:
         """Have `serve` end; from any thread, but not from a signal's handler, which may hold the event's lock."""
@@ -66,20 +72,26 @@ class Service:
         self.wakeups.close()
 
     def serve(self) -> None:
-        """Until `stop`. What goes wrong is told to the chronicle and tried again; only a defect raises."""
+        """Until `stop`. What goes wrong is told to the chronicle and tried again.
+
+        Raises what is a defect, and Denied where its standing tokens stay worthless (MOST_DENIED): whoever started it
+        may have better ones, as Nomad gives each allocation its own.
+        """
         desired = self._await_commit()
         while desired and not self.stopped.is_set():
             has_led, began_s = False, self.monotonic()
             try:
                 candidate = self.candidate(desired.fleet)
-                candidate = replace(candidate, report=self.chronicle.note_waiting)
+                candidate = replace(candidate, report=self.chronicle.note_waiting, left=self._left)
                 with take_lead(candidate, PATIENCE_S, self.stopped) as leadership:
                     has_led = True
+                    self._denied = 0
                     self._lead(leadership, desired.fleet)
                 if not self.stopped.is_set():
                     self.chronicle.note_role(leads=False)  # its term is over
                 continue
             except LeadershipLost as error:
+                self._denied = 0
                 self.chronicle.note_role(leads=False)
                 self.chronicle.board.beat()
                 waited_s = self.monotonic() - began_s
@@ -89,6 +101,9 @@ class Service:
             except RitiError as error:
                 self.chronicle.note_role(leads=False)
                 self.chronicle.note_failed_cycle(error, 0.0)
+                self._denied = self._denied + 1 if isinstance(error, Denied) and not has_led else 0
+                if self._denied >= MOST_DENIED:
+                    raise
             self._failures += 1
             self._rest(self.pace.cycle.delay(self._failures, self.random))
         self.chronicle.note_end()
@@ -105,15 +120,26 @@ class Service:
     def _lead(self, leadership: Leadership, fleet: str) -> None:
         """Cycle after cycle until the term is nearly over. Raises LeadershipLost, and Denied for all units alike."""
         self.chronicle.journal.hide(one.token for one in vars(leadership.settings).values())
-        self.chronicle.note_role(leads=True, epoch=leadership.epoch)
+        self.chronicle.note_role(leads=True, epoch=leadership.epoch, fleet=fleet)
         servers, *crew = [self.connect(leadership.settings, fleet) for _ in range(self.crew)]
+        seen = Publisher(
+            self.connect(leadership.settings, fleet).consul,
+            fleet,
+            leadership.lead,
+            self.chronicle.journal.redact,
+            self.chronicle.report,
+            self.clock,
+            self.monotonic,
+            self.pace.seen_s,
+        )
         if applied := read_accepted(servers.consul, fleet):
             self.source.bind(applied)
         with self.watch(fleet, leadership.settings, self.wakeups, self._report):
             while not self.stopped.is_set() and leadership.left_s > self.pace.leave_s:
                 leadership.check()
-                pause_s = self._cycle(servers, crew)
-                self._wait(leadership, pause_s)
+                pause_s = self._cycle(servers, crew, seen)
+                self._wait(leadership, pause_s, seen)
+        self.chronicle.teller.finish()
 
     def _report(self, name: str, error: RitiError) -> None:
         """What a watch could not do. Where it may not, the leader's tokens may be gone, which a cycle finds out."""
@@ -121,7 +147,7 @@ class Service:
         if isinstance(error, Denied):
             self.wakeups.wake("retry")
 
-    def _cycle(self, servers: Servers, crew: Sequence[Servers]) -> float:
+    def _cycle(self, servers: Servers, crew: Sequence[Servers], seen: Publisher) -> float:
         """One cycle; seconds until the next."""
         held = self.source.held
         assert held  # once there is one there always is
@@ -132,13 +158,14 @@ class Service:
         memory = forget_old(self._memory, desired.commit, wishes)
         not_due = list_not_due(memory, now, began_s, self.pace)
         done = None
+        seen.start_cycle(desired)
         try:
             note_accepted(servers.consul, desired.fleet, accepted)
             done = sync_once(
                 desired,
                 servers,
                 (),
-                lambda line: self.chronicle.note_unit(line, desired.commit),
+                partial(self._note_unit, desired, seen),
                 wait=False,
                 newest=self.source.look_again if self.source.is_current else None,
                 clock=self.clock,
@@ -153,12 +180,14 @@ class Service:
         except RitiError as error:
             memory = note_failed(memory)
             self.chronicle.note_failed_cycle(error, self.monotonic() - began_s)
+            seen.note_failed_cycle(error)
         ended_s = self.monotonic()
         if done:
             memory = learn(memory, done, not_due, wishes, ended_s, self.pace, self.random)
+            self._memory = memory
             self.chronicle.note_cycle(done, memory, ended_s - began_s, self.clock())
+            seen.note_cycle(done, memory)
             if len(done.denied) > 1 and done.denied == done.failed and not done.changed:
-                self._memory = memory
                 raise Denied(
                     done.problems
                 )  # a token that lost its rights; one unit alone may have a cause of its own
@@ -166,15 +195,20 @@ class Service:
         self._memory = memory
         return find_pause(memory, done, self.clock(), ended_s, self.pace, self.random)
 
+    def _note_unit(self, desired: Desired, seen: Publisher, line: str) -> None:
+        self.chronicle.note_unit(line, desired.commit)
+        seen.note_unit()
+
     def _may_go_on(self, desired: Desired) -> bool:
         """Whether one more unit is begun: a newer commit may wish for something else."""
         self.chronicle.board.beat()
         return not self.stopped.is_set() and self.source.desired is desired
 
-    def _wait(self, leadership: Leadership, pause_s: float) -> None:
+    def _wait(self, leadership: Leadership, pause_s: float, seen: Publisher) -> None:
         """For the next cycle, showing that it lives and still leads."""
         end_s = self.monotonic() + pause_s
         while not self.stopped.is_set():
+            seen.flush(self.source.trouble)
             left_s = end_s - self.monotonic()
             reasons = self.wakeups.wait(max(0.0, min(left_s, self.pace.slice_s)))
             self.chronicle.board.beat()
@@ -199,7 +233,7 @@ class _WishesOf:
     def __call__(self, keys: Iterable[str]) -> Mapping[str, str]:
         wanted = set(keys)
         return {
-            unit.key: hash_text(repr(sorted(unit.files.items())))
+            unit.key: hash_text(repr(unit.digests or sorted(unit.files.items())))
             for unit in self.desired.units
             if unit.key in wanted
         }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from ritilib.errors import Problem
 from ritilib.reconcile.prune import Waiting
+from ritilib.reconcile.rollout import Turn
 
 
 @dataclass(frozen=True)
@@ -15,9 +17,13 @@ class Synced:
 
     waiting: units that are left as they are, and until when: those that no manifest names, and those that are not due.
     inventory_index is the floor of the next cycle of this process, busy its units that wait for their calls to end.
-    failed: units with which something went wrong, denied those of them that a server denied; watched: replaced, and
-    not judged yet; healed: put back after somebody else had changed them. left: how many were not tried, since the
-    cycle was to end or a server was away. due: when time alone makes something be done.
+    failed: units with which something went wrong, denied those of them that a server denied; watched: replaced, and not
+    judged yet; rotating: they wait until their company holds the secrets of its links; down: nothing of them ran when
+    the cycle began, which a cycle does not mend; healed: put back after somebody else had changed them. left: how many
+    were not tried, since the cycle was to end or a server was away. due: when time alone makes something be done.
+    turn: whose it is in the rollout. held_back: unit → why nothing of it was written; told: unit → those of held and
+    problems that are its own. gone_back: units that went back to what they were, just now; refused: those whose wished
+    job is known to be bad; down_units: those of `down`, in its order.
     """
 
     commit: str
@@ -33,10 +39,23 @@ class Synced:
     failed: frozenset[str] = frozenset()
     denied: frozenset[str] = frozenset()
     watched: frozenset[str] = frozenset()
+    rotating: frozenset[str] = frozenset()
+    down: tuple[Problem, ...] = ()
     healed: frozenset[str] = frozenset()
     left: int = 0
     due: datetime | None = None
+    turn: Turn = field(default_factory=Turn)
+    held_back: Mapping[str, str] = field(default_factory=dict)
+    told: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
+    gone_back: frozenset[str] = frozenset()
+    refused: frozenset[str] = frozenset()
+    down_units: tuple[str, ...] = ()
 
     @property
     def is_clean(self) -> bool:
         return not (self.held or self.problems)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything is as the commit wants it, and known to be well."""
+        return self.is_clean and not (self.left or self.waiting or self.watched)

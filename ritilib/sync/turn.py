@@ -9,6 +9,7 @@ from ritilib.gitops.desired import Desired
 from ritilib.reconcile.plan import Plan
 from ritilib.reconcile.rollout import Member, Turn, find_turn
 from ritilib.reconcile.state import LiveJob, Record
+from ritilib.reconcile.waves import make_waves
 
 
 def choose_turn(
@@ -21,8 +22,24 @@ def choose_turn(
 ) -> Turn:
     """The turn in the rollout of the desired commit; records are the inventory as it is now."""
     members = list(_list_members(desired, plan, records, jobs, busy))
-    canaries = {unit.key for unit in desired.units if unit.canary}
-    return find_turn(members, canaries, desired.rollout, desired.commit, now)
+    return find_turn(members, _find_canaries(desired), desired.rollout, desired.commit, now)
+
+
+def number_waves(
+    desired: Desired,
+    plan: Plan,
+    records: Mapping[str, Record],
+    jobs: Mapping[str, LiveJob],
+    busy: Set[str],
+) -> dict[str, int]:
+    """Box → the wave, from 1, in which it is replaced in the rollout of the desired commit."""
+    boxes = [member.key for member in _list_members(desired, plan, records, jobs, busy)]
+    waves = make_waves(boxes, _find_canaries(desired), desired.rollout, desired.commit)
+    return {box: number for number, wave in enumerate(waves, 1) for box in wave}
+
+
+def _find_canaries(desired: Desired) -> set[str]:
+    return {unit.key for unit in desired.units if unit.canary}
 
 
 def _list_members(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ritilib.clients.nomad_diff import write_diff
 from ritilib.clients.nomad_values import judge_plan
 from ritilib.clients.protocols import NomadClient
 from ritilib.errors import Conflict, RitiError
@@ -113,6 +114,8 @@ def test_a_plan_tells_what_becomes_of_running_tasks(nomad: NomadClient, fleet: s
     assert (planned.changes, planned.modify_index) == ("none", registered.modify_index)
     assert nomad.plan(nomad.parse(make_hcl(job_id, priority=60))).changes == "in-place"
     assert nomad.plan(nomad.parse(make_hcl(job_id, label="y"))).changes == "destructive"
+    lines = write_diff(nomad.plan(nomad.parse(make_hcl(job_id, priority=60))).diff, is_foreign=False)
+    assert lines[0] == f'~ job "{job_id}"'
     _stop(nomad, job_id)
     assert nomad.plan(job).changes == "create"
 

@@ -66,13 +66,10 @@ class Holdings:
         return [one for one in self.nomad("GET", "allocations") if one["JobID"].startswith(f"{self.fleet}--")]
 
     def read_kv(self) -> dict[str, str]:
-        """key → value of everything below the fleet's prefix but the lock, which says who wrote, not what."""
+        """key → value of everything below the fleet's prefix but what says who wrote, and when, and not what."""
         keys = self.consul("GET", f"kv/riti/{self.fleet}/?keys") or []
-        return {
-            key: self._ask("CONSUL_HTTP", "GET", f"kv/{key}?raw").text
-            for key in keys
-            if key != f"riti/{self.fleet}/leader"
-        }
+        told = {f"riti/{self.fleet}/{name}" for name in ("leader", "status", "history")}
+        return {key: self._ask("CONSUL_HTTP", "GET", f"kv/{key}?raw").text for key in keys if key not in told}
 
     def read_documents(self) -> dict[str, dict[str, Any]]:
         """path below the fleet's → version and data of every document that can be read: a deleted one cannot."""

@@ -151,6 +151,31 @@ def test_a_replaced_pbx_is_judged_though_nobody_waits_for_it(lab: Lab, next_imag
     assert lab.has_number("202")
 
 
+def test_a_new_pbx_that_no_host_takes_is_told_until_one_does(lab: Lab) -> None:
+    [first] = lab.instances
+    file, box = lab.fleet.work / "fleet" / "fleet.yaml", "boxes/acme/rivera.yaml"
+    file.write_text(file.read_text() + "places:\n  - {name: attic, boxes: 5}\n")
+    said = 'name: rivera\nextensions:\n  - {number: "301", name: Phone 301, phone: sip}\n'
+
+    def list_words() -> list[str]:
+        return [str(line) for line in first.events("problem") if "acme/rivera is not running" in str(line)]
+
+    with know_author():
+        lab.fleet.write(box, f"{said}place: attic\n")
+        lab.fleet.merge_change("an office at a place without hosts")
+        lab.measure(first.tell_push, lambda: bool(list_words()), "from the hook to the word", first.log)
+        assert "no host takes it" in list_words()[0]
+        assert 'riti_units{state="down"} 1.0' in first.ask("metrics").text
+        lab.fleet.write(box, said)
+        lab.fleet.merge_change("wherever there is room")
+
+    def is_up() -> bool:
+        return 'riti_units{state="down"} 0.0' in first.ask("metrics").text
+
+    lab.measure(first.tell_push, is_up, "from the hook to a PBX that runs", first.log)
+    first.wait_for("cycle", commit=lab.fleet.read_desired().commit, whole=True)
+
+
 def test_a_killed_one_is_followed_by_another(lab: Lab) -> None:
     [first] = lab.instances
     second = lab.start()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ritilib.errors import FleetError
-from ritilib.fleet.edit import NewExtension, add_box, add_extension
+from ritilib.fleet.edit import NewExtension, add_box, add_extension, rotate_secrets
 from ritilib.fleet.load import load_fleet
 from ritilib.fleet.source import Source, parse_source
 from tests.unit.fleets import ACME, FLEET, MONTEVIDEO, SALTO, make_files
@@ -265,3 +265,49 @@ def test_an_added_extension_changes_one_file(
     after = list_files(repo)
     added = '  - number: "202"\n    name: Taller\n    phone: sip\n'
     assert after == before | {"fleet/boxes/acme/salto.yaml": (SALTO + added).encode()}
+
+
+COMPANIES = {
+    "not said": ACME,
+    "said, with a comment": "name: Acme S.A.  # ours\nsecrets:   1   # since 2026\nroutes: []\n",
+    "flow": "{name: Acme S.A., routes: []} # all\n",
+    "a folded name": "# Acme\nname: >-\n  Acme\n  S.A.\n\n# the rest\nroutes: []\n",
+    "no line feed at the end": "name: Acme S.A.",
+    "carriage returns": ACME.replace("\n", "\r\n"),
+    "indented": "  name: Acme S.A.\n  routes: []\n",
+}
+
+
+@pytest.mark.parametrize("text", COMPANIES.values(), ids=COMPANIES.keys())
+def test_secrets_are_counted_up_and_no_other_byte_is_touched(text: str) -> None:
+    for generation in (2, 3):
+        files = make_files(acme=text)
+        (new,) = rotate_secrets(files, ["acme"]).values()
+        steps = {step for step, *_ in SequenceMatcher(None, text, new, autojunk=False).get_opcodes()}
+        assert steps <= (
+            {"equal", "insert"} if generation == 2 and "secrets" not in text else {"equal", "replace"}
+        )
+        loaded = load_fleet(files | {"fleet/companies/acme.yaml": new.encode()})
+        assert loaded.fleet.companies[0].said.secrets == generation
+        assert new.count("\r\n") == (new.count("\n") if "\r" in text else 0)
+        text = new
+
+
+def test_without_a_company_all_are_counted_up() -> None:
+    files = make_files() | {"fleet/companies/zorro.yaml": b"name: Zorro\nsecrets: 9\n"}
+    changed = rotate_secrets(files)
+    assert sorted(changed) == ["fleet/companies/acme.yaml", "fleet/companies/zorro.yaml"]
+    assert changed["fleet/companies/zorro.yaml"] == "name: Zorro\nsecrets: 10\n"
+
+
+@pytest.mark.parametrize("text", ["secrets: yes\n", "secrets: [1]\nname: A\n", "routes: []\n", "- x\n"])
+def test_secrets_that_cannot_be_counted_are_refused_with_their_place(text: str) -> None:
+    with pytest.raises(FleetError) as caught:
+        rotate_secrets(make_files(acme=text), ["acme"])
+    (problem,) = caught.value.problems
+    assert problem.file == "fleet/companies/acme.yaml" and problem.mend
+
+
+def test_a_company_that_is_not_there_is_named() -> None:
+    with pytest.raises(FleetError, match="is not there"):
+        rotate_secrets(make_files(), ["nobody"])

@@ -6,6 +6,7 @@ import pytest
 
 from ritilib.box.compose import compose_box
 from ritilib.errors import GitopsError
+from ritilib.render.names import join_secrets
 
 RENDERED = {
     "etc/iax.conf": "[general]\nbindport=4569\n\n[cloud](cloud-secret)\ntype=friend\n",
@@ -28,6 +29,20 @@ def test_each_secret_stands_before_its_use_in_the_same_file() -> None:
         "[phone-102-secret](!)\ntype=auth\nauth_type=userpass\npassword=pass102\n\n"
         + RENDERED["etc/pjsip.conf"]
     )
+
+
+def test_a_link_may_have_two_secrets_and_their_version_is_said_first() -> None:
+    two = SECRETS | {"iax": {"cloud": join_secrets(["01d", "n3w"])}}
+    text = compose_box(RENDERED, two, 7)["iax.conf"]
+    assert text == (
+        "; secrets version 7\n[cloud-secret](!)\nsecret=01d\nsecret=n3w\n\n" + RENDERED["etc/iax.conf"]
+    )
+    for bad in (
+        {"iax": {"cloud": join_secrets(["01d", "a;b"])}},
+        {"phones": {"101": join_secrets(["a", "b"])}},
+    ):
+        with pytest.raises(GitopsError):
+            compose_box(RENDERED, SECRETS | bad)
 
 
 def test_every_missing_secret_is_named_with_its_place() -> None:

@@ -17,6 +17,7 @@ from ritilib.devstack.telephony.office import start_office, wait_until
 from ritilib.devstack.telephony.office_files import OverlayIdentity
 from ritilib.errors import DevstackError
 from ritilib.gitops.forge import create_forge, merge
+from ritilib.render.names import split_secrets
 from ritilib.sync.unit.secrets import read_authority
 
 LINK_TIMEOUT_S = 60
@@ -126,7 +127,8 @@ def list_secrets(lab: Lab) -> list[str]:
     for path in paths:
         document = lab.vault.read_document(path)
         data = document.data if document else {}
-        found += [*data.get("iax", {}).values(), *data.get("phones", {}).values()]
+        pairs = [one for joined in data.get("iax", {}).values() for one in split_secrets(joined)]
+        found += [*pairs, *data.get("phones", {}).values()]
         keys = [data.get("key"), data.get("overlay", {}).get("key")]
         found += [key.splitlines()[1] for key in keys if key]
     return found

@@ -95,13 +95,16 @@ class Office:
             )
         return output
 
-    def apply(self, rendered: Mapping[str, str], secrets: Mapping[str, Any]) -> tuple[str, ...]:
+    def apply(
+        self, rendered: Mapping[str, str], secrets: Mapping[str, Any], version: int = 0
+    ) -> tuple[str, ...]:
         """Give the box new files and secrets; only what changed is reloaded, no call is dropped.
 
+        version is that of the box's document (compose_box).
         Returns the reload commands, () when nothing changed. Raises GitopsError for a missing secret and
         DevstackError for a file that Asterisk reads at its start only, both before anything is written.
         """
-        files = compose_box(rendered, secrets)
+        files = compose_box(rendered, secrets, version)
         reloads = find_reloads(self.files, files)
         write_box_folder(self._secrets / "asterisk", files, self.files, BOX_USER)
         self.files = files

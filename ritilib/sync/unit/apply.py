@@ -11,9 +11,11 @@ from ritilib.clients.nebula import Authority, OverlayTool
 from ritilib.clients.nomad_values import JobPlan
 from ritilib.clients.protocols import ConsulClient, NomadClient, VaultClient
 from ritilib.reconcile.plan import Change
+from ritilib.reconcile.rotation import FIRST, Generations
 from ritilib.reconcile.state import Record, Wish, hash_text
 from ritilib.sync.observe import Places
 from ritilib.sync.unit.door import CLOSING_S, close_door, count_calls, write_closed
+from ritilib.sync.unit.job import write_job
 from ritilib.sync.unit.last_good import keep_last_good
 from ritilib.sync.unit.secrets import write_secrets
 
@@ -70,12 +72,14 @@ def apply_change(
     servers: Servers,
     now: datetime,
     leave: Leave,
+    generations: Generations | None = None,
 ) -> Outcome:
     """Bring one unit to its wish: secrets → policy and role → KV → job → inventory.
 
     record and record_index are the inventory's entry as it was read (None, 0: there is none). Where the job would
     replace a running task, the whole unit is held back as leave says (rules 9 and 11: a new dial plan may need the new
-    image). Raises Conflict where another writer came in between; nothing is tried again blindly.
+    image). generations are those of its links' secrets (None: as before). Raises Conflict where another writer came in
+    between; nothing is tried again blindly.
     """
     wish, places = change.wish, Places(change.wish.names.fleet)
     planned = _plan_job(wish, servers.nomad) if change.job else None
@@ -90,6 +94,10 @@ def apply_change(
     begun = base
     if replaces:
         begun = replace(base, replaced_by=commit, replaced_at=now.isoformat(), judged="", judged_at="")
+    is_known = bool(base.secrets)
+    if is_known and generations:
+        # before anything of it is written: an end that may have more than was recorded would be taken for one behind
+        begun = replace(begun, generations=generations)
     intent = replace(begun, state="applying", commit=commit)
     index = record_index
     if intent != record:
@@ -102,27 +110,38 @@ def apply_change(
         return Outcome(change.key, held=why, busy=True, value=base.value)
     done = begun
     if change.secrets:
-        written = write_secrets(wish, fleet_id, servers.vault, servers.authority(), servers.overlay, now)
+        written = write_secrets(
+            wish,
+            fleet_id,
+            servers.vault,
+            servers.authority(),
+            servers.overlay,
+            now,
+            generations or base.holds,
+            is_known,
+        )
         done = replace(
             done,
-            secrets=hash_text(wish.secrets),
+            box_version=written.box_version,
+            generations=written.generations if written.generations != FIRST else None,
+            secrets=wish.digests.secrets,
             secrets_version=written.version,
             renew_at=written.renew_at.isoformat(),
         )
     if change.policies:
         _write_policies(wish, fleet_id, servers)
-        done = replace(done, policies=hash_text(wish.policies))
+        done = replace(done, policies=wish.digests.policies)
     if change.live or waits_for_calls:
         value = wish.live_value(done.secrets_version)
         if waits_for_calls and wish.live:
             # sync.judge opens the door when the new task is up: the old one could else take a call in its last moment
             value = write_closed(value)
         servers.consul.put(wish.names.kv_key, value)
-        done = replace(done, live=hash_text(wish.live_value(0)), value=hash_text(value))
+        done = replace(done, live=wish.digests.live, value=hash_text(value))
     registered = None
     if planned:
-        registered = _write_job(*planned, servers.nomad)
-        done = replace(done, job=hash_text(wish.job), job_modify_index=registered, bad_job="")
+        registered = write_job(*planned, servers.nomad)
+        done = replace(done, job=wish.digests.job, job_modify_index=registered, bad_job="")
     done = replace(done, state="applied", commit=commit)
     index = servers.consul.write(entry, done.to_bytes(), index)
     # also where an earlier sync replaced it, and did not live to judge it
@@ -133,14 +152,6 @@ def apply_change(
 def _plan_job(wish: Wish, nomad: NomadClient) -> tuple[dict[str, Any], JobPlan]:
     job = nomad.parse(wish.job)
     return job, nomad.plan(job)
-
-
-def _write_job(job: dict[str, Any], planned: JobPlan, nomad: NomadClient) -> int:
-    """The JobModifyIndex of the job as wished. Where it was so already, an earlier sync may have registered it and
-    not lived to see what became of it."""
-    if planned.changes == "none":
-        return planned.modify_index
-    return nomad.register(job, planned.modify_index).modify_index
 
 
 def _write_policies(wish: Wish, fleet_id: str, servers: Servers) -> None:

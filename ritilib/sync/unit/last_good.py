@@ -13,10 +13,11 @@ from typing import Any
 
 from ritilib.clients.protocols import ConsulClient, NomadClient
 from ritilib.errors import ServerError
-from ritilib.reconcile.state import Record, Wish, hash_text, read_record
+from ritilib.reconcile.state import Record, Wish, read_record
 from ritilib.render.names import UnitNames
 from ritilib.sync.observe import Places
 from ritilib.sync.unit.door import write_open
+from ritilib.sync.unit.job import write_job
 
 # What Nomad adds to a job that it is asked for; the rest is the specification.
 _OF_SERVER = frozenset(
@@ -87,9 +88,7 @@ def go_back(
     ServerError where what is kept cannot be read, and Conflict.
     """
     entry = Places(wish.names.fleet).record(wish.names.key)
-    bad = replace(
-        record, bad_job=hash_text(wish.job), judged="bad", judged_at=now.isoformat(), state="applying"
-    )
+    bad = replace(record, bad_job=wish.digests.job, judged="bad", judged_at=now.isoformat(), state="applying")
     if bad != record:
         index = consul.write(entry, bad.to_bytes(), index)
     held = consul.read(name_last_good(wish.names))
@@ -100,10 +99,7 @@ def go_back(
     before = read_record(held.key, json.dumps(kept["record"]).encode())
     if kept["value"]:
         consul.put(wish.names.kv_key, base64.b64decode(kept["value"]))
-    planned = nomad.plan(kept["job"])
-    registered = planned.modify_index
-    if planned.changes != "none":
-        registered = nomad.register(kept["job"], planned.modify_index).modify_index
+    registered = write_job(kept["job"], nomad.plan(kept["job"]), nomad)
     done = replace(
         before,
         job_modify_index=registered,

@@ -12,10 +12,12 @@ from ritilib.clients.protocols import NomadClient
 from ritilib.reconcile.state import hash_text
 
 WORD_FILE = "alloc/data/pbx.json"  # jobs/pbx/job.nomad.hcl.j2 has the watcher write it there
+_LINKS = "iax.conf"
 
 
 class _Acknowledged(BaseModel):
     sha256: str
+    secrets: int = 0
 
 
 class _Said(BaseModel):
@@ -26,19 +28,23 @@ class _Said(BaseModel):
     acknowledged: dict[str, _Acknowledged]
     unacknowledged: dict[str, str]
     deaf: str = ""
+    link: str = "unknown"
 
 
 @dataclass(frozen=True)
 class Word:
     """channels: None where the watcher does not know. acknowledged: file → SHA-256 of the text that is in force.
 
-    problems: why it is not healthy; () where it is. is_running: whether there is a PBX at all.
+    problems: why it is not healthy; () where it is. is_running: whether there is a PBX at all. secrets_version: of its
+    document in Vault, whose secrets its links have (0: none). is_linked: whether its box answers it.
     """
 
     channels: int | None
     acknowledged: Mapping[str, str]
     problems: tuple[str, ...]
     is_running: bool = True
+    secrets_version: int = 0
+    is_linked: bool = False
 
     def has_in_force(self, files: Mapping[str, str]) -> bool:
         """Whether these texts are what it acknowledges."""
@@ -55,12 +61,15 @@ def read_word(nomad: NomadClient, job_id: str) -> Word | None:
     if not running:
         return Word(0, {}, ("no allocation of it runs",), is_running=False)
     said = nomad.read_alloc_file(running[-1], WORD_FILE)
-    if not said:
-        return None
+    return understand_word(said, WORD_FILE) if said else None
+
+
+def understand_word(said: bytes, place: str) -> Word:
+    """What a watcher's state says, a PBX's or a box's; place is where it stood."""
     try:
         found = _Said.model_validate(json.loads(said))
     except (ValueError, ValidationError):
-        return Word(None, {}, (f"{WORD_FILE} is not as this version's watcher writes it",))
+        return Word(None, {}, (f"{place} is not as this version's watcher writes it",))
     problems = [f"{name}: {why}" for name, why in sorted(found.unacknowledged.items())]
     if found.deaf:
         problems.append(f"Asterisk does not listen at {found.deaf}")
@@ -70,4 +79,6 @@ def read_word(nomad: NomadClient, job_id: str) -> Word | None:
         None if found.status == "unknown" else found.channels,
         {name: one.sha256 for name, one in found.acknowledged.items()},
         tuple(problems),
+        secrets_version=found.acknowledged[_LINKS].secrets if _LINKS in found.acknowledged else 0,
+        is_linked=found.link == "up",
     )

@@ -13,19 +13,21 @@ class Standing:
     """The loop after its last cycle.
 
     role: starting until the leader's lock was tried. commit: what the mirror holds ("": nothing yet). unreachable: the
-    servers that did not answer in the last cycle, such as "Consul".
+    servers that did not answer in the last cycle, such as "Consul"; denied: those that refused its token.
     """
 
     role: Literal["starting", "leads", "follows"] = "starting"
     commit: str = ""
     unreachable: tuple[str, ...] = ()
+    denied: tuple[str, ...] = ()
 
     def list_lacks(self) -> list[str]:
         """Why it is not ready, one reason a line; empty where it is."""
         lacks = ["it neither leads nor follows yet"] if self.role == "starting" else []
         if not self.commit:
             lacks.append("the fleet's repository has not been fetched yet")
-        return lacks + [f"{name} did not answer in the last cycle" for name in self.unreachable]
+        lacks += [f"{name} did not answer in the last cycle" for name in self.unreachable]
+        return lacks + [f"{name} refused the token in the last cycle" for name in self.denied]
 
 
 class Board:

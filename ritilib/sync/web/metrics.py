@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
-UNIT_STATES = ("unchanged", "changed", "held", "failed")
+UNIT_STATES = ("unchanged", "changed", "held", "failed", "down")
 _SECONDS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3600)  # from a quiet cycle to a rollout in waves
 
 
@@ -37,6 +37,12 @@ class Metrics:
         )
         self.watch_failures = Counter("riti_watch_failures", "Watches broken off", ["watch"], registry=own)
         self.hooks = Counter("riti_hooks", "Requests of forges", ["forge", "judgement"], registry=own)
+        self.told = Counter(
+            "riti_told",
+            "Statuses and notifications: sent, tried in vain, given up",
+            ["channel", "outcome"],
+            registry=own,
+        )
         self.leader = Gauge("riti_leader", "1 where this instance leads", registry=own)
 
     def set_units(self, counts: Mapping[str, int]) -> None:

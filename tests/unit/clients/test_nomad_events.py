@@ -48,6 +48,19 @@ def test_lines_are_told_as_they_come_whatever_the_pieces() -> None:
             third.result(timeout=20)
 
 
+def test_a_deployment_that_failed_is_told_and_no_other() -> None:
+    events = [
+        {
+            "Topic": "Deployment",
+            "Key": f"d{count}",
+            "Payload": {"Deployment": {"JobID": job, "Status": status}},
+        }
+        for count, (job, status) in enumerate([("lab--acme--salto", "failed"), ("other", "running")])
+    ]
+    line = json.dumps({"Index": 9, "Events": events}).encode()
+    assert read_line(line) == JobEvents(9, ("lab--acme--salto",))
+
+
 def ask_once(answer) -> BaseException | None:
     with serve_script() as script, ThreadPoolExecutor(1) as pool:
         told = NomadEvents(make_settings(script.url), WatchSession(True)).follow_jobs(0)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ritilib.errors import GitopsError
-from ritilib.gitops.desired import read_desired, read_newer
+from ritilib.gitops.desired import Reader, read_desired, read_newer
 
 
 def refuse(folder: Path, rev: str = "HEAD") -> GitopsError:
@@ -157,6 +157,42 @@ def test_a_newer_commit_is_read_and_the_same_one_is_not(clone) -> None:
     clone.render()
     clone.commit()
     assert len(read_newer(clone.folder, "main", desired).units) == len(desired.units) + 1
+
+
+def test_a_reader_takes_over_what_did_not_change(clone) -> None:
+    reader = Reader()
+    before = reader.read(clone.folder, "main")
+    clone.add_box("zorro", "artigas", "100.80.0.9")
+    clone.render()
+    clone.commit()
+    after = reader.read(clone.folder, "main")
+    assert after == read_desired(clone.folder, "main")
+    assert [unit.key for unit in after.units if unit in before.units] == [one.key for one in before.units]
+    same = [one is other for one in after.units for other in before.units if one.key == other.key]
+    assert same == [True, True, True, False]  # Paysandú's company was read again
+    assert reader.read(clone.folder, "HEAD~1") == before
+
+
+@pytest.mark.parametrize("file", ["fleet/boxes/acme/salto.yaml", "fleet/claims/overlay/100.80.0.3"])
+def test_a_reader_sees_that_a_company_has_become_stale(clone, file: str) -> None:
+    reader = Reader()
+    reader.read(clone.folder, "main")
+    clone.write(file, (clone.folder / file).read_text(encoding="utf-8") + "\n")
+    clone.commit("edited on the forge, not rendered")
+    assert [company for company, _ in reader.read(clone.folder, "main").held] == ["acme"]
+
+
+def test_a_reader_that_was_refused_reads_the_next_commit(clone) -> None:
+    reader = Reader()
+    before = reader.read(clone.folder, "main")
+    text = (clone.folder / JOB).read_text(encoding="utf-8")
+    clone.write(JOB, "")
+    clone.commit()
+    with pytest.raises(GitopsError, match="its hash differs"):
+        reader.read(clone.folder, "main")
+    clone.write(JOB, text)
+    clone.commit()
+    assert reader.read(clone.folder, "main").units == before.units
 
 
 MANIFEST = "rendered/acme/manifest.json"
