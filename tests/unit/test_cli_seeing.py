@@ -93,6 +93,7 @@ def test_the_form_of_a_status_is_stable(
         "healed",
         "failed_cycle",
         "git",
+        "paused",
     }
     code, company = ask(monkeypatch, capsys, "status", "zorro", "--fleet", "demo")
     assert [one["unit"] for one in company["units"]] == ["zorro/d", "zorro/e"]
@@ -220,6 +221,7 @@ def test_the_form_of_a_plan_is_stable(
         "units",
         "stop",
         "purge",
+        "pauses",
         "waiting",
         "conflicts",
         "held",
