@@ -21,6 +21,9 @@ test-slow: venv setup
 test-faults: venv setup ## the fault matrix (docs/faults.md), its slow rows too
 	$(AS_ROOT) $(BIN)/python -m pytest -m "slow or not slow" tests/faults
 
+test-merges: venv setup ## fifty merges of every kind under live calls; its figures are printed
+	$(AS_ROOT) $(BIN)/python -m pytest -m slow -s tests/integration/test_merges.py
+
 check: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
