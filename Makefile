@@ -12,6 +12,7 @@ AS_ROOT := $(shell test "$$(id -u)" = 0 || ! command -v sudo >/dev/null || echo 
 demo: venv ## the product's whole job once, on real servers; KEEP=1 leaves it up
 	$(AS_ROOT) $(BIN)/riti dev demo $(if $(KEEP),--keep)
 
+test: SETUP := --forge # the tests' own Gitea is built too
 test: venv setup check ## everything but the slow suite, the cheap first
 	$(AS_ROOT) $(BIN)/python -m pytest
 
@@ -34,7 +35,7 @@ bench: venv setup ## all benchmarks, or one: make bench NAME=image
 	$(AS_ROOT) $(BIN)/python -m bench $(NAME)
 
 setup: venv
-	$(AS_ROOT) $(BIN)/riti dev setup
+	$(AS_ROOT) $(BIN)/riti dev setup $(SETUP)
 
 venv: $(VENV)/.project
 

@@ -72,7 +72,7 @@ def run(report: Callable[[str], None]) -> list[dict[str, Any]]:
         if not done.is_clean:
             raise RitiError((*done.problems, *done.held))
         key = next(unit.key for unit in desired.units if unit.kind == "pbx")
-        pbx = _connect_pbx(lab, desired, key)
+        pbx = connect_pbx(lab, desired, key)
         plain = next(unit.files["pbx/live/extensions.conf"] for unit in desired.units if unit.key == key)
         return [_measure(pbx, plain, more, report) for more in MORE_NUMBERS]
 
@@ -83,7 +83,8 @@ def add_numbers(plain: str, numbers: list[int]) -> str:
     return head + mark + "".join(f"exten => {number},1,Goto(to-box,1000,1)\n" for number in numbers) + rest
 
 
-def _connect_pbx(lab: Lab, desired: Desired, key: str) -> Pbx:
+def connect_pbx(lab: Lab, desired: Desired, key: str) -> Pbx:
+    """The running PBX of a unit; DevstackError where it has none."""
     kv_key = UnitNames(desired.fleet, *key.split("/")).kv_key
     return Pbx(lab.consul, lab.docker, kv_key, f"pbx-{find_running(lab, key).id}")
 

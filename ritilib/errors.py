@@ -27,8 +27,8 @@ class Problem:
 
     file is relative to the repository ("" where no file is concerned); line and column count from 1
     (0: the whole file). what says what is wrong; mend says what to do next. rule is a short name that stays the
-    same for the same kind of problem ("number-twice"; "" where no file of the fleet is judged). A warning is
-    something that may be meant so, and stops nothing.
+    same for the same kind of problem ("number-twice", "removals-held"; "" where nobody must tell it from others). A
+    warning is something that may be meant so, and stops nothing.
     """
 
     file: str

@@ -6,6 +6,8 @@ from pathlib import Path
 
 BOXES_PER_COMPANY = 20
 EXTENSIONS_PER_BOX = 2
+LONE = "alone"  # a company of one box
+LONE_NUMBERS = ("1000", "1001")
 
 _FLEET = """\
 id: 6f0c2f5e-9d0f-4c43-8a62-1b1f7b0f2f11
@@ -31,15 +33,32 @@ def make_offices(boxes: int, per_company: int = BOXES_PER_COMPANY) -> dict[str, 
     return files
 
 
+def make_lone_office(boxes: int) -> dict[str, str]:
+    """The same of one more box, whose company has no other: a change of its routes is a change of one PBX."""
+    return {
+        f"companies/{LONE}.yaml": f'name: Alone\nroutes:\n  - number: "99"\n    to: "{LONE_NUMBERS[0]}"\n',
+        f"boxes/{LONE}/b0.yaml": _make_box(boxes, 0),
+    }
+
+
+def move_lone_route(fleet: Path) -> None:
+    """Have the lone office's route lead to its other telephone; fleet is the folder of a work tree's fleet."""
+    place = fleet / "companies" / f"{LONE}.yaml"
+    text = place.read_text()
+    here, there = LONE_NUMBERS if f'to: "{LONE_NUMBERS[0]}"' in text else reversed(LONE_NUMBERS)
+    place.write_text(text.replace(f'to: "{here}"', f'to: "{there}"'))
+
+
 def make_fleet(boxes: int, per_company: int = BOXES_PER_COMPANY) -> dict[str, bytes]:
     """path → content of a whole fleet of so many boxes, as `load_fleet` takes it."""
     files = {"fleet.yaml": _FLEET} | make_offices(boxes, per_company)
     return {f"fleet/{path}": text.encode() for path, text in files.items()}
 
 
-def write_offices(folder: Path, boxes: int) -> None:
-    """The same companies and boxes below folder."""
-    for path, text in make_offices(boxes).items():
+def write_offices(folder: Path, boxes: int, lone: bool = False) -> None:
+    """The same companies and boxes below folder; lone: the last of the boxes is the lone office."""
+    files = make_offices(boxes - 1) | make_lone_office(boxes - 1) if lone else make_offices(boxes)
+    for path, text in files.items():
         place = folder / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text)

@@ -42,11 +42,14 @@ def hold_lab(report: Callable[[str], None]) -> Iterator[Lab]:
         yield Lab(Path(folder), stack.state, report, stack)
 
 
-def merge_fleet(lab: Lab, boxes: int) -> Desired:
-    """Write a repository with so many boxes, merge it, bootstrap the servers, and read what is merged."""
+def merge_fleet(lab: Lab, boxes: int, lone: bool = False) -> Desired:
+    """Write a repository with so many boxes, merge it, bootstrap the servers, and read what is merged.
+
+    lone: one of them is make_lone_office's.
+    """
     steps = Step(1, "fleet")
     with tempfile.TemporaryDirectory(prefix="riti-bench.") as example:
-        write_offices(Path(example), boxes)
+        write_offices(Path(example), boxes, lone)
         make_repository(lab, steps, Path(example))
     propose_and_merge(lab, steps)
     tokens = lab.folder / "controller.json"
@@ -67,8 +70,15 @@ def merge_fleet(lab: Lab, boxes: int) -> Desired:
 @contextmanager
 def lead_servers(lab: Lab, fleet: str) -> Iterator[Servers]:
     """What a sync needs, with a leader's tokens, as long as the context lasts."""
+    with lead_crew(lab, fleet, 1) as [servers]:
+        yield servers
+
+
+@contextmanager
+def lead_crew(lab: Lab, fleet: str, count: int) -> Iterator[list[Servers]]:
+    """The same so many times, each with connections of its own."""
     with take_lead(Candidate(read_settings(lab.tokens), fleet, "bench", lab.report)) as leadership:
-        yield connect_servers(leadership.settings, fleet, lab.overlay)
+        yield [connect_servers(leadership.settings, fleet, lab.overlay) for _ in range(count)]
 
 
 def refuse_work(stack: Stack) -> None:
@@ -85,7 +95,7 @@ def open_session(server: Server) -> requests.Session:
     """A bare session for the floors: kept connections and the token, nothing of ours."""
     session = requests.Session()
     session.trust_env = False
-    session.headers["X-Nomad-Token"] = server.token
+    session.headers.update({"X-Nomad-Token": server.token, "X-Consul-Token": server.token})
     return session
 
 

@@ -12,6 +12,7 @@ from ritilib.cli.options import json_option
 from ritilib.cli.printing import print_json, print_rows, report
 from ritilib.devstack import stack
 from ritilib.devstack.folders import find_cache, find_state
+from ritilib.devstack.machine.recipe import FORGE
 from ritilib.devstack.machine.setup import set_up
 from ritilib.devstack.record import SERVERS
 
@@ -40,13 +41,16 @@ dev.add_command(demo)
 
 @dev.command()
 @dir_option
-def setup(state: Path) -> None:
+@click.option(
+    "--forge", is_flag=True, help="Build Gitea too, which RITI's own tests need and the stack does not."
+)
+def setup(state: Path, forge: bool) -> None:
     """Install and build what the stack needs, and start nothing; again without harm.
 
     \b
     Example: sudo riti dev setup
     """
-    set_up(find_cache(), report)
+    set_up(find_cache(), report, FORGE if forge else ())
     click.echo(f"this machine has all that the stack needs; start it: riti dev up --dir {state}")
 
 

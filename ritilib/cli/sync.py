@@ -17,6 +17,7 @@ import click
 from ritilib.cli.options import json_option, repo_option, rev_option
 from ritilib.cli.printing import print_json, print_problems, report
 from ritilib.cli.servers import find_overlay_tool, print_waiting
+from ritilib.clients.forge import FORGE_NAMES
 from ritilib.clients.settings import read_settings
 from ritilib.gitops.desired import read_desired, read_newer
 from ritilib.gitops.repository import BASE
@@ -26,12 +27,26 @@ from ritilib.sync.lead.election import Candidate, take_lead
 from ritilib.sync.once import sync_once
 from ritilib.sync.running import POLL_S, Options, run_controller
 from ritilib.sync.seen.once import publish_cycle
-from ritilib.sync.service import Service
+from ritilib.sync.service import CREW, MOST_CREW, Service
+from ritilib.sync.tell.settings import FORGE_VARIABLE, read_tell_settings
 from ritilib.sync.web.settings import LISTEN_VARIABLE, read_web_settings
 
 PATIENCE_S = 60.0  # a controller that was killed leads for up to 31 s more (ritilib.reconcile.leading.Timing)
 OF_ONCE = ("rev", "as_json", "replace", "wait")
-OF_SERVICE = ("remote", "branch", "mirror", "listen", "poll", "accept_rewritten", "log")
+OF_SERVICE = (
+    *(
+        "remote",
+        "branch",
+        "mirror",
+        "listen",
+        "forge",
+        "poll",
+        "accept_rewritten",
+        "crew",
+        "nomad_rate",
+        "log",
+    ),
+)
 
 
 @click.command()
@@ -68,6 +83,14 @@ OF_SERVICE = ("remote", "branch", "mirror", "listen", "poll", "accept_rewritten"
     "_GITLAB, or the same with _FILE.",
 )
 @click.option(
+    "--forge",
+    type=click.Choice(list(FORGE_NAMES)),
+    envvar=FORGE_VARIABLE,
+    help="Tell the forge how each commit fares, with the token in RITI_FORGE_TOKEN, or the same with _FILE. "
+    "API and project follow from --remote, or are RITI_FORGE_URL and RITI_FORGE_PROJECT. RITI_NOTIFY_URL: who is "
+    "notified too.",
+)
+@click.option(
     "--poll",
     type=click.FloatRange(min=1.0),
     envvar="RITI_POLL",
@@ -79,6 +102,20 @@ OF_SERVICE = ("remote", "branch", "mirror", "listen", "poll", "accept_rewritten"
     "--accept-rewritten",
     metavar="COMMIT",
     help="The full id of a commit that a person looked at, and whose rewritten history is accepted.",
+)
+@click.option(
+    "--crew",
+    type=click.IntRange(1, MOST_CREW),
+    envvar="RITI_CREW",
+    default=CREW,
+    show_default=True,
+    help="How many boxes are written at the same time, over a connection each to each server.",
+)
+@click.option(
+    "--nomad-rate",
+    type=click.FloatRange(min=0.1),
+    envvar="RITI_NOMAD_RATE",
+    help="Requests a second to Nomad at the most; without it as many as it answers.",
 )
 @click.option(
     "--log",
@@ -101,8 +138,11 @@ def sync(
     branch: str,
     mirror: Path | None,
     listen: str | None,
+    forge: str | None,
     poll: float,
     accept_rewritten: str | None,
+    crew: int,
+    nomad_rate: float | None,
     log: Literal["json", "plain"],
 ) -> None:
     """Make Nomad, Consul and Vault equal to the merged commit, and keep them so until it is ended (SIGTERM).
@@ -123,7 +163,19 @@ def sync(
         )
     settings, overlay = read_settings(os.environ), find_overlay_tool()
     web = read_web_settings({**os.environ, LISTEN_VARIABLE: listen or ""})
-    options = Options(remote or str(repo), mirror, _name_instance(), branch, poll, accept_rewritten, web)
+    followed = remote or str(repo)
+    options = Options(
+        followed,
+        mirror,
+        _name_instance(),
+        branch,
+        poll,
+        accept_rewritten,
+        web,
+        crew,
+        nomad_rate,
+        read_tell_settings({**os.environ, FORGE_VARIABLE: forge or ""}, followed, branch),
+    )
     with run_controller(settings, overlay, options, Journal(sys.stdout, log)) as service:
         _serve(service)
 

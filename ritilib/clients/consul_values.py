@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+# A transaction has one status for whatever went wrong in it, and these words (Consul 1.15.3, agent/consul/state/txn.go
+# and kvs.go) where somebody else wrote, holds the lock, or our session is gone.
+LOST = (
+    "index is stale",
+    "failed index check",
+    "failed to check index",
+    '" exists',
+    "lock is already held",
+    "due to lock delay",
+    "lock isn't held",
+    "invalid session",
+)
 
 
 @dataclass(frozen=True)
@@ -48,3 +63,13 @@ class Watched:
 
     index: int
     entry: Entry | None
+
+
+def make_entry(found: Mapping[str, Any]) -> Entry:
+    """A key, from Consul's answer with its value decoded."""
+    return Entry(found["Key"], found["Value"] or b"", found["ModifyIndex"], found.get("Session", ""))
+
+
+def says(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether held has what is wanted."""
+    return all(held.get(name) == value for name, value in wanted.items())

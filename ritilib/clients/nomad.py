@@ -45,7 +45,7 @@ class Nomad:
     """One Nomad, with one token.
 
     Methods raise Unreachable (no answer), Denied (the token may not), Conflict (a compare-and-set lost) and
-    ServerError. Writes are never tried again.
+    ServerError. Writes are never tried again, but for one that it refused as too many.
     """
 
     def __init__(self, settings: Settings) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from ritilib.clients.rate import Bucket
 from ritilib.errors import Problem, RitiError
 
 TIMEOUT_S = 30.0
@@ -15,7 +16,8 @@ TIMEOUT_S = 30.0
 class Server:
     """One server: its URL without a path, our token, the CA file that verifies it ("": the public CAs).
 
-    guard is called right before each request that may write, and may raise: then nothing is sent.
+    guard is called right before each request that may write, and may raise: then nothing is sent. bucket is asked
+    before every request when it may be sent.
     """
 
     address: str
@@ -23,6 +25,7 @@ class Server:
     ca_file: str = ""
     timeout_s: float = TIMEOUT_S
     guard: Callable[[], None] | None = field(default=None, repr=False, compare=False)
+    bucket: Bucket | None = field(default=None, repr=False, compare=False)
 
     @property
     def verify(self) -> bool | str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -104,16 +104,21 @@ class Vault:
 
         key_version is named, never "the latest", so that rotating the key changes no secret by itself.
         """
-        with self._explained(f"compute an HMAC with transit key {key}"):
-            answer = self._client.secrets.transit.generate_hmac(
-                name=_quote(key),
-                hash_input=base64.b64encode(text.encode()).decode(),
-                key_version=key_version,
-                algorithm="sha2-256",
-                mount_point=TRANSIT_MOUNT,
-            )
+        return self.compute_hmacs(key, [text], key_version)[text]
+
+    def compute_hmacs(self, key: str, texts: Sequence[str], key_version: int = 1) -> dict[str, str]:
+        """The same of many texts in one request: text → HMAC."""
+        asked = f"compute an HMAC with transit key {key}"
+        body = {
+            "batch_input": [{"input": base64.b64encode(text.encode()).decode()} for text in texts],
+            "key_version": key_version,
+        }
+        with self._explained(asked):
+            path = f"{TRANSIT_MOUNT}/hmac/{_quote(key)}/sha2-256"
+            found = self._client.adapter.post(f"/v1/{path}", json=body)["data"]["batch_results"]
         # hex, as Asterisk's files and telephones' forms give "+", "/" and "=" meanings of their own
-        return base64.b64decode(str(answer["data"]["hmac"]).rpartition(":")[2]).hex()
+        hmacs = [base64.b64decode(one["hmac"].rpartition(":")[2]).hex() for one in found]
+        return dict(zip(texts, hmacs, strict=True))
 
     def put_policy(self, name: str, text: str) -> bool:
         """Make or update a policy; True where something was written.

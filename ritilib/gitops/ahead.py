@@ -34,7 +34,7 @@ def read_fleet_name(repo: Path, rev: str) -> str:
 
 
 def count_ahead(repo: Path, rev: str, applied: str) -> int | None:
-    """How many commits rev holds that `applied` does not; None where the repository does not know that commit."""
+    """How many commits, a merge counted as one, rev is ahead of `applied`; None where that is not known here."""
     if not applied or not has_commit(repo, applied):
         return None
-    return int(run_git(repo, "rev-list", "--count", f"{applied}..{find_commit(repo, rev)}"))
+    return int(run_git(repo, "rev-list", "--count", "--first-parent", f"{applied}..{find_commit(repo, rev)}"))

@@ -18,6 +18,7 @@ from ritilib.render.upkeep import Windows
 
 FLEET_FILE = "fleet/fleet.yaml"
 RENDER = "run `riti render` and propose the result"
+STALE = "company-stale"  # the rule of a held company's problem
 _LIGHTHOUSE = "lighthouse-"
 _BOX_FILES, _BOX_SECRETS = "box/", "box/secrets.json"
 _SURROGATE = re.compile("[\ud800-\udfff]")  # what read_texts makes of a byte that is not UTF-8
@@ -71,7 +72,7 @@ def check_company(
     if manifest.inputs != tree_id:
         what = f"is stale: rendered from {manifest.inputs[:12]}, while this commit holds {tree_id[:12]}"
         mend = f"{RENDER}; until then nothing of `{company}` is changed"
-        return Part((), Problem(path, 0, 0, what, mend)), problems
+        return Part((), Problem(path, 0, 0, what, mend, STALE)), problems
     problems += _check_names(path, manifest, fleet)
     problems += _check_removals(path, manifest, fleet if company == FLEET_FOLDER else None)
     problems += _check_boxes(path, manifest, _find_asked(company, inputs, fleet))

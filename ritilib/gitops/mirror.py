@@ -37,6 +37,7 @@ class Mirror:
         self.repo = folder / "mirror.git"
         self._folder = folder
         self._note = folder / "accepted.json"
+        self.tip = ""  # what the other side said last
         self._found_whole = ""  # the tip at which a failure was once shown not to be the mirror's own
         with _explained(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -60,7 +61,7 @@ class Mirror:
         then is what it was.
         """
         with self._alone():
-            tip = self.remote.find_tip(self._folder)
+            tip = self.tip = self.remote.find_tip(self._folder)
             noted = self._read_bound(applied)
             bounds = [one for one in (noted, applied) if one]
             if noted and applied and (noted.commit, noted.root) == (applied.commit, applied.root):

@@ -26,6 +26,7 @@ from ritilib.reconcile.state import LiveJob, Observed, Record
 from ritilib.render.names import UnitNames, name_job
 
 LEAST_LIMIT, FLEET_SHARE = 1, 10  # DESIGN, rule 6: the larger of 1 and 10 % (a tenth) of the fleet
+REMOVALS_HELD = "removals-held"  # the problem's rule
 PURGE_AFTER = timedelta(days=7)  # a week: who misses a stopped office says so on the next working day
 _KEY = re.compile(SLUG_PATTERN[:-1] + "/" + SLUG_PATTERN[1:])
 _REWOUND = "Consul shows an older state than before, as after a restore: every grace period begins anew"
@@ -289,7 +290,7 @@ def _say_held(keys: list[str], limit: int, size: int, census: Census) -> Problem
     )
     approval = f"`removals: [{', '.join(removals)}]`"
     mend = f"bring them back, or approve it in fleet/fleet.yaml with {approval}, render and merge"
-    return Problem("", 0, 0, what, mend)
+    return Problem("", 0, 0, what, mend, REMOVALS_HELD)
 
 
 def _refuse_mark(job_id: str, key: str) -> Problem:

@@ -1,4 +1,4 @@
-"""What the loop does, told to people (the journal), to Prometheus (the metrics) and to /readyz (the board)."""
+"""What the loop does, told to the journal, to Prometheus (the metrics), to /readyz (the board), and to others."""
 
 from __future__ import annotations
 
@@ -13,18 +13,22 @@ from ritilib.errors import Problem, RitiError
 from ritilib.sync.journal import Journal, Level
 from ritilib.sync.pace import Memory
 from ritilib.sync.synced import Synced
+from ritilib.sync.tell.outbox import Outbox
+from ritilib.sync.tell.teller import SERVERS, Teller
 from ritilib.sync.wake import Reason
 from ritilib.sync.web.board import Board
 from ritilib.sync.web.metrics import Metrics
-
-_SERVERS = ("Nomad", "Consul", "Vault")
 
 
 class Chronicle:
     """A line is written when something is new: what stays as it was for days fills no disk."""
 
-    def __init__(self, journal: Journal, metrics: Metrics, board: Board) -> None:
+    def __init__(
+        self, journal: Journal, metrics: Metrics, board: Board, teller: Teller | None = None
+    ) -> None:
+        """teller: who tells the forge and people (None: nobody is told)."""
         self.journal, self.metrics, self.board = journal, metrics, board
+        self.teller = teller or Teller(Outbox({}, metrics, self.report), "", journal.redact)
         self._lock = threading.Lock()
         self._reported: dict[str, str] = {}
         self._standing_problems: frozenset[str] = frozenset()
@@ -35,7 +39,7 @@ class Chronicle:
         """What a watch, Git or the web could not do; from any thread."""
         if name == "git":
             self.metrics.fetch_failures.labels(type(error).__name__).inc()
-        elif name not in ("hooks", "leading", "status"):
+        elif name not in ("hooks", "leading", "status", "telling"):
             self.metrics.watch_failures.labels(name).inc()
         with self._lock:
             is_new = self._reported.get(name) != str(error)
@@ -43,13 +47,17 @@ class Chronicle:
         if is_new:
             self.journal.note_problems("not-done", error, "warning", part=name)
 
-    def note_role(self, leads: bool, epoch: int | None = None) -> None:
-        """Whether this instance leads from now on."""
+    def note_role(self, leads: bool, epoch: int = 0, fleet: str = "") -> None:
+        """Whether this instance leads the fleet from now on, as which leader counted from 1."""
         self.metrics.leader.set(leads)
+        if leads:
+            self.teller.note_lead(fleet, epoch)
+        else:
+            self.teller.note_lost()
         role: Literal["leads", "follows"] = "leads" if leads else "follows"
         if self.board.standing.role != role:
             self.board.standing = replace(self.board.standing, role=role)
-            self.journal.note("info", role, epoch=epoch)
+            self.journal.note("info", role, epoch=epoch or None)
 
     def note_end(self) -> None:
         """This instance ends, and leads no more."""
@@ -58,12 +66,15 @@ class Chronicle:
 
     def note_commit(self, commit: str) -> None:
         """What the mirror holds."""
+        self.teller.note_commit(commit)
         self.board.standing = replace(self.board.standing, commit=commit)
 
     def note_waiting(self, words: str) -> None:
         """What a candidate says of the one who leads; each minute the same."""
         if words.startswith("waiting"):
             self.note_role(leads=False)
+            if " leads since " in words:
+                self.teller.note_other()
             # the lock was read: an outage before it is over, and who follows asks nobody else
             self.board.standing = replace(self.board.standing, unreachable=(), denied=())
         with self._lock:
@@ -93,6 +104,7 @@ class Chronicle:
         self.metrics.set_units(counts | {"held": held, "failed": len(memory.failing)})
         self.metrics.drift_healed.inc(len(done.healed))
         self._note_end("clean" if done.is_clean else "problems", seconds, done.problems)
+        self.teller.note_cycle(done, memory, self.board.standing.unreachable)
         is_whole = done.is_whole
         if is_whole:
             self.metrics.note_applied(done.commit, now.timestamp())
@@ -120,6 +132,8 @@ class Chronicle:
     def note_failed_cycle(self, error: RitiError, seconds: float) -> None:
         """A cycle that read not all it needs, and wrote nothing."""
         self._note_end("failed", seconds, error.problems)
+        standing = self.board.standing
+        self.teller.note_failed_cycle(standing.commit, error, standing.unreachable)
         self._note_problems("", error.problems, set(), None)
 
     def _note_end(self, outcome: str, seconds: float, problems: Iterable[Problem]) -> None:
@@ -129,8 +143,8 @@ class Chronicle:
         said = [problem.what for problem in problems]
         self.board.standing = replace(
             self.board.standing,
-            unreachable=tuple(name for name in _SERVERS if any(f"{name} at " in one for one in said)),
-            denied=tuple(name for name in _SERVERS if any(f"{name} denied: " in one for one in said)),
+            unreachable=tuple(name for name in SERVERS if any(f"{name} at " in one for one in said)),
+            denied=tuple(name for name in SERVERS if any(f"{name} denied: " in one for one in said)),
         )
         self.board.beat()
 

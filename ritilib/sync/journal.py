@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
@@ -37,6 +38,7 @@ class Journal:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._clock = clock
+        self._lock = threading.Lock()
         self._secrets: tuple[str, ...] = ()
         self.hide(secrets)
         # of its own and not in the process's tree of loggers: libraries do not write here, and nobody reconfigures it
@@ -47,8 +49,9 @@ class Journal:
 
     def hide(self, secrets: Iterable[str]) -> None:
         """More words that no line may show: a token that was renewed, say."""
-        told = {*self._secrets, *(one for one in secrets if len(one) >= SHORTEST_HIDDEN)}
-        self._secrets = tuple(sorted(told, key=lambda one: (-len(one), one)))
+        with self._lock:
+            told = {*self._secrets, *(one for one in secrets if len(one) >= SHORTEST_HIDDEN)}
+            self._secrets = tuple(sorted(told, key=lambda one: (-len(one), one)))
 
     def redact(self, text: str) -> str:
         """A text without the secrets that the journal was told to hide, for what is shown elsewhere."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from ritilib.clients.consul_values import Entry
 from ritilib.clients.protocols import ConsulClient, NomadClient
 from ritilib.reconcile.state import (
     FleetRecord,
@@ -87,24 +88,26 @@ def observe(fleet: str, nomad: NomadClient, consul: ConsulClient, now: datetime,
         job.id: LiveJob(job.modify_index, job.stop, dict(job.meta), job.allocations)
         for job in nomad.list_jobs(places.jobs).jobs
     }
+    fleet_records: list[tuple[FleetRecord, int]] = []
     records: dict[str, Record] = {}
     indexes: dict[str, int] = {}
-    fleet_record: FleetRecord | None = None
-    fleet_index = 0
-    inventory = consul.read_tree(places.inventory)
-    for entry in inventory.entries:
+
+    def take(entry: Entry) -> None:
         if entry.key == places.fleet_record:
-            fleet_record, fleet_index = read_fleet_record(entry.key, entry.value), entry.modify_index
-            continue
+            fleet_records.append((read_fleet_record(entry.key, entry.value), entry.modify_index))
+            return
         key = entry.key.removeprefix(places.inventory)
         records[key], indexes[key] = read_record(entry.key, entry.value), entry.modify_index
+
+    inventory_index, _ = consul.fold_tree(places.inventory, take)
+    fleet_record, fleet_index = fleet_records[0] if fleet_records else (None, 0)
     keys = consul.list_keys(places.live)
     values: dict[str, str] | None = None
     if fleet_record is None or fleet_record.live_index != keys.index:
-        values = {entry.key: hash_text(entry.value) for entry in consul.read_tree(places.live).entries}
+        _, values = consul.fold_tree(places.live, lambda entry: hash_text(entry.value))
     doubts = () if fleet_record else ("the inventory is new or was lost, and is made again first",)
-    rewound = inventory.index < floor or bool(fleet_record and keys.index < fleet_record.live_index)
+    rewound = inventory_index < floor or bool(fleet_record and keys.index < fleet_record.live_index)
     observed = Observed(
         jobs, records, fleet_record, keys.index, frozenset(keys.keys), values, now, doubts, rewound
     )
-    return Seen(observed, indexes, fleet_index, inventory.index)
+    return Seen(observed, indexes, fleet_index, inventory_index)

@@ -227,11 +227,10 @@ def _note_index(
     The values are read once more for it: our own writes move the index too, and would hide another's among them.
     """
     places = Places(fleet)
-    tree = consul.read_tree(places.live)
-    values = {entry.key: hash_text(entry.value) for entry in tree.entries}
+    index, values = consul.fold_tree(places.live, lambda entry: hash_text(entry.value))
     as_recorded = all(values.get(wish.names.kv_key) == wanted.get(wish.names.key) for wish in wishes)
-    if as_recorded and owner.live_index != tree.index:
-        consul.write(places.fleet_record, replace(owner, live_index=tree.index).to_bytes(), fleet_index)
+    if as_recorded and owner.live_index != index:
+        consul.write(places.fleet_record, replace(owner, live_index=index).to_bytes(), fleet_index)
 
 
 def _give_leave(change: Change, turn: Turn, at_once: bool, now: datetime) -> Leave:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ritilib.clients.nebula import OverlayTool
+from ritilib.clients.rate import Bucket
 from ritilib.clients.settings import Settings
+from ritilib.errors import RitiError
 from ritilib.gitops.desired import Reader
 from ritilib.gitops.mirror import Mirror
 from ritilib.gitops.remote import Remote
@@ -18,8 +20,12 @@ from ritilib.sync.connect import connect_servers
 from ritilib.sync.drift import watch_drift
 from ritilib.sync.journal import Journal
 from ritilib.sync.lead.election import Candidate
-from ritilib.sync.service import Service
+from ritilib.sync.service import CREW, Service
 from ritilib.sync.source import Source
+from ritilib.sync.tell.channels import list_channels
+from ritilib.sync.tell.outbox import Outbox
+from ritilib.sync.tell.settings import TellSettings
+from ritilib.sync.tell.teller import Teller
 from ritilib.sync.wake import Wakeups
 from ritilib.sync.web.app import BODY_LIMIT, Web
 from ritilib.sync.web.board import Board
@@ -35,7 +41,8 @@ class Options:
     """remote: the repository's address; mirror: a folder of this instance alone; poll_s: between two looks at it.
 
     who: what people are shown of this instance ("host:pid"). web: where it listens (None: nowhere). rewritten: a commit
-    whose rewritten history is accepted.
+    whose rewritten history is accepted. crew: units written at the same time; nomad_per_s: requests a second to Nomad
+    at the most (None: as many as it answers). tell: who is told how it goes.
     """
 
     remote: str
@@ -45,6 +52,9 @@ class Options:
     poll_s: float = POLL_S
     rewritten: str | None = None
     web: WebSettings | None = None
+    crew: int = CREW
+    nomad_per_s: float | None = None
+    tell: TellSettings = field(default_factory=TellSettings)
 
 
 @contextmanager
@@ -55,8 +65,19 @@ def run_controller(
 
     Raises GitopsError for an address or a folder that cannot be used, and RitiError where it cannot listen.
     """
+    if options.nomad_per_s:
+        settings = replace(settings, nomad=replace(settings.nomad, bucket=Bucket(options.nomad_per_s)))
     wakeups, asks = Wakeups(), Wakeups()
-    chronicle = Chronicle(journal, Metrics(), Board())
+    metrics = Metrics()
+    tell = options.tell
+    journal.hide(tell.list_secrets())
+
+    def report(name: str, error: RitiError) -> None:
+        chronicle.report(name, error)
+
+    outbox = Outbox(list_channels(tell, journal.hide), metrics, report)
+    teller = Teller(outbox, options.who, journal.redact, tell.limits)
+    chronicle = Chronicle(journal, metrics, Board(), teller)
     remote = Remote(options.remote, options.branch, lambda: asks.is_closed)
     source = Source(
         Mirror(options.mirror, remote),
@@ -66,6 +87,7 @@ def run_controller(
         options.poll_s,
         options.rewritten,
         Reader().read,
+        judged=teller.note_look,
     )
     journal.hide(one.token for one in vars(settings).values())
     service = Service(
@@ -75,6 +97,7 @@ def run_controller(
         watch_drift,
         wakeups,
         chronicle,
+        crew=options.crew,
     )
     with ExitStack() as running:
         if options.web:
@@ -93,5 +116,6 @@ def run_controller(
 
             port = running.enter_context(listen(web, options.web.host, options.web.port, BODY_LIMIT, say))
             journal.note("info", "listening", host=options.web.host, port=port)
+        running.enter_context(outbox)
         running.enter_context(source)
         yield service

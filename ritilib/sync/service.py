@@ -31,6 +31,7 @@ from ritilib.sync.unit.apply import Servers
 from ritilib.sync.wake import Report, Wakeups
 
 CREW = 8  # units at the same time: a connection each to each server, and Consul allows one client 200
+MOST_CREW = 64
 PATIENCE_S = 60.0  # so long it stands before it shows that it lives, and renews its standing token
 
 Connect = Callable[[Settings, str], Servers]  # a leader's settings and the fleet's name
@@ -61,6 +62,7 @@ class Service:
     def __post_init__(self) -> None:
         self._memory = Memory()
         self._failures = 0  # to lead, in a row
+        self._left: set[str] = set()  # sessions, see Candidate
 
     def stop(self) -> None:
         """Have `serve` end; from any thread, but not from a signal's handler, which may hold the event's lock."""
@@ -74,7 +76,7 @@ class Service:
             has_led, began_s = False, self.monotonic()
             try:
                 candidate = self.candidate(desired.fleet)
-                candidate = replace(candidate, report=self.chronicle.note_waiting)
+                candidate = replace(candidate, report=self.chronicle.note_waiting, left=self._left)
                 with take_lead(candidate, PATIENCE_S, self.stopped) as leadership:
                     has_led = True
                     self._lead(leadership, desired.fleet)
@@ -107,7 +109,7 @@ class Service:
     def _lead(self, leadership: Leadership, fleet: str) -> None:
         """Cycle after cycle until the term is nearly over. Raises LeadershipLost, and Denied for all units alike."""
         self.chronicle.journal.hide(one.token for one in vars(leadership.settings).values())
-        self.chronicle.note_role(leads=True, epoch=leadership.epoch)
+        self.chronicle.note_role(leads=True, epoch=leadership.epoch, fleet=fleet)
         servers, *crew = [self.connect(leadership.settings, fleet) for _ in range(self.crew)]
         seen = Publisher(
             self.connect(leadership.settings, fleet).consul,
@@ -126,6 +128,7 @@ class Service:
                 leadership.check()
                 pause_s = self._cycle(servers, crew, seen)
                 self._wait(leadership, pause_s, seen)
+        self.chronicle.teller.finish()
 
     def _report(self, name: str, error: RitiError) -> None:
         """What a watch could not do. Where it may not, the leader's tokens may be gone, which a cycle finds out."""

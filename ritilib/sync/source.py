@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import random as any_random
 
-from ritilib.errors import GitopsError, RitiError, Unreachable
+from ritilib.errors import GitopsError, HistoryRefused, RitiError, Unreachable
 from ritilib.gitops.desired import Desired, read_desired
 from ritilib.gitops.history import Accepted
 from ritilib.gitops.mirror import Mirror
@@ -16,6 +16,8 @@ from ritilib.sync.wake import Report, Wakeups
 
 AGAIN = Backoff(first_s=1.0, longest_s=60.0)
 PATIENCE_S = 20.0  # for another look that is under way
+# the newest commit ("": it is not known), and why it could not be had or used (None: it is in force now)
+Judged = Callable[[str, RitiError | None], None]
 END_S = 10.0  # a Git that was told to end, and the reading of a large commit
 
 
@@ -37,10 +39,12 @@ class Source:
         rewritten: str | None = None,
         read: Callable[[Path, str], Desired] = read_desired,
         random: Random = any_random,
+        judged: Judged = lambda commit, error: None,
     ) -> None:
-        """rewritten: see judge_history."""
+        """rewritten: see judge_history. judged is told of every look, from any thread."""
         self._mirror, self._asks, self._wakeups, self._report = mirror, asks, wakeups, report
         self._poll_s, self._rewritten, self._read, self._random = poll_s, rewritten, read, random
+        self._judged = judged
         self._held: tuple[Desired, Accepted] | None = None
         self._bound: Accepted | None = None
         self._is_current = False
@@ -82,14 +86,18 @@ class Source:
             )
         try:
             self._refuse_end()
+            fetched = ""
             try:
                 accepted = self._mirror.fetch(self._bound, self._rewritten)
+                fetched = accepted.commit
                 self._refuse_end()
                 found = self._take(accepted)
             except RitiError as error:
                 self._is_current, self._trouble = False, error
+                self._judged(self._mirror.tip if isinstance(error, HistoryRefused) else fetched, error)
                 raise
             self._is_current, self._trouble = True, None
+            self._judged(fetched, None)
             return found
         finally:
             self._lock.release()

@@ -218,3 +218,24 @@ def test_nodes_whose_templates_give_up_are_refused() -> None:
 def test_the_stacks_node_never_gives_up(stack: Stack) -> None:
     found = Nomad(read_settings(stack.environment())).list_template_retries()
     assert [(one.consul, one.vault, one.nomad) for one in found] == [(0, 0, 0)]
+
+
+def test_an_agent_with_consuls_default_limit_is_warned_of(stack: Stack) -> None:
+    consul, said = FakeConsul(), []
+    overlay = OverlayTool(Path(stack.nebula_cert))
+    for limit in (0, 100, 200, 16384):
+        consul.connection_limit = limit
+        bootstrap(
+            FakeNomad(),
+            consul,
+            FakeVault(),
+            overlay,
+            "f",
+            "id-f",
+            "https://fake.invalid/jwks",
+            None,
+            said.append,
+        )
+    warned = [line for line in said if "http_max_conns_per_client" in line]
+    assert ["100 connections" in line for line in warned] == [True, False]
+    assert "200 connections" in warned[1]

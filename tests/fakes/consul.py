@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from ritilib.clients.consul_values import BindingRule, Entry, Keys, Tree, Watched
 from ritilib.clients.tokens import Issued
 from ritilib.errors import Conflict, Denied
 from tests.fakes.journal import Journal
+
+Folded = TypeVar("Folded")
 
 
 class FakeConsul:
@@ -29,6 +32,7 @@ class FakeConsul:
         self.tokens: dict[str, tuple[str, ...]] = {}
         self.accessors: dict[str, str] = {}
         self.sessions: set[str] = set()
+        self.connection_limit = 16384
 
     def read(self, key: str) -> Entry | None:
         self.journal.ask(f"consul read {key}")
@@ -37,6 +41,10 @@ class FakeConsul:
     def read_tree(self, prefix: str) -> Tree:
         self.journal.ask(f"consul read {prefix}*")
         return Tree(self._index_of(prefix), tuple(self.entries[key] for key in self._below(prefix)))
+
+    def fold_tree(self, prefix: str, act: Callable[[Entry], Folded]) -> tuple[int, dict[str, Folded]]:
+        tree = self.read_tree(prefix)
+        return tree.index, {entry.key: act(entry) for entry in tree.entries}
 
     def list_keys(self, prefix: str, index: int = 0, wait_s: float = 0.0) -> Keys:
         self.journal.ask(f"consul list {prefix}*")
@@ -177,6 +185,10 @@ class FakeConsul:
     def has_token(self, token: str, policies: tuple[str, ...]) -> bool:
         self.journal.ask("consul look at a token")
         return self.tokens.get(token) == tuple(sorted(policies))
+
+    def read_connection_limit(self) -> int:
+        self.journal.ask("consul read its agent's configuration")
+        return self.connection_limit
 
     def login(self, auth_method: str, jwt: str) -> str:
         raise Denied.because("the fake knows no workload identities", "use the real Consul")

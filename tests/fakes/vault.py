@@ -6,6 +6,7 @@ import copy
 import hashlib
 import hmac
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,12 +71,15 @@ class FakeVault:
         self.documents[path].data[-1] = None
 
     def compute_hmac(self, key: str, text: str, key_version: int = 1) -> str:
-        self.journal.ask(f"vault compute an HMAC with {key}")
+        return self.compute_hmacs(key, [text], key_version)[text]
+
+    def compute_hmacs(self, key: str, texts: Sequence[str], key_version: int = 1) -> dict[str, str]:
+        self.journal.ask(f"vault compute {len(texts)} HMACs with {key}")
         if key not in self.keys or key_version != 1:
             raise ServerError.because(
                 f"the fake has no transit key {key} of version {key_version}", "make it"
             )
-        return hmac.new(self.keys[key], text.encode(), hashlib.sha256).hexdigest()
+        return {text: hmac.new(self.keys[key], text.encode(), hashlib.sha256).hexdigest() for text in texts}
 
     def put_policy(self, name: str, text: str) -> bool:
         if self.policies.get(name) == text:

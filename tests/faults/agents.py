@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ritilib.devstack.network import unmount_below
 from ritilib.devstack.processes import Process, end_process, start_process, wait_until
 from ritilib.devstack.record import LOOPBACK, Record, choose_ports, read_record
 from ritilib.devstack.servers import consul, nomad
@@ -63,7 +64,9 @@ def hold_client(stack: Stack, folder: Path, name: str) -> Iterator[Agent]:
     said.pop("plugin")
     servers = Servers(stack.environment())
     log = folder / f"{name}.log"
-    with _hold(stack.programs.nomad, said, folder, name, log, ports) as agent, ExitStack() as ends:
+    with ExitStack() as ends:
+        ends.callback(unmount_below, folder)  # its allocations' secrets are folders in memory
+        agent = ends.enter_context(_hold(stack.programs.nomad, said, folder, name, log, ports))
 
         def is_ready() -> bool:
             nodes = {one["Name"]: one for one in servers.get("NOMAD", "nodes")}
@@ -71,10 +74,8 @@ def hold_client(stack: Stack, folder: Path, name: str) -> Iterator[Agent]:
             return bool(drivers.get("raw_exec", {}).get("Healthy")) and nodes[name]["Status"] == "ready"
 
         wait_until(is_ready, DEADLINE_S, f"waiting for the node {name}", log)
-        others = [one["ID"] for one in servers.get("NOMAD", "nodes") if one["Name"] != name]
-        for node in others:
-            _allow(servers, node, "ineligible")
-            ends.callback(_allow, servers, node, "eligible")
+        allow_own_node(stack, False)
+        ends.callback(allow_own_node, stack, True)
         yield agent
 
 
@@ -169,8 +170,14 @@ def _hold(
         end_process(process, END_S)
 
 
-def _allow(servers: Servers, node: str, word: str) -> None:
-    servers.ask("NOMAD", "POST", f"node/{node}/eligibility", {"NodeID": node, "Eligibility": word})
+def allow_own_node(stack: Stack, is_allowed: bool) -> None:
+    """Whether the stack's own node takes work; it does not count as ready (devstack) while it takes none."""
+    servers = Servers(stack.environment())
+    word = "eligible" if is_allowed else "ineligible"
+    for node in servers.get("NOMAD", "nodes"):
+        if node["Name"] == nomad.NODE:
+            body = {"NodeID": node["ID"], "Eligibility": word}
+            servers.ask("NOMAD", "POST", f"node/{node['ID']}/eligibility", body)
 
 
 def _read(stack: Stack) -> Record:

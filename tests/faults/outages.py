@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -112,6 +112,21 @@ class Served:
             }
 
         wait_until(run, DEADLINE_S, "waiting for the PBXes", self.controller.log)
+
+    def find_pids(self) -> dict[str, str]:
+        """pid → unit, of the stand-ins that run, as the kernel knows them: no server is asked."""
+        jobs = {f"NOMAD_JOB_ID={self.fleet.names(key).job_id}": key for key in (MONTEVIDEO, SALTO)}
+        found: dict[str, str] = {}
+        parents: dict[str, str] = {}
+        for place in Path("/proc").glob("[0-9]*"):
+            with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+                if b"standin.sh\0%b\0" % bytes(self.fleet.calls) in (place / "cmdline").read_bytes():
+                    environ = (place / "environ").read_bytes().decode(errors="replace").split("\0")
+                    parents[place.name] = (place / "stat").read_text().rpartition(")")[2].split()[1]
+                    for job in jobs.keys() & set(environ):
+                        found[place.name] = jobs[job]
+        # a stand-in's own children have its command line for a moment
+        return {pid: key for pid, key in found.items() if parents[pid] not in found}
 
     def assert_alive(self) -> None:
         assert self.controller.process.poll() is None, self.controller.log.read_text()[-2000:]

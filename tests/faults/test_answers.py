@@ -16,7 +16,7 @@ from tests.integration.fleets import Fleet
 
 CONSUL, NOMAD, VAULT = SERVERS[:3]
 ROW_OF = {"Consul": CONSUL, "Nomad": NOMAD, "Vault": VAULT}
-LATE_S = 1.0
+LATE_S = 0.3
 
 
 def list_rows(faults: dict[str, Fault], more: str = "") -> list[pytest.ParameterSet]:

@@ -14,7 +14,14 @@ import pytest
 from ritilib.devstack import stack as stacks
 from ritilib.devstack.processes import poll
 from ritilib.devstack.stack import Stack
-from tests.faults.agents import Agent, has_leader, hold_client, hold_consul_peer, hold_nomad_peer
+from tests.faults.agents import (
+    Agent,
+    allow_own_node,
+    has_leader,
+    hold_client,
+    hold_consul_peer,
+    hold_nomad_peer,
+)
 from tests.faults.outages import DEADLINE_S, MONTEVIDEO, SALTO, Served, hold_served
 from tests.faults.rows import SERVERS
 from tests.faults.witness import Witness
@@ -24,7 +31,7 @@ CONSUL, NOMAD, VAULT, _, AWAY = SERVERS[:5]
 ROW_OF = {"Consul": CONSUL, "Nomad": NOMAD, "Vault": VAULT}
 NAME = "away"
 SHORT_S, LONG_S = 20.0, 900.0
-LEADERLESS_S = 15.0  # longer than a leader may go without renewing its session
+LEADERLESS_S = 3.0
 
 
 @pytest.fixture(scope="module")
@@ -47,34 +54,22 @@ def fleets(served: Served) -> tuple[Fleet, ...]:
 @contextmanager
 def stopped(stack: Stack, server: str) -> Iterator[None]:
     """One server ended, and started again on its data when the context ends."""
+    if server == "Nomad":
+        allow_own_node(stack, True)
     stacks.stop_server(stack.state, server.lower())
     try:
         yield
     finally:
         stacks.start_server(stack.state, server.lower())
-
-
-def find_pids(served: Served) -> dict[str, str]:
-    """pid → unit, of the stand-ins that run, as the kernel knows them: no server is asked."""
-    jobs = {f"NOMAD_JOB_ID={served.fleet.names(key).job_id}": key for key in (MONTEVIDEO, SALTO)}
-    found = {}
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            environ = (place / "environ").read_bytes().decode(errors="replace").split("\0")
-            is_ours = b"standin.sh" in (place / "cmdline").read_bytes()
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue
-        for one in environ if is_ours else ():
-            if one in jobs:
-                found[place.name] = jobs[one]
-    return found
+        if server == "Nomad":
+            allow_own_node(stack, False)
 
 
 def stay_for(served: Served, seconds: float) -> None:
     """Watch the PBXes' own processes for so long: each goes on, and there is no other."""
-    before = find_pids(served)
+    before = served.find_pids()
     assert sorted(before.values()) == [MONTEVIDEO, SALTO]
-    assert not poll(lambda: find_pids(served) != before, seconds), (before, find_pids(served))
+    assert not poll(lambda: served.find_pids() != before, seconds), (before, served.find_pids())
     served.assert_alive()
 
 

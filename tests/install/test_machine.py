@@ -80,3 +80,25 @@ def test_the_cache_is_keyed_by_everything_that_decides_what_is_built(tmp_path: P
     assert folder == recipe.NOMAD.find_folder(tmp_path)
     assert folder != replace(recipe.NOMAD, flags=()).find_folder(tmp_path)
     assert not recipe.NOMAD.is_built(tmp_path)
+
+
+def test_gitea_is_for_the_tests_alone() -> None:
+    """`make demo` and `riti dev up` build what is in ALL; `riti dev setup --forge` (make test) builds FORGE too."""
+    assert recipe.FORGE == (recipe.GITEA,)
+    assert recipe.GITEA not in recipe.ALL
+    missing = list_missing(replace(FULL, go=None, builds=recipe.FORGE))
+    said = [problem for problem in missing if "gitea" in problem.what]
+    assert len(said) == 1
+    assert said[0].mend == "put Go 1.24 or newer on PATH"
+    assert "gcc" in [need.package for need in list_packages(replace(FULL, found={}, builds=recipe.FORGE))]
+
+
+def test_every_recipe_is_pinned() -> None:
+    for one in (*recipe.ALL, *recipe.FORGE):
+        module = one.programs[0][1].split("/cmd/")[0]
+        assert f"{module} v{one.version}\n" in (one.folder / "go.mod").read_text()
+        assert f"{module} v{one.version} h1:" in (one.folder / "go.sum").read_text()
+
+
+def test_what_gitea_reads_when_it_runs_decides_the_cache_too(tmp_path: Path) -> None:
+    assert recipe.GITEA.find_folder(tmp_path) != replace(recipe.GITEA, assets=()).find_folder(tmp_path)

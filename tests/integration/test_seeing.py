@@ -24,6 +24,7 @@ from tests.integration.holdings import Holdings
 from tests.integration.test_service import KEY, Instance, Lab
 
 DEADLINE_S = 120.0
+JUDGED_S = 480.0  # Nomad gives a deployment up after 5 min, jobs/pbx/job.nomad.hcl.j2
 NAME = "seen"
 PASSWORD = "hunter2-of-a-hand"
 READER = """\
@@ -194,30 +195,6 @@ def test_an_image_is_a_restart_and_its_diff_shows_no_secret_of_a_hand(
     assert lab.ask("plan")[1]["units"] == []
 
 
-def test_a_failing_image_is_told_with_its_mend_and_goes_back(lab: SeenLab) -> None:
-    second = lab.instances[-1]
-    lab.change_image("riti/pbx:nowhere")
-    second.tell_push()
-
-    def has_gone_back() -> bool:
-        code, said = lab.ask("status")
-        states = [(one["unit"], one["state"]) for one in said["status"]["failing"]]
-        return code == 1 and states == [(KEY, "gone-back")] and bool(said["status"]["rollout"]["stopped"])
-
-    wait_until(has_gone_back, 2 * DEADLINE_S, "waiting for what goes back", second.log)
-    done = lab.run_riti("status", "--fleet", NAME)
-    assert "did not come up as it is wished, and went back: " in done.stderr
-    assert "this one is not tried again" in done.stderr
-    assert "rollout stopped: " in done.stdout
-    code, said = lab.ask("status", KEY)
-    assert (code, said["record"]["judged"], bool(said["record"]["bad_job"])) == (1, "bad", True)
-    code, told = lab.ask("history", KEY)
-    assert any("gone_back" in one["units"] for one in told["entries"])
-    code, plan = lab.ask("plan")
-    assert (code, plan["units"]) == (0, [])
-    assert any("its wished job did not come up" in one["what"] for one in plan["warnings"])
-
-
 def test_narrow_tokens_see_what_they_may(lab: SeenLab, stack: Stack) -> None:
     settings = read_settings(stack.environment())
     nomad, consul = Nomad(settings), Consul(settings)
@@ -231,13 +208,13 @@ def test_narrow_tokens_see_what_they_may(lab: SeenLab, stack: Stack) -> None:
         "VAULT_TOKEN": "",
     }
     done = lab.run_riti("status", KEY, "--fleet", NAME, **tokens)
-    assert done.returncode == 1 and "calls_now" in done.stdout and "denied" not in done.stderr
+    assert done.returncode == 0 and "calls_now" in done.stdout and done.stderr == ""
     assert lab.run_riti("history", "--fleet", NAME, **tokens).returncode == 0
     lab.merge("201", "203")
     done = lab.run_riti("plan", "--repo", str(lab.fleet.forge), "--json", **tokens)
     said = json.loads(done.stdout)
     assert [one["severity"] for one in said["cluster"]] == ["warning"]
-    assert done.returncode in (0, 3), done.stderr
+    assert (done.returncode, [one["effect"] for one in said["units"]]) == (3, ["reload"]), done.stderr
 
 
 def test_a_leader_that_is_gone_is_said_with_the_age_of_its_words(lab: SeenLab) -> None:
@@ -257,6 +234,31 @@ def test_a_leader_that_is_gone_is_said_with_the_age_of_its_words(lab: SeenLab) -
         return bool(said["status"]) and said["status"]["commit"]["wanted"] == commit and said["fresh"]
 
     wait_until(is_told, DEADLINE_S, "waiting for the view to be made again", third.log)
+
+
+@pytest.mark.slow
+def test_a_failing_image_is_told_with_its_mend_and_goes_back(lab: SeenLab) -> None:
+    third = lab.instances[-1]
+    lab.change_image("riti/pause:dev")  # there is no watcher in it, so that its task cannot start
+    third.tell_push()
+
+    def has_gone_back() -> bool:
+        code, said = lab.ask("status")
+        states = [(one["unit"], one["state"]) for one in said["status"]["failing"]]
+        return code == 1 and states == [(KEY, "gone-back")] and bool(said["status"]["rollout"]["stopped"])
+
+    wait_until(has_gone_back, JUDGED_S, "waiting for what goes back", third.log)
+    done = lab.run_riti("status", "--fleet", NAME)
+    assert "did not come up as it is wished, and went back: " in done.stderr
+    assert "this one is not tried again" in done.stderr
+    assert "rollout stopped: " in done.stdout
+    code, said = lab.ask("status", KEY)
+    assert (code, said["record"]["judged"], bool(said["record"]["bad_job"])) == (1, "bad", True)
+    code, told = lab.ask("history", KEY)
+    assert any("gone_back" in one["units"] for one in told["entries"])
+    code, plan = lab.ask("plan")
+    assert (code, plan["units"]) == (0, [])
+    assert any("its wished job did not come up" in one["what"] for one in plan["warnings"])
 
 
 def _index(lab: SeenLab, key: str) -> int:

@@ -147,6 +147,16 @@ def test_a_pbx_that_does_not_take_up_its_dial_plan_is_bad(world: World) -> None:
     assert world.read_image(CANARY) == "one"
 
 
+def test_the_door_that_was_opened_is_no_drift(world: World) -> None:
+    world.sync(NEW, 0, wait=False)
+    world.mute = {CANARY}  # so that it is not judged for a while
+    first, again = world.sync(NEW, wait=False), world.sync(NEW, wait=False)
+    assert CANARY in first.watched and CANARY in again.watched
+    assert OPEN_DOOR in world.read_plan(CANARY)
+    assert first.healed == again.healed == frozenset()
+    assert CANARY not in again.changed
+
+
 def test_a_job_edited_by_hand_is_put_right_without_waves(world: World) -> None:
     keys = BOXES[:3]
     for key in keys:

@@ -71,8 +71,8 @@ class Machine:
     bao: Path | None
 
 
-def probe_machine(cache: Path) -> Machine:
-    """Look, and change nothing."""
+def probe_machine(cache: Path, more: tuple[Recipe, ...] = ()) -> Machine:
+    """Look, and change nothing. more: what is to be built besides the stack's own servers."""
     names = {name for need in APT_NEEDS for name in need.found_by} | {"apt-get", *OLDEST}
     found = {name: path for name in names if (path := _find(name))}
     for name, oldest in OLDEST.items():
@@ -80,7 +80,7 @@ def probe_machine(cache: Path) -> Machine:
             del found[name]
     builds = tuple(
         one
-        for one in recipe.ALL
+        for one in (*recipe.ALL, *more)
         if not one.is_built(cache) and not all(program in found for program, _ in one.programs)
     )
     go = shutil.which("go")
@@ -151,10 +151,11 @@ def list_missing(machine: Machine) -> list[Problem]:
         )
         if not enough:
             had = f"Go here is {_dotted(machine.go)}" if machine.go else "there is no Go here"
+            ready = " and ".join(program for program, _ in one.programs)
+            instead = f"{ready} {_dotted(OLDEST[one.name])} or newer, or " if one.name in OLDEST else ""
             miss(
                 f"{one.name} {one.version} is not on PATH and must be built with Go {_dotted(needed)}; {had}",
-                f"put {' and '.join(p for p, _ in one.programs)} {_dotted(OLDEST[one.name])} or newer, "
-                f"or Go {_dotted(needed)} or newer, on PATH",
+                f"put {instead}Go {_dotted(needed)} or newer on PATH",
             )
     if machine.go is None or machine.go < OLDEST_GO:
         had = f"Go here is {_dotted(machine.go)}" if machine.go else "there is no Go here"

@@ -30,19 +30,19 @@ class Programs:
         return {"nebula": self.nebula, "nebula-cert": self.nebula_cert}
 
 
-def set_up(cache: Path, report: Callable[[str], None]) -> Programs:
-    """Install what is missing from the machine's own registries and build the servers, once.
+def set_up(cache: Path, report: Callable[[str], None], more: tuple[recipe.Recipe, ...] = ()) -> Programs:
+    """Install what is missing from the machine's own registries and build the servers, and more, once.
 
     DevstackError lists all that is missing and cannot be given, before anything is changed.
     """
-    machine = probe_machine(cache)
+    machine = probe_machine(cache, more)
     missing = list_missing(machine)
     if missing:
         raise DevstackError(missing)
     with hold_lock(cache / "setup.lock"):
         if list_packages(machine):
             install_packages(machine, cache, report)
-            machine = probe_machine(cache)
+            machine = probe_machine(cache, more)
             if absent := list_packages(machine):
                 names = " ".join(need.package for need in absent)
                 raise DevstackError.because(

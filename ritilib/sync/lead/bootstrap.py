@@ -20,6 +20,7 @@ CONSUL_AUDIENCE = "consul.io"
 ROLE_OF_JOB = "pbx-${value.nomad_job_id}"
 # no service's identity (it carries the service's name), and no job of another namespace, takes a PBX's role
 TASKS_ONLY = '"nomad_service" not in value and value.nomad_namespace == "default"'
+CONNECTIONS = 200  # Consul's default
 AUTHORITY_HOURS = 10 * 365 * 24
 
 
@@ -68,6 +69,8 @@ def bootstrap(
     mortal = judge_retries(nomad.list_template_retries())
     if mortal:
         raise RitiError(mortal)
+    if words := judge_connections(consul.read_connection_limit()):
+        report(words)
     report("Vault: mounts, workload identities, the fleet's key")
     vault.enable_kv(KV_MOUNT)
     vault.enable_transit(TRANSIT_MOUNT)
@@ -103,6 +106,21 @@ def judge_retries(found: Iterable[TemplateRetries]) -> list[Problem]:
             what = f"node {one.node} would end its tasks when one of {limiting} is away"
             problems.append(Problem("", 0, 0, what, mend))
     return problems
+
+
+def judge_connections(limit: int) -> str:
+    """A warning where a Consul agent grants one client address as few connections as it does by default; "" else.
+
+    A PBX's templates hold one each for their blocking query, and so do Nomad's own; the 201st asker of 200 is answered
+    429 (Consul 1.15.3, limits.http_max_conns_per_client). This is the agent that was asked; the others are configured
+    alike, or not: Consul tells nobody of them.
+    """
+    if limit == 0 or limit > CONNECTIONS:
+        return ""
+    return (
+        f"Consul: its agent grants one client address {limit} connections, and each PBX's template holds some: set "
+        "`limits { http_max_conns_per_client = 16384 }` for the agent of every Nomad client"
+    )
 
 
 def _refuse_wide_rules(consul: ConsulClient) -> None:

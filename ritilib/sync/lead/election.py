@@ -70,7 +70,11 @@ def connect_clients(settings: Settings) -> Clients:
 @dataclass(frozen=True)
 class Candidate:
     """Who stands for election: the servers with the standing tokens that `riti bootstrap` made, the fleet's name, and
-    what people are shown of it ("host:pid")."""
+    what people are shown of it ("host:pid").
+
+    left: sessions of its own leaderships that ended while Consul was away. Kept from one candidacy to the next, they
+    need not be waited for (Consul gives each another 30 s after an outage, twice its ttl_s).
+    """
 
     settings: Settings
     fleet: str
@@ -79,6 +83,7 @@ class Candidate:
     timing: Timing = field(default_factory=Timing)
     connect: Callable[[Settings], Clients] = connect_clients
     clock: Callable[[], float] = read_clock
+    left: set[str] = field(default_factory=set, compare=False)
 
     @property
     def rights(self) -> Rights:
@@ -103,6 +108,10 @@ def take_lead(
         index = watched.index if watched.index >= index else 0
         entry = watched.entry
         former = read_lead(entry.key, entry.value) if entry else None
+        if entry and entry.session in candidate.left:
+            standing.consul.destroy_session(entry.session)  # whoever led by it ended before this began
+            candidate.left.discard(entry.session)
+            continue
         is_free = entry is None or not entry.session
         if is_free:
             taken = _stand(candidate, standing.consul, former, entry.modify_index if entry else 0)
@@ -221,8 +230,10 @@ class Leadership:
         with suppress(RitiError):
             value = self._describe().to_bytes()
             clients.consul.unlock(self._rights.lock, value, self._hold.session, self._index)
+        self._candidate.left.add(self._hold.session)
         with suppress(RitiError):
             clients.consul.destroy_session(self._hold.session)
+            self._candidate.left.discard(self._hold.session)
 
     def _open(self, settings: Settings, guard: Callable[[], None] | None) -> Clients:
         """The servers with the standing tokens, Nomad with the one that may revoke, which is read anew each time."""

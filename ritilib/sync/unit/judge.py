@@ -54,4 +54,4 @@ def judge_unit(
         time.sleep(LOOK_EVERY_S)
     if record.replaced_at and now - datetime.fromisoformat(record.replaced_at) > LONGEST:
         return Verdict("bad", why)
-    return Verdict("watched", why)
+    return Verdict("watched", why, hash_text(value) if value else "")

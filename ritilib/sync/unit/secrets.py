@@ -20,6 +20,7 @@ from ritilib.render.names import join_secrets
 CERTIFICATE_HOURS = 30 * 24  # DESIGN, The overlay: 30 days, renewed at a third, with jitter
 JITTER_HOURS = 72
 ADMIN_PASSWORD_LONGEST = 30  # of a Grandstream HT8xx; 30 hexadecimal digits are 120 bits
+_DEVICES = (("line", None), ("adapter", ADMIN_PASSWORD_LONGEST))  # and how long their passwords may be
 
 
 @dataclass(frozen=True)
@@ -61,51 +62,62 @@ def write_secrets(
     """
     document = vault.read_document(wish.names.document)
     wanted = json.loads(wish.files["pbx/secrets.json"])
+    of_box = json.loads(wish.files.get("box/secrets.json", "null"))
     held: Mapping[str, Any] = document.data if document else {}
     identity, renew_at = _keep_or_make_identity(held.get("overlay"), wanted["overlay"], authority, tool, now)
     if document and not is_known:
         generations = _read_generations(held)
     # left out while nothing was ever rotated, or every document would be written again
     links = {} if generations == FIRST else {"links": asdict(generations)}
-    pairs = compute_pairs(wish, wanted, fleet_id, vault, generations)
-    data: dict[str, Any] = {"overlay": identity, "iax": pairs, **links}
+    pairs = _name_pairs(wish, wanted, fleet_id, generations)
+    box_pairs = _name_pairs(wish, of_box, fleet_id, generations) if of_box else {}
+    phones = _name_phones(wish, of_box, fleet_id) if of_box else {}
+    texts = {
+        *phones.values(),
+        *(one for named in (pairs, box_pairs) for ends in named.values() for one in ends),
+    }
+    hmacs = vault.compute_hmacs(wish.names.fleet, sorted(texts))
+    data: dict[str, Any] = {"overlay": identity, "iax": _join_pairs(pairs, hmacs), **links}
     box_version = 0
     version = _write(vault, wish.names.document, document, data)
-    if "box/secrets.json" in wish.files:
-        wanted = json.loads(wish.files["box/secrets.json"])
-        phones = {
-            number: vault.compute_hmac(wish.names.fleet, _text(fleet_id, wish, wanted, "phone", number))
-            for number in wanted["phones"]
+    if of_box:
+        data = {
+            "iax": _join_pairs(box_pairs, hmacs),
+            "phones": {number: hmacs[phones[number]] for number in of_box["phones"]},
         }
-        data = {"iax": compute_pairs(wish, wanted, fleet_id, vault, generations), "phones": phones}
-        for device, length in (("line", None), ("adapter", ADMIN_PASSWORD_LONGEST)):
-            if wanted.get(device):
-                text = _text(fleet_id, wish, wanted, "phone", device)
-                data[device] = vault.compute_hmac(wish.names.fleet, text)[:length]
+        for device, length in _DEVICES:
+            if of_box.get(device):
+                data[device] = hmacs[phones[device]][:length]
         box_document = vault.read_document(wish.names.box_document)
         box_version = _write(vault, wish.names.box_document, box_document, data)
     return Written(version, renew_at, box_version, generations)
 
 
-def compute_pairs(
-    wish: Wish, wanted: Mapping[str, Any], fleet_id: str, vault: VaultClient, generations: Generations = FIRST
-) -> dict[str, str]:
-    """IAX2 section → secret, for every pair that the unit is an end of; join_secrets of them where it holds two."""
-
-    def compute(ends: list[str], generation: int) -> str:
-        first, second = sorted(ends)
-        text = "\n".join([fleet_id, wish.names.company, first, second, str(generation)])
-        return vault.compute_hmac(wish.names.fleet, text)
-
+def _name_pairs(
+    wish: Wish, wanted: Mapping[str, Any], fleet_id: str, generations: Generations
+) -> dict[str, list[str]]:
+    """IAX2 section → what the HMACs are of, for every pair that the unit is an end of; two while one is rotated."""
     return {
-        section: join_secrets(compute(ends, generation) for generation in generations.in_order)
+        section: [
+            "\n".join([fleet_id, wish.names.company, *sorted(ends), str(generation)])
+            for generation in generations.in_order
+        ]
         for section, ends in sorted(wanted["pairs"].items())
     }
 
 
-def _text(fleet_id: str, wish: Wish, wanted: Mapping[str, Any], kind: str, name: str) -> str:
-    """What the HMAC of a telephone's password is of; it is bound to its box."""
-    return "\n".join([fleet_id, wish.names.key, kind, name, str(wanted["generation"])])
+def _join_pairs(pairs: Mapping[str, list[str]], hmacs: Mapping[str, str]) -> dict[str, str]:
+    """IAX2 section → secret."""
+    return {section: join_secrets(hmacs[text] for text in texts) for section, texts in pairs.items()}
+
+
+def _name_phones(wish: Wish, wanted: Mapping[str, Any], fleet_id: str) -> dict[str, str]:
+    """Telephone's number, "line" or "adapter" → what the HMAC of its password is of; it is bound to its box."""
+    names = [*wanted["phones"], *(device for device, _ in _DEVICES if wanted.get(device))]
+    return {
+        name: "\n".join([fleet_id, wish.names.key, "phone", name, str(wanted["generation"])])
+        for name in names
+    }
 
 
 def _read_generations(data: Mapping[str, Any]) -> Generations:

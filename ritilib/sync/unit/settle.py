@@ -8,7 +8,7 @@ from datetime import datetime
 
 from ritilib.errors import Problem
 from ritilib.reconcile.rollout import Stage
-from ritilib.reconcile.state import Record, Wish
+from ritilib.reconcile.state import Record, Wish, hash_text
 from ritilib.sync.observe import Places
 from ritilib.sync.unit.apply import Servers
 from ritilib.sync.unit.judge import judge_unit
@@ -38,6 +38,10 @@ def settle_unit(
     if verdict.stage == "watched":
         what = f"{key}: not known to be well yet: {verdict.why}"
         mend = f"the next sync looks again; see `nomad job status {wish.names.job_id}`"
+        if verdict.value == hash_text(wish.live_value(record.secrets_version)) != record.value:
+            # its door was opened: noted, or the next cycle would take it for somebody else's doing
+            record = replace(record, value=verdict.value)
+            index = servers.consul.write(entry, record.to_bytes(), index)
         return Settled(record, index, "watched", Problem("", 0, 0, what, mend))
     if verdict.stage == "good":
         value = verdict.value or record.value

@@ -37,6 +37,12 @@ class Metrics:
         )
         self.watch_failures = Counter("riti_watch_failures", "Watches broken off", ["watch"], registry=own)
         self.hooks = Counter("riti_hooks", "Requests of forges", ["forge", "judgement"], registry=own)
+        self.told = Counter(
+            "riti_told",
+            "Statuses and notifications: sent, tried in vain, given up",
+            ["channel", "outcome"],
+            registry=own,
+        )
         self.leader = Gauge("riti_leader", "1 where this instance leads", registry=own)
 
     def set_units(self, counts: Mapping[str, int]) -> None:

@@ -37,8 +37,8 @@ def answer(ask: Ask, status: str, kind: str, body: bytes, more: str = "") -> Rit
     with serve_script() as script, ThreadPoolExecutor(1) as pool:
         server = Server(script.url, "t")
         asked = pool.submit(ask, Settings(server, server, server))
-        head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n{more}Content-Length: {len(body)}\r\n"
-        head += "Connection: close\r\n\r\n"
+        length = f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n{more}{length}"
         connection = script.next()
         connection.send(head.encode() + body)
         connection.close()

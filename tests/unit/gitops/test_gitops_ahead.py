@@ -16,6 +16,12 @@ def test_commits_that_are_not_applied_are_counted(clone) -> None:
     clone.commit("one")
     clone.commit("two")
     assert count_ahead(clone.folder, "main", applied) == 2
+    clone.git("checkout", "--quiet", "-b", "side", applied)
+    clone.commit("three")
+    clone.commit("four")
+    clone.git("checkout", "--quiet", "main")
+    clone.git("merge", "--quiet", "--no-ff", "-m", "a merge", "side")
+    assert count_ahead(clone.folder, "main", applied) == 3
 
 
 def test_a_commit_that_the_repository_does_not_know_is_not_counted(clone) -> None:

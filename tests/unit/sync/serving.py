@@ -24,6 +24,9 @@ from ritilib.sync.lead.rights import Rights
 from ritilib.sync.pace import Pace
 from ritilib.sync.service import Service
 from ritilib.sync.source import Source
+from ritilib.sync.tell.known import Limits
+from ritilib.sync.tell.outbox import Channel, Outbox
+from ritilib.sync.tell.teller import Teller
 from ritilib.sync.unit.apply import Servers
 from ritilib.sync.wake import Report, Wakeups
 from ritilib.sync.web.board import Board
@@ -51,6 +54,7 @@ class Forge:
     reads: list[str] = field(default_factory=list)
     accepted: Accepted | None = None
     repo: Path = Path("mirror.git")
+    tip: str = ""
 
     @property
     def last(self) -> Accepted | None:
@@ -63,6 +67,7 @@ class Forge:
     def fetch(self, applied: Accepted | None = None, rewritten: str | None = None) -> Accepted:
         if self.is_away or self.newest is None:
             raise Unreachable.because("the forge gave no answer", "wait")
+        self.tip = self.newest.commit
         if applied and not self.goes_on(applied.commit, self.newest.commit):
             raise HistoryRefused.because("the branch was rewritten", "push the old history again")
         self.accepted = Accepted(self.newest.commit, self.newest.root_commit, self.newest.fleet_id)
@@ -84,13 +89,17 @@ class Forge:
 
 @dataclass
 class World(replacing.World):
-    """guard: what a leader's sessions ask before each write; the fakes have no sessions, so a test may ask it."""
+    """guard: what a leader's sessions ask before each write; the fakes have no sessions, so a test may ask it.
+
+    told: who is told of it, by channel."""
 
     forge: Forge = field(default_factory=Forge)
     pace: Pace = PACE
     crew: int = 1  # so that a test knows what comes after what
     log: StringIO = field(default_factory=StringIO)
     guard: Callable[[], None] = lambda: None
+    told: dict[str, Channel] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -103,7 +112,9 @@ class World(replacing.World):
         """Another process, which remembers nothing, with the same servers and the same mirror."""
         self.asks, self.wakeups = Wakeups(), Wakeups()
         self.metrics, self.board = Metrics(), Board()
-        chronicle = Chronicle(Journal(self.log, "plain", least="debug"), self.metrics, self.board)
+        self.outbox = Outbox(self.told, self.metrics, lambda name, error: chronicle.report(name, error))
+        teller = Teller(self.outbox, "test", str, self.limits)
+        chronicle = Chronicle(Journal(self.log, "plain", least="debug"), self.metrics, self.board, teller)
         self.source = Source(
             self.forge,  # type: ignore[arg-type]
             self.asks,
@@ -111,6 +122,7 @@ class World(replacing.World):
             chronicle.report,
             3600.0,
             read=self.forge.read,
+            judged=teller.note_look,
         )
         clients = Clients(self.nomad, self.consul, self.vault)
         self.service = Service(
@@ -158,7 +170,7 @@ class World(replacing.World):
                 self.log.write(f"{error!r}\n")
 
         loop = threading.Thread(target=run, name="loop")
-        with self.source:
+        with self.outbox, self.source:
             loop.start()
             try:
                 yield self.service

@@ -78,6 +78,14 @@ def test_what_is_wrong_with_its_settings_is_said_at_once(tmp_path: Path) -> None
     assert process.wait(DEADLINE_S) == 1
     assert "carries a name or a password" in log.read_text()
     assert "secret-word" not in log.read_text()
+    url = "https://forge.example/acme/telephones.git"
+    process = start(
+        tmp_path, log, "--remote", url, "--forge", "gitea", RITI_NOTIFY_URL="http://chat.example/T0"
+    )
+    assert process.wait(DEADLINE_S) == 1
+    assert "RITI_FORGE_TOKEN is not set" in log.read_text()
+    assert "RITI_NOTIFY_URL holds what is no address" in log.read_text()
+    assert "T0" not in log.read_text()
     process = start(tmp_path, log, "--listen", "nowhere", RITI_HOOK_GITEA="short")
     assert process.wait(DEADLINE_S) == 1
     assert "RITI_LISTEN is no address" in log.read_text()
