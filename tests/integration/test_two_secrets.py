@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,7 @@ class Pair:
                 labels={"riti.dev": LABEL},
             )
         for own in ADDRESSES:
-            assert poll(lambda own=own: " OK (" in self.ask(own, "iax2 show peers"), DEADLINE_S)
+            assert poll(partial(self.is_linked, own), DEADLINE_S)
 
     def give(self, own: str, secrets: Sequence[str], reload: bool = True) -> None:
         """The secrets of its link, the one to call by last."""
@@ -101,6 +102,9 @@ class Pair:
                 (place / name).write_text(text)
         if reload:
             self.ask(own, "iax2 reload")
+
+    def is_linked(self, own: str) -> bool:
+        return " OK (" in self.ask(own, "iax2 show peers")
 
     def ask(self, own: str, command: str) -> str:
         pid = self.docker.inspect(f"{self.name}-{own}")["State"]["Pid"]
