@@ -1,4 +1,4 @@
-"""Puts jobs/ and repo-layout/ into the wheel as ritilib/_assets; all else stands in pyproject.toml."""
+"""Puts jobs/, repo-layout/ and the lock into the wheel as ritilib/_assets; all else stands in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 ASSET_FOLDERS = ("jobs", "repo-layout")
+LOCK = "requirements.txt"  # by which the controller's image is made
 
 
 class BuildWithAssets(build_py):
@@ -23,6 +24,7 @@ class BuildWithAssets(build_py):
             target = Path(self.build_lib) / "ritilib" / "_assets" / folder
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(ROOT / folder, target)
+        shutil.copy(ROOT / LOCK, Path(self.build_lib) / "ritilib" / "_assets" / LOCK)
 
 
 setup(

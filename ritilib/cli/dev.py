@@ -10,6 +10,7 @@ import click
 from ritilib.cli.demo import demo
 from ritilib.cli.options import json_option
 from ritilib.cli.printing import print_json, print_rows, report
+from ritilib.cli.servers import find_overlay_tool
 from ritilib.devstack import stack
 from ritilib.devstack.folders import find_cache, find_state
 from ritilib.devstack.machine.recipe import FORGE
@@ -100,6 +101,29 @@ def env(state: Path) -> None:
     """
     for name, value in stack.environment(state).items():
         click.echo(f"export {name}={shlex.quote(value)}")
+
+
+@dev.command()
+@click.argument("kind", type=click.Choice(["controller"]))
+@click.option("--name", default="riti/controller:dev", show_default=True, help="The image's name.")
+@click.option(
+    "--docker",
+    envvar="DOCKER_HOST",
+    default="unix:///var/run/docker.sock",
+    show_default=True,
+    help="The Docker daemon that gets it.",
+)
+def image(kind: str, name: str, docker: str) -> None:
+    """Make the image of KIND out of this RITI, where Docker has another; a registry gets it by `docker push`.
+
+    \b
+    Example: riti dev image controller --name registry.example/riti/controller:1.4
+    """
+    # here, not above: it needs the docker library, which an install without the extra "dev" lacks
+    from ritilib.devstack.images.controller import build_controller
+
+    made = build_controller(docker, find_overlay_tool().program, find_cache(), report, name)
+    click.echo(f"{name} is made" if made else f"{name} is this RITI already")
 
 
 @dev.command()

@@ -30,6 +30,7 @@ COMMANDS = {
     "bootstrap": "servers",
     "plan": "plan",
     "sync": "sync",
+    "controller": "controller",
     "status": "status",
     "history": "history",
     "dev": "dev",

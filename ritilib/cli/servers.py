@@ -18,7 +18,7 @@ from ritilib.clients.nomad import Nomad
 from ritilib.clients.settings import read_settings
 from ritilib.clients.vault import Vault
 from ritilib.errors import RitiError
-from ritilib.gitops.desired import read_desired
+from ritilib.gitops.desired import read_desired, read_fleet
 from ritilib.reconcile.prune import Waiting
 from ritilib.sync.lead.bootstrap import bootstrap as bootstrap_servers
 
@@ -49,7 +49,7 @@ def bootstrap(repo: Path, rev: str, jwks_url: str, tokens: Path) -> None:
     Example: riti bootstrap --jwks-url https://nomad.example:4646/.well-known/jwks.json --tokens controller.json
     """
     settings = read_settings(os.environ)
-    desired = read_desired(repo, rev)
+    desired, fleet = read_desired(repo, rev), read_fleet(repo, rev)
     previous = _read_tokens(tokens)
     beside = _make_private(tokens)
     made = bootstrap_servers(
@@ -62,10 +62,13 @@ def bootstrap(repo: Path, rev: str, jwks_url: str, tokens: Path) -> None:
         jwks_url,
         previous,
         report,
+        fleet.controller.namespace if fleet.controller else None,
     )
     beside.write_text(json.dumps(made.environment(), indent=2) + "\n")
     beside.replace(tokens)
     click.echo(f"fleet {desired.fleet} may be synced with the tokens in {tokens}")
+    if fleet.controller:
+        click.echo("its controller's job has the same rights by its identity; next: riti controller run")
 
 
 def _read_tokens(tokens: Path) -> dict[str, str] | None:

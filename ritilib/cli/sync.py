@@ -161,7 +161,7 @@ def sync(
         raise click.UsageError(
             "name a folder of this instance for its copy of the repository: --mirror DIR; or --once"
         )
-    settings, overlay = read_settings(os.environ), find_overlay_tool()
+    overlay = find_overlay_tool()
     web = read_web_settings({**os.environ, LISTEN_VARIABLE: listen or ""})
     followed = remote or str(repo)
     options = Options(
@@ -176,7 +176,8 @@ def sync(
         nomad_rate,
         read_tell_settings({**os.environ, FORGE_VARIABLE: forge or ""}, followed, branch),
     )
-    with run_controller(settings, overlay, options, Journal(sys.stdout, log)) as service:
+    read = partial(read_settings, os.environ)
+    with run_controller(read, overlay, options, Journal(sys.stdout, log)) as service:
         _serve(service)
 
 
@@ -213,7 +214,9 @@ def _serve(service: Service) -> None:
 
 
 def _name_instance() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """What people are shown of it; in a Nomad job, whose processes all have the same number, by its allocation."""
+    allocation = os.environ.get("NOMAD_ALLOC_ID", "")
+    return f"{socket.gethostname()}:{allocation[:8] or os.getpid()}"
 
 
 def _sync_once(repo: Path, rev: str, as_json: bool, replace: tuple[str, ...], wait: bool) -> None:

@@ -1,4 +1,4 @@
-"""Nomad's jobs, allocations, deployments and ACL, as the controller uses them (namespace "default")."""
+"""Nomad's jobs, allocations, deployments and ACL, as the controller uses them (units are in namespace "default")."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from ritilib.clients.nomad_values import (
     Deployment,
     JobList,
     JobPlan,
+    JobTask,
     Port,
     Registered,
     TemplateRetries,
@@ -42,14 +43,15 @@ AGENTS = 16  # nodes' agents asked at the same time
 
 
 class Nomad:
-    """One Nomad, with one token.
+    """One Nomad, with one token; jobs are those of one namespace.
 
     Methods raise Unreachable (no answer), Denied (the token may not), Conflict (a compare-and-set lost) and
     ServerError. Writes are never tried again, but for one that it refused as too many.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, namespace: str = NAMESPACE) -> None:
         self._server = settings.nomad
+        self._namespace = namespace
         self._client = self._connect(self._server.address, self._server.token)
 
     def list_jobs(self, prefix: str) -> JobList:
@@ -181,20 +183,22 @@ class Nomad:
         with ThreadPoolExecutor(AGENTS) as threads:  # each that cannot be reached takes its whole time-out
             return tuple(threads.map(lambda agent: self._read_retries(*agent), agents))
 
-    def put_policy(self, name: str, rules: str, description: str) -> bool:
+    def put_policy(self, name: str, rules: str, description: str, task: JobTask | None = None) -> bool:
         """Make or update an ACL policy of ours; True where something was written.
 
-        description starts with our mark, "riti <fleet uuid>". Conflict where the policy bears another one.
+        description starts with our mark, "riti <fleet uuid>". Conflict where the policy bears another one. task has
+        the rights without any token that names the policy, by the identity that Nomad signs for it.
         """
+        bound = task.to_json() if task else None
         held = self._find(f"read policy {name}", "acl", "policy", _quote(name))
         if held:
             one = held.json()
             if one["Description"].split()[:2] != description.split()[:2]:
                 what = f"Nomad's policy {name} is there and does not carry this fleet's mark"
                 raise Conflict.because(what, "see whose it is; RITI changes nothing that is not its own")
-            if (one["Rules"], one["Description"]) == (rules, description):
+            if (one["Rules"], one["Description"], one.get("JobACL")) == (rules, description, bound):
                 return False
-        body = {"Name": name, "Rules": rules, "Description": description}
+        body = {"Name": name, "Rules": rules, "Description": description, "JobACL": bound}
         self._ask(f"write policy {name}", "acl", "policy", _quote(name), method="post", json=body)
         return True
 
@@ -257,7 +261,7 @@ class Nomad:
         return nomad.Nomad(
             address=address,
             token=token,
-            namespace=NAMESPACE,
+            namespace=self._namespace,
             timeout=self._server.timeout_s,
             verify=self._server.verify,
             session=session,

@@ -13,6 +13,20 @@ ALLOCATION_WORDS = ("running", "starting", "queued", "unknown")
 
 
 @dataclass(frozen=True)
+class JobTask:
+    """A task of a job, as an ACL policy may be bound to it."""
+
+    namespace: str
+    job: str
+    group: str
+    task: str
+
+    def to_json(self) -> dict[str, str]:
+        """Nomad's JobACL."""
+        return {"Namespace": self.namespace, "JobID": self.job, "Group": self.group, "Task": self.task}
+
+
+@dataclass(frozen=True)
 class JobStub:
     """A job as the list shows it; modify_index is JobModifyIndex, which only a new specification moves.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from ritilib.clients.rate import Bucket
@@ -33,6 +34,9 @@ class Server:
         return self.ca_file or True
 
 
+NOBODY = Server("", "")
+
+
 @dataclass(frozen=True)
 class Settings:
     """The three servers that a sync writes to."""
@@ -47,8 +51,11 @@ def read_settings(environ: Mapping[str, str], with_vault: bool = True) -> Settin
 
     Without with_vault, for who only looks, Vault is no server that can be asked, and its variables are not read.
 
-    Consul's address may lack its scheme, as with its own tool: http, or https where CONSUL_HTTP_SSL is true.
-    RitiError lists every variable that is missing or is no address.
+    NOMAD_TOKEN_FILE, CONSUL_HTTP_TOKEN_FILE and VAULT_TOKEN_FILE name files that hold the tokens, which go before those
+    of the variables (as with Consul's own tool): Nomad renews them there while a task runs, so read them anew. Consul's
+    address may lack its scheme, as with its own tool: http, or https where CONSUL_HTTP_SSL is true.
+
+    RitiError lists every variable that is missing or is no address, and every file that holds no token.
     """
     problems: list[Problem] = []
     scheme = "https" if environ.get("CONSUL_HTTP_SSL", "").lower() in ("true", "1") else "http"
@@ -59,11 +66,20 @@ def read_settings(environ: Mapping[str, str], with_vault: bool = True) -> Settin
         ),
         vault=_read_server(environ, "VAULT_ADDR", "VAULT_TOKEN", "VAULT_CACERT", problems)
         if with_vault
-        else Server("", ""),
+        else NOBODY,
     )
     if problems:
         raise RitiError(problems)
     return settings
+
+
+def read_nomad_settings(environ: Mapping[str, str]) -> Settings:
+    """As read_settings, of Nomad alone: for what asks nobody else."""
+    problems: list[Problem] = []
+    nomad = _read_server(environ, "NOMAD_ADDR", "NOMAD_TOKEN", "NOMAD_CACERT", problems)
+    if problems:
+        raise RitiError(problems)
+    return Settings(nomad, NOBODY, NOBODY)
 
 
 def _read_server(
@@ -81,9 +97,26 @@ def _read_server(
         problems.append(Problem("", 0, 0, f"{addr} is not set", "set it to the server's http(s)://HOST:PORT"))
     elif not _is_address(address):
         problems.append(Problem("", 0, 0, f"{addr} is no address", "write it as http(s)://HOST:PORT"))
-    if not environ.get(token):
-        problems.append(Problem("", 0, 0, f"{token} is not set", "set it to a token of that server"))
-    return Server(address, environ.get(token, ""), environ.get(ca_file, ""))
+    return Server(address, _read_token(environ, token, problems), environ.get(ca_file, ""))
+
+
+def _read_token(environ: Mapping[str, str], variable: str, problems: list[Problem]) -> str:
+    named = environ.get(f"{variable}_FILE", "")
+    if not named:
+        if not environ.get(variable):
+            mend = f"set it to a token of that server, or {variable}_FILE to a file that holds one"
+            problems.append(Problem("", 0, 0, f"{variable} is not set", mend))
+        return environ.get(variable, "")
+    try:
+        found = Path(named).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        what = f"{named} ({variable}_FILE) cannot be read: {type(error).__name__}"
+        problems.append(Problem("", 0, 0, what, "make it a file that holds nothing but the token"))
+        return ""
+    if not found:
+        what = f"{named} ({variable}_FILE) holds no token"
+        problems.append(Problem("", 0, 0, what, "wait until whoever writes it has one, or see why not"))
+    return found
 
 
 def _is_address(address: str) -> bool:

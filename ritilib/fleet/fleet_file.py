@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
+from ritilib.fleet.controller_file import Controller
 from ritilib.fleet.inherited import Settings
 from ritilib.fleet.kinds import (
     Address,
@@ -92,3 +93,5 @@ class FleetFile(Settings):
     """In which waves PBXes are replaced."""
     signers: tuple[SignerKey, ...] = ()
     """SSH public keys; the controller then applies only what one of them signed. None: whatever is merged."""
+    controller: Controller | None = None
+    """The sync controller as a Nomad job; none: it is run otherwise."""

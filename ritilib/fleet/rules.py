@@ -11,6 +11,7 @@ import phonenumbers
 from ritilib.errors import Problem
 from ritilib.fleet.box_file import BoxFile
 from ritilib.fleet.company_file import CompanyFile
+from ritilib.fleet.controller import judge_controller
 from ritilib.fleet.emergency import list_emergencies
 from ritilib.fleet.fleet_file import FleetFile
 from ritilib.fleet.hours import judge_hours, judge_maintenance, judge_stretches
@@ -102,6 +103,7 @@ def judge(draft: Draft) -> list[Problem]:
     problems += judge_places(draft.source, draft.fleet, draft.companies, draft.boxes)
     problems += _judge_adapters(draft)
     problems += judge_removals(draft.source, draft.fleet, draft.companies.keys(), draft.boxes.keys())
+    problems += judge_controller(draft.source, draft.fleet.controller)
     return problems
 
 

@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ritilib.fleet.controller_file import (
+    BRANCH_PATTERN,
+    HOST_KEY_PATTERN,
+    REMOTE_PATTERN,
+    SERVER_PATTERN,
+    WORD_PATTERN,
+)
 from ritilib.fleet.kinds import DAY, REMOVAL_PATTERN, SIGNER_PATTERN, SLUG_PATTERN
 
 # Form asked for → one that has it. A pattern is exact; an example is what people read.
@@ -23,6 +30,11 @@ EXAMPLES: Mapping[str, str] = {
     r"^[0-9a-fA-F]{2}([:-]?[0-9a-fA-F]{2}){5}$": '"c0:74:ad:00:11:22"',
     r"^[0-9*#]$": '"1"',
     SIGNER_PATTERN: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ6dzXHhNVUMY5CiQ5aHIb5qcZ+6r1qjbWfK4ZyYc0Qm ana@example.org",
+    REMOTE_PATTERN: "https://forge.example/voice/telephones.git",
+    SERVER_PATTERN: "https://vault.example:8200",
+    HOST_KEY_PATTERN: "forge.example ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ6dzXHhNVUMY5CiQ5aHIb5qcZ+6r1qjbWfK4ZyYc0Qm",
+    BRANCH_PATTERN: "main",
+    WORD_PATTERN: "git",
     r"^[^\x00-\x1f\x7f]+$": "Recepción (one line)",
 }
 _QUOTE = "quote it, so that YAML keeps it as text"

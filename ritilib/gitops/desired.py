@@ -61,6 +61,14 @@ def read_desired(repo: Path, rev: str) -> Desired:
     return Reader().read(repo, rev)
 
 
+def read_fleet(repo: Path, rev: str) -> FleetFile:
+    """What fleet.yaml of rev says, where it is that of the repository's root commit; raises as read_desired."""
+    check_repository(repo)
+    commit = find_commit(repo, rev)
+    root, root_id = find_root(repo, commit)
+    return _read_fleet_file(repo, list_blobs(repo, commit, FLEET_FILE), root, root_id)
+
+
 def read_newer(repo: Path, rev: str, desired: Desired) -> Desired:
     """What rev says by now: desired itself while rev is still that commit. Raises as read_desired does."""
     return desired if find_commit(repo, rev) == desired.commit else read_desired(repo, rev)

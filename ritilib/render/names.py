@@ -77,3 +77,30 @@ class UnitNames:
     def vault_path(self) -> str:
         """The document as Vault's KV v2 API names it for reading."""
         return f"riti/data/{self.document}"
+
+
+@dataclass(frozen=True)
+class ControllerNames:
+    """Every name of a fleet's controller. Units' jobs begin with `<fleet>--`, so its own is never one of them."""
+
+    fleet: str
+    task: str = "controller"  # and its group
+
+    @property
+    def job_id(self) -> str:
+        return f"riti-{self.fleet}"
+
+    @property
+    def role(self) -> str:
+        """The Consul role and the Vault role that its job takes."""
+        return f"riti-{self.fleet}-controller"
+
+    @property
+    def document(self) -> str:
+        """Its Vault document below the mount `riti`: hooks' secrets, credentials. No fleet's name begins like this."""
+        return f"_controller/{self.fleet}"
+
+    @property
+    def vault_path(self) -> str:
+        """The document as Vault's KV v2 API names it for reading."""
+        return f"riti/data/{self.document}"

@@ -15,6 +15,7 @@ from ritilib.gitops.command import hide_credentials
 
 Level = Literal["debug", "info", "warning", "error"]
 HIDDEN = "[hidden]"
+MOST_HIDDEN = 500  # a controller's standing tokens are renewed every half hour, for years
 SHORTEST_HIDDEN = 8  # a shorter secret would take half the words out of the log; none of ours is
 _SECRET_FIELDS = re.compile(
     r"token|secret|password|passphrase|authorization|private|credential", re.IGNORECASE
@@ -39,7 +40,8 @@ class Journal:
     ) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._secrets: tuple[str, ...] = ()
+        self._told: tuple[str, ...] = ()  # the latest last
+        self._secrets: tuple[str, ...] = ()  # the same, the longest first
         self.hide(secrets)
         # of its own and not in the process's tree of loggers: libraries do not write here, and nobody reconfigures it
         self._logger = logging.Logger("riti", getattr(logging, least.upper()))
@@ -48,10 +50,12 @@ class Journal:
         self._logger.addHandler(handler)
 
     def hide(self, secrets: Iterable[str]) -> None:
-        """More words that no line may show: a token that was renewed, say."""
+        """More words that no line may show: a token that was renewed, say. Of many, those told last are remembered."""
+        fresh = dict.fromkeys(one for one in secrets if len(one) >= SHORTEST_HIDDEN)
         with self._lock:
-            told = {*self._secrets, *(one for one in secrets if len(one) >= SHORTEST_HIDDEN)}
-            self._secrets = tuple(sorted(told, key=lambda one: (-len(one), one)))
+            told = [*(one for one in self._told if one not in fresh), *fresh]
+            self._told = tuple(told[-MOST_HIDDEN:])
+            self._secrets = tuple(sorted(self._told, key=lambda one: (-len(one), one)))
 
     def redact(self, text: str) -> str:
         """A text without the secrets that the journal was told to hide, for what is shown elsewhere."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -59,14 +59,15 @@ class Options:
 
 @contextmanager
 def run_controller(
-    settings: Settings, overlay: OverlayTool, options: Options, journal: Journal
+    read: Callable[[], Settings], overlay: OverlayTool, options: Options, journal: Journal
 ) -> Iterator[Service]:
     """A service whose `serve` may be called while this lasts; all its threads have ended when it is over.
 
-    Raises GitopsError for an address or a folder that cannot be used, and RitiError where it cannot listen.
+    read gives the servers with the standing tokens as they are now: it is called at each election, since Nomad renews
+    the tokens of a task. Raises what it raises, GitopsError for an address or a folder that cannot be used, and
+    RitiError where it cannot listen.
     """
-    if options.nomad_per_s:
-        settings = replace(settings, nomad=replace(settings.nomad, bucket=Bucket(options.nomad_per_s)))
+    bucket = Bucket(options.nomad_per_s) if options.nomad_per_s else None
     wakeups, asks = Wakeups(), Wakeups()
     metrics = Metrics()
     tell = options.tell
@@ -89,10 +90,21 @@ def run_controller(
         Reader().read,
         judged=teller.note_look,
     )
-    journal.hide(one.token for one in vars(settings).values())
+
+    def read_standing() -> Settings:
+        settings = read()
+        journal.hide(one.token for one in vars(settings).values())
+        if options.web:
+            with suppress(RitiError):  # a hook's secret keeps nobody from leading; the web reports it
+                journal.hide(one for secrets in options.web.read_secrets().values() for one in secrets)
+        if bucket:
+            settings = replace(settings, nomad=replace(settings.nomad, bucket=bucket))
+        return settings
+
+    read_standing()  # what is wrong with them is said at once
     service = Service(
         source,
-        lambda fleet: Candidate(settings, fleet, options.who, chronicle.note_waiting),
+        lambda fleet: Candidate(read_standing(), fleet, options.who, chronicle.note_waiting),
         lambda held, fleet: connect_servers(held, fleet, overlay),
         watch_drift,
         wakeups,
@@ -101,7 +113,6 @@ def run_controller(
     )
     with ExitStack() as running:
         if options.web:
-            journal.hide(one for secrets in options.web.read_secrets().values() for one in secrets)
             web = Web(
                 asks,
                 chronicle.board,

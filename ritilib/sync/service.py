@@ -31,6 +31,7 @@ from ritilib.sync.unit.apply import Servers
 from ritilib.sync.wake import Report, Wakeups
 
 CREW = 8  # units at the same time: a connection each to each server, and Consul allows one client 200
+MOST_DENIED = 10  # elections in a row, which take some minutes (Pace.cycle)
 MOST_CREW = 64
 PATIENCE_S = 60.0  # so long it stands before it shows that it lives, and renews its standing token
 
@@ -63,6 +64,7 @@ class Service:
         self._memory = Memory()
         self._failures = 0  # to lead, in a row
         self._left: set[str] = set()  # sessions, see Candidate
+        self._denied = 0  # of these, those of its standing tokens
 
     def stop(self) -> None:
         """Have `serve` end; from any thread, but not from a signal's handler, which may hold the event's lock."""
@@ -70,7 +72,11 @@ class Service:
         self.wakeups.close()
 
     def serve(self) -> None:
-        """Until `stop`. What goes wrong is told to the chronicle and tried again; only a defect raises."""
+        """Until `stop`. What goes wrong is told to the chronicle and tried again.
+
+        Raises what is a defect, and Denied where its standing tokens stay worthless (MOST_DENIED): whoever started it
+        may have better ones, as Nomad gives each allocation its own.
+        """
         desired = self._await_commit()
         while desired and not self.stopped.is_set():
             has_led, began_s = False, self.monotonic()
@@ -79,11 +85,13 @@ class Service:
                 candidate = replace(candidate, report=self.chronicle.note_waiting, left=self._left)
                 with take_lead(candidate, PATIENCE_S, self.stopped) as leadership:
                     has_led = True
+                    self._denied = 0
                     self._lead(leadership, desired.fleet)
                 if not self.stopped.is_set():
                     self.chronicle.note_role(leads=False)  # its term is over
                 continue
             except LeadershipLost as error:
+                self._denied = 0
                 self.chronicle.note_role(leads=False)
                 self.chronicle.board.beat()
                 waited_s = self.monotonic() - began_s
@@ -93,6 +101,9 @@ class Service:
             except RitiError as error:
                 self.chronicle.note_role(leads=False)
                 self.chronicle.note_failed_cycle(error, 0.0)
+                self._denied = self._denied + 1 if isinstance(error, Denied) and not has_led else 0
+                if self._denied >= MOST_DENIED:
+                    raise
             self._failures += 1
             self._rest(self.pace.cycle.delay(self._failures, self.random))
         self.chronicle.note_end()

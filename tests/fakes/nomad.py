@@ -15,6 +15,7 @@ from ritilib.clients.nomad_values import (
     JobList,
     JobPlan,
     JobStub,
+    JobTask,
     Port,
     Registered,
     TaskState,
@@ -37,6 +38,7 @@ class FakeNomad:
         self.jobs: dict[str, dict[str, Any]] = {}
         self.allocations: dict[str, list[Allocation]] = {}
         self.policies: dict[str, tuple[str, str]] = {}
+        self.bound: dict[str, JobTask | None] = {}  # policy → the task that has it by its identity
         self.tokens: dict[str, tuple[str, ...]] = {}
         # what tasks wrote
         self.read_file: Callable[[str, str], bytes | None] = lambda _allocation, _path: None
@@ -151,13 +153,13 @@ class FakeNomad:
         self.journal.ask(f"nomad read {path}")
         return self.read_file(allocation_id, path)
 
-    def put_policy(self, name: str, rules: str, description: str) -> bool:
+    def put_policy(self, name: str, rules: str, description: str, task: JobTask | None = None) -> bool:
         held = self.policies.get(name)
         if held and held[1].split()[:2] != description.split()[:2]:
             raise Conflict.because(f"the fake's policy {name} is not ours", "see whose it is")
-        if held == (rules, description):
+        if held == (rules, description) and self.bound.get(name) == task:
             return False
-        self.policies[name] = (rules, description)
+        self.policies[name], self.bound[name] = (rules, description), task
         self.journal.write(f"nomad write policy {name}")
         return True
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-INPUTS = ("pyproject.toml", "setup.py", "README.md", "ritilib", "jobs", "repo-layout")
+INPUTS = ("pyproject.toml", "setup.py", "requirements.txt", "README.md", "ritilib", "jobs", "repo-layout")
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,7 @@ def test_the_wheel_holds_the_assets(wheel: Path) -> None:
         assert files
         for file in files:
             assert f"ritilib/_assets/{file}" in held
+    assert "ritilib/_assets/requirements.txt" in held
     for recipe in ("nomad", "consul", "nebula"):
         assert f"ritilib/devstack/machine/recipes/{recipe}/go.sum" in held
     for pattern in ("*.py", "*.j2"):

@@ -149,6 +149,7 @@ def make_fleet(
     management = stack.environment()
     desired = read_desired_id(work)
     clients = read_settings(management)
+    controller = load_fleet(read_fleet_files(work)).fleet.said.controller
     made = bootstrap(
         Nomad(clients),
         Consul(clients),
@@ -159,6 +160,7 @@ def make_fleet(
         stack.jwks_url,
         None,
         keep_silent,
+        controller.namespace if controller else None,
     )
     return Fleet(name, work, forge, management, {**management, **made.environment()})
 

@@ -6,11 +6,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ritilib.clients.nebula import OverlayTool
-from ritilib.clients.nomad_values import TemplateRetries
+from ritilib.clients.nomad_values import JobTask, TemplateRetries
 from ritilib.clients.protocols import ConsulClient, NomadClient, VaultClient
 from ritilib.clients.vault import KV_MOUNT, TRANSIT_MOUNT
 from ritilib.errors import Conflict, Problem, RitiError
 from ritilib.reconcile.leading import Timing
+from ritilib.sync.lead.identity import (
+    delete_identity,
+    describe_controller,
+    find_task,
+    is_controllers,
+    put_identity,
+)
 from ritilib.sync.lead.rights import NOMAD_CANDIDATE, NOMAD_LEADER, Rights
 from ritilib.sync.unit.apply import JWT_MOUNT
 
@@ -56,11 +63,13 @@ def bootstrap(
     jwks_url: str,
     previous: Mapping[str, str] | None,
     report: Callable[[str], None],
+    namespace: str | None = None,
 ) -> Bootstrapped:
     """Prepare the three servers for a fleet. The clients have management tokens.
 
     jwks_url is where Consul and Vault fetch the keys that Nomad signs workload identities with. previous is
-    what `environment` once gave: tokens in it that still have their rights are kept. Raises Conflict where a
+    what `environment` once gave: tokens in it that still have their rights are kept. namespace is that of the
+    controller's job (None: it is no Nomad job, and no job has its rights). Raises Conflict where a
     name that the fleet needs belongs to somebody else, or where tasks are given a wider Consul role than
     their own (rule 12), and Unreachable, Denied or ServerError. Raises RitiError naming every node whose
     templates would end their tasks in an outage (rule 10), before anything is written.
@@ -83,6 +92,8 @@ def bootstrap(
     _make_authority(vault, overlay_tool, fleet, report)
     report("the controller's rights and tokens")
     _make_leader_rights(nomad, consul, vault, fleet, fleet_id)
+    task = find_task(fleet, namespace) if namespace else None
+    _put_candidate(nomad, consul, vault, fleet, fleet_id, task)
     return _make_tokens(nomad, consul, vault, fleet, fleet_id, previous or {}, report)
 
 
@@ -128,7 +139,9 @@ def _refuse_wide_rules(consul: ConsulClient) -> None:
     wide = [
         rule
         for rule in consul.list_binding_rules(AUTH_METHOD)
-        if rule.bind_type != "service" and rule.description != AUTH_METHOD_DESCRIPTION
+        if rule.bind_type != "service"
+        and rule.description != AUTH_METHOD_DESCRIPTION
+        and not is_controllers(rule)
     ]
     if wide:
         names = ", ".join(f"{rule.bind_type} {rule.bind_name} ({rule.id})" for rule in wide)
@@ -180,6 +193,25 @@ def _make_leader_rights(
         raise
 
 
+def _put_candidate(
+    nomad: NomadClient,
+    consul: ConsulClient,
+    vault: VaultClient,
+    fleet: str,
+    fleet_id: str,
+    task: JobTask | None,
+) -> None:
+    """A candidate's rights, which the task has without a token that lies anywhere."""
+    rights, description = Rights(fleet), describe_controller(fleet_id)
+    nomad.put_policy(rights.candidate, NOMAD_CANDIDATE, description, task)
+    consul.put_policy(rights.candidate, rights.consul_candidate(), description)
+    vault.put_policy(rights.candidate, rights.vault_candidate())
+    if task:
+        put_identity(consul, vault, fleet, fleet_id, task, AUTH_METHOD)
+    else:
+        delete_identity(consul, vault, fleet, fleet_id)
+
+
 def _make_tokens(
     nomad: NomadClient,
     consul: ConsulClient,
@@ -189,12 +221,8 @@ def _make_tokens(
     previous: Mapping[str, str],
     report: Callable[[str], None],
 ) -> Bootstrapped:
-    rights, description = Rights(fleet), f"riti {fleet_id} controller"
-    name = rights.candidate
+    name, description = Rights(fleet).candidate, describe_controller(fleet_id)
     policies = (name,)
-    nomad.put_policy(name, NOMAD_CANDIDATE, description)
-    consul.put_policy(name, rights.consul_candidate(), description)
-    vault.put_policy(name, rights.vault_candidate())
     kept = {
         variable
         for variable, client in (

@@ -1,6 +1,7 @@
 """The rights of a controller in Nomad, Consul and Vault: as a candidate, which writes nothing, and as the leader.
 
-The candidate's tokens are the standing ones, that `riti bootstrap` leaves; the leader's are made at each election and
+The candidate's tokens are the standing ones: those that `riti bootstrap` leaves, or, where the controller is a Nomad
+job, those that its workload identity is given (ritilib.sync.lead.identity). The leader's are made at each election and
 end with it (ritilib.sync.lead). What the candidate needs to make and revoke them, and no server narrows further:
 
 - Nomad 1.10.5 lets a management token alone make or revoke tokens (nomad/acl_endpoint.go, UpsertTokens, DeleteTokens).
@@ -18,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ritilib.clients.vault import KV_MOUNT, TRANSIT_MOUNT
+from ritilib.render.names import ControllerNames
 from ritilib.sync.unit.apply import JWT_MOUNT
 
 READ, WRITE, CALL = ["read"], ["create", "read", "update"], ["update"]
@@ -97,6 +99,7 @@ class Rights:
         return _write_paths(
             {
                 f"{KV_MOUNT}/data/{self.nomad_document}": READ,
+                f"{KV_MOUNT}/data/{ControllerNames(self.fleet).document}": READ,
                 f"auth/token/create/{self.leader}": CALL,
                 "auth/token/revoke-accessor": CALL,
             }

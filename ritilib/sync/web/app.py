@@ -28,7 +28,8 @@ class Web:
 
     POST /hook/github|gitea|gitlab wakes the loop: 202 for a push of the watched branch, 200 for what else the forge
     says, 401 without a word for whoever does not prove to be it, 404 for a forge without a secret, 429 for whoever
-    guesses or asks too often. GET /healthz and /readyz: 200 or 503 with the reasons. GET /metrics: for Prometheus.
+    guesses or asks too often. GET /healthz and /readyz: 200 or 503 with the reasons. GET /leads: 200 from the one that
+    leads, 503 from the others, so that a load balancer sends hooks where they are heard. GET /metrics: for Prometheus.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Web:
         self._pages: dict[str, Callable[[WSGIEnvironment], _Answer]] = {
             "/healthz": self._tell_health,
             "/readyz": self._tell_readiness,
+            "/leads": self._tell_role,
             "/metrics": self._tell_metrics,
         }
 
@@ -117,6 +119,10 @@ class Web:
         standing = self._board.standing
         lacks = standing.list_lacks()
         return _say("503 Service Unavailable", *lacks) if lacks else _say("200 OK", standing.role)
+
+    def _tell_role(self, _: WSGIEnvironment) -> _Answer:
+        role = self._board.standing.role
+        return _say("200 OK" if role == "leads" else "503 Service Unavailable", role)
 
     def _tell_metrics(self, environ: WSGIEnvironment) -> _Answer:
         encode, kind = choose_encoder(environ.get("HTTP_ACCEPT", ""))

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ritilib.errors import FleetError, Problem, RitiError
+from ritilib.sync import journal as journal_module
 from ritilib.sync.journal import HIDDEN, SHORTEST_HIDDEN, Journal
 
 AT = datetime(2026, 11, 24, 23, 59, 7, 250_000, tzinfo=UTC)
@@ -79,6 +80,16 @@ class Holder:
     """Something that shows its secret when it is printed."""
 
     token: str = TOKEN
+
+
+def test_of_many_secrets_the_last_ones_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens that were renewed for years: the dead ones are forgotten, one that is told again is not."""
+    monkeypatch.setattr(journal_module, "MOST_HIDDEN", 3)
+    journal, stream = write("json")
+    for token in ("the-hook-1", "token-one", "token-two", "the-hook-1", "token-three", "token-four"):
+        journal.hide([token])
+    journal.note("info", "x", said="the-hook-1 token-one token-two token-three token-four")
+    assert json.loads(stream.getvalue())["said"] == f"{HIDDEN} token-one token-two {HIDDEN} {HIDDEN}"
 
 
 @pytest.mark.parametrize("style", ["json", "plain"])

@@ -8,6 +8,7 @@ import pytest
 
 from ritilib.errors import Denied, LeadershipLost, ServerError, Unreachable
 from ritilib.sync import drift
+from ritilib.sync.service import MOST_DENIED
 from tests.unit.removing import GRACE, WEEK, name
 from tests.unit.sync.serving import World, make_fleet
 
@@ -164,6 +165,38 @@ def test_revoked_tokens_are_stood_for_again(world: World, monkeypatch: pytest.Mo
     with world.serve():
         world.wait(lambda: world.is_running("acme/a"), "the box")
     assert world.read_epoch() == (2, False)
+
+
+def test_it_ends_where_its_standing_tokens_stay_worthless(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nomad then replaces it by an allocation with tokens of its own."""
+    asked: list[None] = []
+
+    def deny() -> None:
+        asked.append(None)
+        raise Denied.because("Vault denied: renew our own token", "take another token")
+
+    world.forge.push(make_fleet("c1", "acme/a"))
+    monkeypatch.setattr(world.vault, "renew_token", deny)
+    with world.source, pytest.raises(Denied, match="renew our own token"):
+        world.service.serve()
+    assert len(asked) == MOST_DENIED
+    assert world.read_epoch() == (0, False)
+
+
+def test_a_denial_that_passes_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = [MOST_DENIED - 1]
+
+    def deny() -> None:
+        if left[0] > 0:
+            left[0] -= 1
+            raise Denied.because("Vault denied: renew our own token", "take another token")
+
+    world.forge.push(make_fleet("c1", "acme/a"))
+    monkeypatch.setattr(world.vault, "renew_token", deny)
+    with world.serve():
+        world.wait(lambda: world.is_running("acme/a"), "the box")
 
 
 def test_a_watch_that_is_denied_has_the_tokens_looked_at(

@@ -163,6 +163,13 @@ def test_readiness_says_what_it_lacks(served: Served) -> None:
         assert (answer.status_code, answer.text) == (200, f"{role}\n")
 
 
+def test_a_load_balancer_finds_the_one_that_leads(served: Served) -> None:
+    for role, status in (("starting", 503), ("follows", 503), ("leads", 200)):
+        served.board.standing = Standing(role, "1" * 40)
+        answer = served.get("/leads")
+        assert (answer.status_code, answer.text) == (status, f"{role}\n")
+
+
 def test_figures_are_those_of_the_registry(served: Served) -> None:
     metrics = served.metrics
     metrics.cycles.labels("clean").inc()
