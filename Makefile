@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # the stack makes network interfaces and starts Docker; where there is no sudo, riti says what is missing
 AS_ROOT := $(shell test "$$(id -u)" = 0 || ! command -v sudo >/dev/null || echo 'sudo -E env "PATH=$$PATH"')
 
-.PHONY: demo test test-slow test-faults check bench venv setup clean
+.PHONY: demo test test-slow test-faults test-long check bench venv setup clean
 
 demo: venv ## the product's whole job once, on real servers; KEEP=1 leaves it up
 	$(AS_ROOT) $(BIN)/riti dev demo $(if $(KEEP),--keep)
@@ -20,7 +20,10 @@ test-slow: venv setup
 	$(AS_ROOT) $(BIN)/python -m pytest -m slow
 
 test-faults: venv setup ## the fault matrix (docs/faults.md), its slow rows too
-	$(AS_ROOT) $(BIN)/python -m pytest -m "slow or not slow" tests/faults
+	$(AS_ROOT) $(BIN)/python -m pytest -m "not long" tests/faults
+
+test-long: venv setup ## what takes half an hour and more: every moment of a sync to be killed in, long outages
+	$(AS_ROOT) $(BIN)/python -m pytest -m long
 
 check: venv
 	$(BIN)/ruff check .

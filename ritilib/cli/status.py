@@ -22,6 +22,7 @@ from ritilib.gitops.repository import find_commit
 from ritilib.sync.observe import Places
 from ritilib.sync.seen.look import Branch, FleetLook, count, look_at_fleet
 from ritilib.sync.seen.rows import describe_unit, list_paused, list_rows
+from ritilib.sync.seen.status import DownUnit, FailingUnit
 from ritilib.sync.seen.unit import UnitLook, look_at_unit
 
 EXIT_OF = {"well": 0, "failed": 1, "pending": EXIT_CHANGES}
@@ -200,7 +201,9 @@ def _print_unit(found: UnitLook, as_json: bool) -> None:
         click.echo("leader says: " + ", ".join(words))
     for entry in found.history[:5]:
         click.echo(f"{entry.ended}\t{entry.commit[:12]}\t{', '.join(entry.names(found.unit))}")
-    print_problems(Problem("", 0, 0, f"{found.unit}: {one}", "") for one in found.lacks)
+    print_problems(Problem("", 0, 0, f"{found.unit}: {one}", "", severity="warning") for one in found.lacks)
+    failing = (one for one in found.told if isinstance(one, FailingUnit | DownUnit))
+    print_problems(Problem("", 0, 0, one.what, one.mend) for one in failing)
     print_problems(found.problems)
 
 

@@ -187,7 +187,7 @@ class _Wishes:
         self.plans: dict[tuple[str, str], list[int]] = {}
         self.jobs: dict[tuple[str, str], list[int]] = {}
         for place, commit in enumerate(commits):
-            for unit, files in list_units(fleet.forge, commit).items():
+            for unit, files in list_units(fleet.work, commit).items():
                 key = fleet.names(unit).kv_key
                 live = {name[9:]: text for name, text in files.items() if name.startswith("pbx/live/")}
                 self.plans.setdefault((f"key {key}", digest(live)), []).append(place)
@@ -214,8 +214,8 @@ class _Wishes:
 
 
 def list_commits(fleet: Fleet) -> list[str]:
-    """The commits of main, the oldest first."""
-    return run_git(fleet.forge, "rev-list", "--reverse", "--first-parent", "main").split()
+    """The commits of main as the engineer's clone has it, the oldest first: the forge may be what is broken."""
+    return run_git(fleet.work, "rev-list", "--reverse", "--first-parent", "main").split()
 
 
 def list_units(repo: Path, commit: str) -> dict[str, dict[str, str]]:

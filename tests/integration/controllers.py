@@ -22,10 +22,9 @@ SECRET = "a-secret-of-some-length"
 
 
 @dataclass
-class Instance:
-    """One controller; it tells where it listens in its log."""
+class Told:
+    """A controller's log, one JSON object a line."""
 
-    process: subprocess.Popen[bytes]
     log: Path
 
     def events(self, event: str) -> list[dict[str, Any]]:
@@ -39,6 +38,13 @@ class Instance:
             return any(said.items() <= one.items() for one in self.events(event))
 
         wait_until(is_told, DEADLINE_S, f"waiting for `{event}` {said}", self.log)
+
+
+@dataclass
+class Instance(Told):
+    """One controller as a program; it tells where it listens in its log."""
+
+    process: subprocess.Popen[bytes]
 
     def ask(self, page: str) -> requests.Response:
         return requests.get(f"{self.address}/{page}", timeout=DEADLINE_S)
@@ -84,4 +90,4 @@ def start_controller(
     shell = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": os.getcwd()}
     with log.open("ab") as output:
         process = subprocess.Popen(argv, env={**shell, **environ}, stdout=output, stderr=output)
-    return Instance(process, log)
+    return Instance(log, process)

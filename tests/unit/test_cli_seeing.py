@@ -132,6 +132,8 @@ def test_what_is_still_to_come_ends_with_3(
     said = capsys.readouterr().out
     assert "rollout: wave 1 of 3" in said
     assert "acme/b\theld\t" in said and "\tcalls: it has a call" in said
+    assert run(monkeypatch, "status", "acme/b", "--fleet", "demo") == 3
+    assert "warning: acme/b: it is left as it is: it has a call" in capsys.readouterr().err
 
 
 def test_what_failed_ends_with_1_and_says_its_mend(
