@@ -11,7 +11,6 @@ import pytest
 from bench.lab.fleets import write_offices
 from ritilib.devstack.processes import poll, wait_until
 from ritilib.devstack.stack import Stack
-from tests.faults.rows import SERVERS
 from tests.faults.servers import Servers
 from tests.faults.standins import StandinFleet, swap_job
 from tests.faults.witness import Witness
@@ -19,7 +18,6 @@ from tests.integration.controllers import SECRET, start_controller
 from tests.integration.fleets import Fleet, know_author, make_fleet
 from tests.integration.relay import Ledger, hold_relays
 
-MANY = SERVERS[8]
 NAME = "many"
 BOXES, FAILING = 1_000, 10
 DEADLINE_S = 3_600.0  # the first sync of them, on a machine that does something else too
@@ -94,7 +92,7 @@ def count_running(servers: Servers) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.row(MANY)
+@pytest.mark.row("1,000 boxes of which 10 always fail")
 def test_ten_boxes_that_never_come_up_stop_no_other_and_are_tried_once(
     fleet: SleepingFleet, witness: Witness, env: dict[str, str], tmp_path: Path
 ) -> None:
