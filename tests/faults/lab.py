@@ -113,7 +113,9 @@ class Lab:
         failures: list[BaseException] = []
         with (
             log.open("a") as stream,
-            run_controller(settings, tool, options, Journal(stream, "json", least="debug")) as service,
+            run_controller(
+                lambda: settings, tool, options, Journal(stream, "json", least="debug")
+            ) as service,
         ):
             service.clock = self.clock
             thread = threading.Thread(target=_run, args=(service.serve, failures), name=f"controller {name}")

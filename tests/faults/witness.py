@@ -121,7 +121,7 @@ class Witness:
             self.before.allocations,
         )
         ours = {place for place in {*before.things, *after.things, *self.hand} if self._is_ours(place)}
-        versions = [one for one in self._read_versions(writes) if one.place not in self.hand]
+        versions = list(self._read_versions(writes))
         return Findings(
             find_deletions(before, after, self._find_gone(writes), notes),
             find_lost(before, after, versions, ours, notes),
@@ -170,7 +170,7 @@ class Witness:
             commits = list_commits(fleet)
             wishes = _Wishes(fleet, commits)
             for one in writes:
-                if one.value is None:
+                if one.value is None or one.place in self.hand:
                     continue
                 if found := wishes.find(one):
                     epoch = None
