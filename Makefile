@@ -25,6 +25,9 @@ test-faults: venv setup ## the fault matrix (docs/faults.md), its slow rows too
 test-long: venv setup ## what takes half an hour and more: every moment of a sync to be killed in, long outages
 	$(AS_ROOT) $(BIN)/python -m pytest -m long
 
+test-merges: venv setup ## fifty merges of every kind under live calls; its figures are printed
+	$(AS_ROOT) $(BIN)/python -m pytest -m slow -s tests/integration/test_merges.py
+
 check: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -114,8 +114,20 @@ def _list_rows(shown: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for word, value in shown["settings"].items():
         if word == "maintenance":
             yield from ((word, f"{one['days']} {one['from']}-{one['to']}") for one in value)
+        elif word == "sync":
+            yield from _list_sync_rows(value)
         elif value is not None:
             yield word, ", ".join(value) if isinstance(value, list) else str(value)
+
+
+def _list_sync_rows(sync: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What the controller leaves alone of the box; nothing where that is nothing."""
+    if sync["suspended"]:
+        yield "sync.suspended", sync["suspended"]
+    if not sync["self_heal"]:
+        yield "sync.self_heal", "no"
+    for one in sync["windows"]:
+        yield "sync.windows", f"{one['days']} {one['from']}-{one['to']}"
 
 
 def describe_box(fleet: Fleet, key: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import click
 from ritilib.cli.options import EXIT_CHANGES, json_option, repo_option, rev_option
 from ritilib.cli.printing import print_json
 from ritilib.clients.nomad import Nomad
-from ritilib.clients.settings import read_nomad_settings
+from ritilib.clients.settings import read_settings
 from ritilib.gitops.desired import read_fleet
 from ritilib.render.controller import render_controller
 from ritilib.sync.controller_job import need_controller, plan_controller, run_controller_job
@@ -66,7 +66,7 @@ def run(repo: Path, rev: str, as_json: bool, check: bool, wait: bool) -> None:
     Example: riti controller run --repo telephones.git
     """
     fleet = read_fleet(repo, rev)
-    nomad = Nomad(read_nomad_settings(os.environ), need_controller(fleet).namespace)
+    nomad = Nomad(read_settings(os.environ, ("nomad",)), need_controller(fleet).namespace)
     job, planned = plan_controller(fleet, nomad)
     outcome: str = planned.changes if check else run_controller_job(fleet, nomad, wait)
     if as_json:

@@ -32,7 +32,7 @@ def history(unit: str | None, repo: Path, rev: str, fleet: str | None, as_json: 
     Example: riti history --fleet demo -n 5
     Example: riti history acme/salto
     """
-    settings = read_settings(os.environ, with_vault=False)
+    settings = read_settings(os.environ, ("nomad", "consul"))
     name = fleet or read_fleet_name(repo, rev)
     entries, record = read_entries(name, unit, Consul(settings))
     shown = entries[:most]

@@ -30,6 +30,8 @@ COMMANDS = {
     "bootstrap": "servers",
     "plan": "plan",
     "sync": "sync",
+    "suspend": "suspend",
+    "resume": "suspend",
     "controller": "controller",
     "status": "status",
     "history": "history",

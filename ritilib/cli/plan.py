@@ -12,11 +12,12 @@ import click
 
 from ritilib.cli.options import EXIT_CHANGES, json_option, repo_option, rev_option
 from ritilib.cli.printing import print_json, print_problems, print_rows
-from ritilib.cli.servers import print_waiting
+from ritilib.cli.servers import print_suspended, print_waiting
 from ritilib.clients.consul import Consul
 from ritilib.clients.nomad import Nomad
 from ritilib.clients.settings import read_settings
 from ritilib.gitops.desired import read_desired
+from ritilib.reconcile.pauses import describe_paused
 from ritilib.sync.planned import plan_once
 from ritilib.sync.seen.foresee import Foreseen, Foresight, judge_cluster
 from ritilib.sync.unit.settle import describe_refused
@@ -46,7 +47,7 @@ def plan(repo: Path, rev: str, as_json: bool, with_diff: bool | None) -> None:
     Example: riti plan --repo telephones.git
     Example: riti plan --no-diff --json
     """
-    settings = read_settings(os.environ, with_vault=False)
+    settings = read_settings(os.environ, ("nomad", "consul"))
     desired = read_desired(repo, rev)
     nomad, consul = Nomad(settings), Consul(settings)
     made, removals, seen = plan_once(desired, nomad, consul)
@@ -56,8 +57,8 @@ def plan(repo: Path, rev: str, as_json: bool, with_diff: bool | None) -> None:
     cluster = judge_cluster(
         Nomad(replace(settings, nomad=replace(settings.nomad, timeout_s=AGENT_TIMEOUT_S)))
     )
-    held = [*(problem for _, problem in desired.held), *removals.held]
-    conflicts = [*made.conflicts, *removals.conflicts]
+    held = [*(problem for _, problem in desired.held), *removals.held, *describe_paused(made.paused)]
+    conflicts = [*made.conflicts, *made.paused.faults, *removals.conflicts]
     refused = [replace(one, severity="warning") for one in describe_refused(made.refused)]
     stops = {one.key: f"stop: in no manifest since {one.record.absent_since}" for one in removals.stops}
     purges = {one.key: f"remove: stopped since {one.record.stopped_at}" for one in removals.purges}
@@ -74,6 +75,7 @@ def plan(repo: Path, rev: str, as_json: bool, with_diff: bool | None) -> None:
                 "waiting": removals.waits,
                 "conflicts": conflicts,
                 "held": held,
+                "pauses": made.paused.pauses,
                 "cluster": cluster,
                 "warnings": warnings,
             }
@@ -88,6 +90,7 @@ def plan(repo: Path, rev: str, as_json: bool, with_diff: bool | None) -> None:
         going = f"{len(stops)} to stop, {len(purges)} to remove, " if gone else ""
         click.echo(f"{len(rows)} to change, {going}{made.unchanged} as wished")
         print_waiting(removals.waits)
+        print_suspended(made.paused.pauses)
     print_problems((*conflicts, *held, *cluster, *warnings))
     if conflicts or held or any(one.severity == "error" for one in cluster):
         sys.exit(1)

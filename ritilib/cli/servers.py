@@ -20,6 +20,7 @@ from ritilib.clients.vault import Vault
 from ritilib.errors import RitiError
 from ritilib.gitops.desired import read_desired, read_fleet
 from ritilib.reconcile.prune import Waiting
+from ritilib.reconcile.suspensions import SUSPENDING, Pause, describe_scope
 from ritilib.sync.lead.bootstrap import bootstrap as bootstrap_servers
 
 
@@ -103,3 +104,11 @@ def print_waiting(waiting: tuple[Waiting, ...]) -> None:
             f"is left as it is until {one.until:%Y-%m-%d %H:%M:%S} UTC" if one.until else "is left as it is"
         )
         click.echo(f"{one.key} {until}: {one.why}")
+
+
+def print_suspended(pauses: tuple[Pause, ...]) -> None:
+    """A line for what is suspended although nothing waits for it; the rest is among what is held."""
+    for one in pauses:
+        if one.by in SUSPENDING and one.covers and not one.waits:
+            until = f" until {one.until:%Y-%m-%d %H:%M:%S} UTC" if one.until else ""
+            click.echo(f"{describe_scope(one.scope)} is suspended{until}, and as wished: {one.why}")

@@ -21,7 +21,8 @@ from ritilib.gitops.ahead import count_ahead, read_fleet_name
 from ritilib.gitops.repository import find_commit
 from ritilib.sync.observe import Places
 from ritilib.sync.seen.look import Branch, FleetLook, count, look_at_fleet
-from ritilib.sync.seen.rows import describe_unit, list_rows
+from ritilib.sync.seen.rows import describe_unit, list_paused, list_rows
+from ritilib.sync.seen.status import DownUnit, FailingUnit
 from ritilib.sync.seen.unit import UnitLook, look_at_unit
 
 EXIT_OF = {"well": 0, "failed": 1, "pending": EXIT_CHANGES}
@@ -57,7 +58,7 @@ def status(
     """
     if watch and as_json:
         raise click.UsageError("--watch is for people; --json prints once")
-    settings, at = read_settings(os.environ, with_vault=False), _find_repo(context, repo, fleet)
+    settings, at = read_settings(os.environ, ("nomad", "consul")), _find_repo(context, repo, fleet)
     name = fleet or read_fleet_name(repo, rev)
     code = _show(settings, name, what, at, rev, as_json)
     if watch:
@@ -155,6 +156,7 @@ def _list_lines(look: FleetLook) -> list[str]:
     elif wave.wave and not said.whole:
         until = f", the next not before {wave.until}" if wave.until else ""
         lines.append(f"rollout: wave {wave.wave} of {wave.waves}{until}")
+    lines += list_paused(said)
     if not lines or look.is_fresh:
         lines.append(f"said {say_age(look.age_s)} ago")
     return lines
@@ -199,7 +201,9 @@ def _print_unit(found: UnitLook, as_json: bool) -> None:
         click.echo("leader says: " + ", ".join(words))
     for entry in found.history[:5]:
         click.echo(f"{entry.ended}\t{entry.commit[:12]}\t{', '.join(entry.names(found.unit))}")
-    print_problems(Problem("", 0, 0, f"{found.unit}: {one}", "") for one in found.lacks)
+    print_problems(Problem("", 0, 0, f"{found.unit}: {one}", "", severity="warning") for one in found.lacks)
+    failing = (one for one in found.told if isinstance(one, FailingUnit | DownUnit))
+    print_problems(Problem("", 0, 0, one.what, one.mend) for one in failing)
     print_problems(found.problems)
 
 

@@ -16,7 +16,7 @@ import click
 
 from ritilib.cli.options import json_option, repo_option, rev_option
 from ritilib.cli.printing import print_json, print_problems, report
-from ritilib.cli.servers import find_overlay_tool, print_waiting
+from ritilib.cli.servers import find_overlay_tool, print_suspended, print_waiting
 from ritilib.clients.forge import FORGE_NAMES
 from ritilib.clients.settings import read_settings
 from ritilib.gitops.desired import read_desired, read_newer
@@ -239,6 +239,7 @@ def _sync_once(repo: Path, rev: str, as_json: bool, replace: tuple[str, ...], wa
         )
         click.echo(f"{done.commit[:12]}: {len(done.changed)} changed, {gone}{done.unchanged} as wished")
         print_waiting(done.waiting)
+        print_suspended(done.pauses)
     print_problems((*done.held, *done.problems, *done.down))
     if not done.is_clean:
         sys.exit(1)

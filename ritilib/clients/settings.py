@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -46,10 +46,11 @@ class Settings:
     vault: Server
 
 
-def read_settings(environ: Mapping[str, str], with_vault: bool = True) -> Settings:
-    """The servers of NOMAD_ADDR, NOMAD_TOKEN, NOMAD_CACERT, CONSUL_HTTP_ADDR and so on.
-
-    Without with_vault, for who only looks, Vault is no server that can be asked, and its variables are not read.
+def read_settings(
+    environ: Mapping[str, str], servers: Collection[str] = ("nomad", "consul", "vault")
+) -> Settings:
+    """The servers of NOMAD_ADDR, NOMAD_TOKEN, NOMAD_CACERT, CONSUL_HTTP_ADDR and so on; those that are not among
+    servers have no address, and are not asked for one.
 
     NOMAD_TOKEN_FILE, CONSUL_HTTP_TOKEN_FILE and VAULT_TOKEN_FILE name files that hold the tokens, which go before those
     of the variables (as with Consul's own tool): Nomad renews them there while a task runs, so read them anew. Consul's
@@ -59,27 +60,23 @@ def read_settings(environ: Mapping[str, str], with_vault: bool = True) -> Settin
     """
     problems: list[Problem] = []
     scheme = "https" if environ.get("CONSUL_HTTP_SSL", "").lower() in ("true", "1") else "http"
-    settings = Settings(
-        nomad=_read_server(environ, "NOMAD_ADDR", "NOMAD_TOKEN", "NOMAD_CACERT", problems),
-        consul=_read_server(
-            environ, "CONSUL_HTTP_ADDR", "CONSUL_HTTP_TOKEN", "CONSUL_CACERT", problems, scheme
-        ),
-        vault=_read_server(environ, "VAULT_ADDR", "VAULT_TOKEN", "VAULT_CACERT", problems)
-        if with_vault
-        else NOBODY,
-    )
+    variables = {"nomad": "NOMAD", "consul": "CONSUL_HTTP", "vault": "VAULT"}
+    found = {
+        name: _read_server(
+            environ,
+            f"{prefix}_ADDR",
+            f"{prefix}_TOKEN",
+            f"{name.upper()}_CACERT",
+            problems,
+            scheme if name == "consul" else "",
+        )
+        if name in servers
+        else NOBODY
+        for name, prefix in variables.items()
+    }
     if problems:
         raise RitiError(problems)
-    return settings
-
-
-def read_nomad_settings(environ: Mapping[str, str]) -> Settings:
-    """As read_settings, of Nomad alone: for what asks nobody else."""
-    problems: list[Problem] = []
-    nomad = _read_server(environ, "NOMAD_ADDR", "NOMAD_TOKEN", "NOMAD_CACERT", problems)
-    if problems:
-        raise RitiError(problems)
-    return Settings(nomad, NOBODY, NOBODY)
+    return Settings(**found)
 
 
 def _read_server(

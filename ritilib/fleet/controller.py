@@ -28,3 +28,8 @@ def judge_controller(source: Source, said: Controller | None) -> Iterator[Proble
         what = f"nobody says by which key {said.remote} is known"
         mend = "add `known_hosts`, as `ssh-keyscan HOST` prints them and the forge's own pages confirm them"
         yield source.problem(("controller", "remote"), what, mend, "host-unknown")
+    if ("forge_token" in said.secrets) != (said.forge is not None):
+        step = "forge" if said.forge else "secrets"
+        mend = "have both, or neither"
+        what = "`forge` and `forge_token` in `secrets` need each other"
+        yield source.problem(("controller", step), what, mend, "forge-without-token")

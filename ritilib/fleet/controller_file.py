@@ -22,12 +22,14 @@ HOST_KEY_PATTERN = (
 BRANCH_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$"
 WORD_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 CERTIFICATES_PATTERN = r"^(-----BEGIN CERTIFICATE-----\n([A-Za-z0-9+/=]+\n)+-----END CERTIFICATE-----\n*)+$"
+FORGE_URL_PATTERN = r"^https://[^\s@/\"\\$%?#]+(/[^\s\"\\$%?#]*)?$"
 Remote = Annotated[str, StringConstraints(pattern=REMOTE_PATTERN, max_length=500)]
 ServerAddress = Annotated[str, StringConstraints(pattern=SERVER_PATTERN, max_length=200)]
 HostKey = Annotated[str, StringConstraints(pattern=HOST_KEY_PATTERN, max_length=1500)]
 Branch = Annotated[str, StringConstraints(pattern=BRANCH_PATTERN, max_length=200)]
 Word = Annotated[str, StringConstraints(pattern=WORD_PATTERN, max_length=64)]
 Certificates = Annotated[str, StringConstraints(pattern=CERTIFICATES_PATTERN)]
+ForgeUrl = Annotated[str, StringConstraints(pattern=FORGE_URL_PATTERN, max_length=500)]
 Secret = Literal[
     "git_token",
     "git_key",
@@ -65,6 +67,10 @@ class Controller(Frozen):
     """How many requests a second Nomad is sent at the most; none: as many as there are."""
     secrets: tuple[Secret, ...] = ()
     """Which keys of its document in Vault it is given, and so what it does: hooks, a credential for Git, telling."""
+    forge: Literal["github", "gitea", "gitlab"] | None = None
+    """The forge that is told how each commit fares, with `forge_token`."""
+    forge_url: ForgeUrl | None = None
+    """Its API's address, where it cannot be told from `remote`: https://HOST/api/v1."""
     user: Word = "git"
     """The name that goes with `git_token`; GitHub and Gitea take any, GitLab wants the token's."""
     known_hosts: tuple[HostKey, ...] = ()

@@ -1,4 +1,4 @@
-"""Hours of a company and maintenance of its boxes: none backwards, none without a time zone, each route its own."""
+"""Hours of a company, maintenance and windows of its boxes: none backwards or without a time zone; routes' hours."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ritilib.fleet.source import Source, Step
 from ritilib.fleet.stretch import Stretch
 
 _ZONE = "add `timezone: Area/City` to the company's file, or to fleet.yaml for all"
+_WINDOWS = ("sync", "windows")
 
 
 def judge_hours(source: Source, said: CompanyFile, timezone: str | None) -> Iterator[Problem]:
@@ -49,6 +50,28 @@ def judge_maintenance(
         yield from judge_stretches(where, ("maintenance",), one.maintenance or ())
         if unzoned and one.maintenance:
             yield where.problem(("maintenance",), what, _ZONE, "maintenance-without-zone")
+
+
+def judge_windows(
+    fleet: FleetFile, company: tuple[Source, CompanyFile], boxes: Iterable[tuple[Source, BoxFile]]
+) -> Iterator[Problem]:
+    """The same for the windows in which changes of Git are applied to them."""
+    unzoned = (company[1].timezone or fleet.timezone) is None
+    for where, one in (company, *boxes):
+        yield from judge_stretches(where, _WINDOWS, one.sync.windows or ())
+        if unzoned and one.sync.windows:
+            what = "`sync.windows` without a `timezone`"
+            yield where.problem(_WINDOWS, what, _ZONE, "windows-without-zone")
+
+
+def judge_fleets_own(source: Source, fleet: FleetFile) -> Iterator[Problem]:
+    """The maintenance and the windows of fleet.yaml; the windows hold for its lighthouses too, which need its zone."""
+    yield from judge_stretches(source, ("maintenance",), fleet.maintenance or ())
+    yield from judge_stretches(source, _WINDOWS, fleet.sync.windows or ())
+    if fleet.sync.windows and fleet.timezone is None:
+        what = "`sync.windows` of a fleet without a `timezone`"
+        mend = "add `timezone: Area/City` to fleet.yaml: the lighthouses keep these windows too"
+        yield source.problem(_WINDOWS, what, mend, "windows-without-zone")
 
 
 def judge_stretches(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ritilib.fleet.kinds import Codec, Frozen, Language, Outside, Slug
+from ritilib.fleet.kinds import Codec, Frozen, Language, Outside, Reason, Slug
 from ritilib.fleet.stretch import Stretch
 
 
@@ -42,6 +42,17 @@ class Resources(Frozen):
     """Its memory, in MB; one that needs more is ended by the kernel, with its calls."""
 
 
+class Sync(Frozen):
+    """What the controller leaves alone, and when. Nobody further down can lift what is suspended here."""
+
+    suspended: Reason | None = None
+    """Why nothing is written any more: no update, no repair, no removal; where it is absent, all is."""
+    self_heal: bool | None = None
+    """Whether what others change by hand in Nomad or Consul is put back: yes, where nobody says `false`."""
+    windows: tuple[Stretch, ...] | None = None
+    """When changes of Git are applied, in the company's time zone; none, or `[]`: at any time."""
+
+
 class Settings(Frozen):
     """What may stand in fleet.yaml, a company's file and a box's file: the nearest to the box holds."""
 
@@ -59,3 +70,5 @@ class Settings(Frozen):
     """What Nomad sets aside for the PBX."""
     maintenance: tuple[Stretch, ...] | None = None
     """When a PBX that must be replaced, and is never without a call, may be; none: only without a call."""
+    sync: Sync = Sync()
+    """What the controller leaves alone: `suspended`, `self_heal` and `windows`."""

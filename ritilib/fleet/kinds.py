@@ -10,6 +10,14 @@ from pydantic_core import PydanticCustomError
 
 from ritilib.fleet.timezones import check_timezone
 
+
+def _refuse_silence(said: Any) -> Any:
+    """The reason itself; ValueError where it is made of blanks, or only says that there is one."""
+    if isinstance(said, bool) or (isinstance(said, str) and not said.strip()):
+        raise ValueError("says no reason: write why, in words")
+    return said
+
+
 # Nomad, Consul and Vault take these in names and paths; "--" is kept free because it joins fleet, company and box.
 SLUG_PATTERN = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 SLUG_LONGEST = 24  # three joined make a job id that still fits a terminal line
@@ -22,6 +30,10 @@ PublicNumber = Annotated[
 # reviewer other text than stands there (CVE-2021-42574).
 PERSON_NAME_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$"
 PersonName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=PERSON_NAME_PATTERN)]
+# why something is so, for people: one line of text with something in it
+Reason = Annotated[
+    str, StringConstraints(max_length=200, pattern=PERSON_NAME_PATTERN), BeforeValidator(_refuse_silence)
+]
 ImageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9./:_@-]*$", max_length=200)]
 EmergencyNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{2,6}$")]
 DAY = "(mon|tue|wed|thu|fri|sat|sun)"

@@ -8,8 +8,16 @@ from ipaddress import IPv4Address
 from ritilib.fleet.box_file import BoxFile
 from ritilib.fleet.company_file import CompanyFile
 from ritilib.fleet.fleet_file import FleetFile
-from ritilib.fleet.kinds import Codec, Frozen, Language, Outside, Slug
+from ritilib.fleet.kinds import Codec, Frozen, Language, Outside, Reason, Slug
 from ritilib.fleet.stretch import Stretch
+
+
+class SyncSettings(Frozen):
+    """What the controller leaves alone of one box, of a company, or of the fleet's lighthouses."""
+
+    suspended: Reason | None = None  # None: it is not
+    self_heal: bool = True
+    windows: tuple[Stretch, ...] = ()  # (): at any time; in the time zone of Fleet.find_timezone
 
 
 class BoxSettings(Frozen):
@@ -27,6 +35,7 @@ class BoxSettings(Frozen):
     cpu_mhz: int
     memory_mb: int
     maintenance: tuple[Stretch, ...]  # in the time zone of Fleet.find_timezone
+    sync: SyncSettings
 
 
 class Box(Frozen):
@@ -65,6 +74,6 @@ class Fleet(Frozen):
     def name(self) -> str:
         return self.said.name
 
-    def find_timezone(self, company: Company) -> str | None:
-        """The time zone of the company's hours and maintenance; None where nobody says one."""
-        return company.said.timezone or self.said.timezone
+    def find_timezone(self, company: Company | None) -> str | None:
+        """The time zone of a company's hours, maintenance and windows (None: the fleet's), if anybody says one."""
+        return (company.said.timezone if company else None) or self.said.timezone

@@ -14,7 +14,7 @@ from ritilib.fleet.company_file import CompanyFile
 from ritilib.fleet.controller import judge_controller
 from ritilib.fleet.emergency import list_emergencies
 from ritilib.fleet.fleet_file import FleetFile
-from ritilib.fleet.hours import judge_hours, judge_maintenance, judge_stretches
+from ritilib.fleet.hours import judge_fleets_own, judge_hours, judge_maintenance, judge_windows
 from ritilib.fleet.leads import judge_leads
 from ritilib.fleet.lending import judge_lending
 from ritilib.fleet.mailboxes import judge_mailboxes
@@ -22,6 +22,7 @@ from ritilib.fleet.placement import judge_places
 from ritilib.fleet.removals import judge_removals
 from ritilib.fleet.settings import inherit_settings
 from ritilib.fleet.source import Source, Step
+from ritilib.fleet.suspended import judge_suspended
 from ritilib.fleet.words import judge_words
 
 # "lighthouse" is an overlay group and the first part of units; to Nebula's firewall the group "any" is everybody.
@@ -98,8 +99,11 @@ def judge(draft: Draft) -> list[Problem]:
     for company, (source, said) in draft.companies.items():
         problems += judge_hours(source, said, said.timezone or draft.fleet.timezone)
         problems += judge_maintenance(draft.fleet, (source, said), _boxes_of(draft, company))
+        problems += judge_windows(draft.fleet, (source, said), _boxes_of(draft, company))
         problems += judge_words(source, said, draft.words.get(company, {}))
-    problems += judge_stretches(draft.source, ("maintenance",), draft.fleet.maintenance or ())
+    problems += judge_fleets_own(draft.source, draft.fleet)
+    files = [(draft.source, draft.fleet), *draft.companies.values(), *draft.boxes.values()]
+    problems += [problem for source, said in files for problem in judge_suspended(source, said)]
     problems += judge_places(draft.source, draft.fleet, draft.companies, draft.boxes)
     problems += _judge_adapters(draft)
     problems += judge_removals(draft.source, draft.fleet, draft.companies.keys(), draft.boxes.keys())

@@ -9,7 +9,7 @@ from ritilib.fleet.capacity import derive_at_once
 from ritilib.fleet.company_file import CompanyFile
 from ritilib.fleet.fleet_file import FleetFile
 from ritilib.fleet.inherited import Settings
-from ritilib.fleet.model import BoxSettings
+from ritilib.fleet.model import BoxSettings, SyncSettings
 
 # A call of three hours is one that somebody forgot to end (and an FXO line may never tell that the other has).
 DEFAULTS = BoxSettings(
@@ -25,6 +25,7 @@ DEFAULTS = BoxSettings(
     cpu_mhz=50,
     memory_mb=64,
     maintenance=(),
+    sync=SyncSettings(),
 )
 
 
@@ -33,10 +34,19 @@ def inherit_settings(fleet: FleetFile, company: CompanyFile, box: BoxFile) -> Bo
     said: dict[str, Any] = {}
     for level in (fleet, company, box):
         said |= _list_said(level)
+    said["sync"] = inherit_sync(fleet, company, box)
     made = DEFAULTS.model_copy(update=said)
     if made.at_once is None and made.kbit_s is not None:
         return made.model_copy(update={"at_once": derive_at_once(made.kbit_s, made.codecs[0])})
     return made
+
+
+def inherit_sync(*levels: Settings) -> SyncSettings:
+    """What holds at the last of these levels (fleet, company, box): of each key what the nearest says."""
+    said: dict[str, Any] = {}
+    for level in levels:
+        said |= {key: value for key, value in dict(level.sync).items() if value is not None}
+    return SyncSettings(**said)
 
 
 def _list_said(level: Settings) -> dict[str, Any]:

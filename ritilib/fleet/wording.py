@@ -7,6 +7,7 @@ from typing import Any
 
 from ritilib.fleet.controller_file import (
     BRANCH_PATTERN,
+    FORGE_URL_PATTERN,
     HOST_KEY_PATTERN,
     REMOTE_PATTERN,
     SERVER_PATTERN,
@@ -34,6 +35,7 @@ EXAMPLES: Mapping[str, str] = {
     SERVER_PATTERN: "https://vault.example:8200",
     HOST_KEY_PATTERN: "forge.example ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ6dzXHhNVUMY5CiQ5aHIb5qcZ+6r1qjbWfK4ZyYc0Qm",
     BRANCH_PATTERN: "main",
+    FORGE_URL_PATTERN: "https://forge.example/api/v1",
     WORD_PATTERN: "git",
     r"^[^\x00-\x1f\x7f]+$": "Recepción (one line)",
 }

@@ -12,15 +12,16 @@ from ritilib.errors import GitopsError, Problem
 from ritilib.fleet.fleet_file import FleetFile
 from ritilib.gitops.pack import pack_texts
 from ritilib.reconcile.state import NEEDED_FILES, Digests, Wish
-from ritilib.render.manifest import FLEET_FOLDER, Manifest, ManifestBox, name_manifest, read_manifest
+from ritilib.render.manifest import FLEET_FOLDER, Manifest, name_manifest, read_manifest
 from ritilib.render.names import UnitNames
-from ritilib.render.upkeep import Windows
+from ritilib.render.upkeep import SyncRules, Windows
 
 FLEET_FILE = "fleet/fleet.yaml"
 RENDER = "run `riti render` and propose the result"
 STALE = "company-stale"  # the rule of a held company's problem
 _LIGHTHOUSE = "lighthouse-"
 _BOX_FILES, _BOX_SECRETS = "box/", "box/secrets.json"
+_SYNC = SyncRules()  # where nobody says another
 _SURROGATE = re.compile("[\ud800-\udfff]")  # what read_texts makes of a byte that is not UTF-8
 
 
@@ -29,8 +30,8 @@ class Unit:
     """One thing to run: key "acme/montevideo" (a PBX and its box) or "lighthouse/one"; files: path → text.
 
     Of the files under box/, which are for the box itself, files has secrets.json alone. canary: it is among the first
-    of every rollout; windows: when it may be replaced although it has calls. digests are those of its wish; None where
-    a file that it needs is missing.
+    of every rollout; windows: when it may be replaced although it has calls; sync: what is left alone of it. digests
+    are those of its wish; None where a file that it needs is missing.
     """
 
     key: str
@@ -38,15 +39,18 @@ class Unit:
     files: Mapping[str, str]
     canary: bool = False
     windows: Windows | None = None
+    sync: SyncRules = _SYNC
     digests: Digests | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one company (or "_fleet") asks for; held: why nothing of it may be changed, and it has no units then."""
+    """What one company (or "_fleet") asks for; held: why nothing of it may be changed, and it has no units then. sync:
+    what is left alone of all of it."""
 
     units: tuple[Unit, ...]
     held: Problem | None = None
+    sync: SyncRules = _SYNC
 
 
 def find_asker(company: str) -> str:
@@ -78,7 +82,7 @@ def check_company(
     problems += _check_boxes(path, manifest, _find_asked(company, inputs, fleet))
     if problems:
         return Part(()), problems
-    return Part(tuple(_make_units(company, manifest, texts))), []
+    return Part(tuple(_make_units(company, manifest, texts)), sync=manifest.sync), []
 
 
 def _check_files(
@@ -155,13 +159,17 @@ def _make_units(company: str, manifest: Manifest, texts: Mapping[str, Mapping[st
         digests = None
         if all(needed in kept[box] for needed in NEEDED_FILES):
             digests = Wish(UnitNames(manifest.fleet, home, name), kept[box]).digests
-        yield _make_unit(f"{home}/{name}", manifest.boxes[box], packed[box], digests)
+        yield _make_unit(f"{home}/{name}", manifest, box, packed[box], digests)
 
 
-def _make_unit(key: str, entry: ManifestBox, texts: Mapping[str, str], digests: Digests | None) -> Unit:
+def _make_unit(
+    key: str, manifest: Manifest, box: str, texts: Mapping[str, str], digests: Digests | None
+) -> Unit:
     if key.startswith("lighthouse/"):
-        return Unit(key, "lighthouse", texts, digests=digests)
-    return Unit(key, "pbx", texts, entry.canary, entry.windows, digests)
+        return Unit(key, "lighthouse", texts, sync=manifest.sync, digests=digests)
+    entry = manifest.boxes[box]
+    sync = manifest.sync if entry.sync is None else entry.sync
+    return Unit(key, "pbx", texts, entry.canary, entry.windows, sync, digests)
 
 
 def _is_kept(path: str) -> bool:

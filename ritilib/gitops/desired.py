@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ritilib.errors import GitopsError, Problem
@@ -21,6 +21,7 @@ from ritilib.render.manifest import (
     join_tree_id,
     name_manifest,
 )
+from ritilib.render.upkeep import SyncRules
 
 __all__ = ["Desired", "Reader", "Unit", "read_desired", "read_newer"]
 
@@ -37,7 +38,8 @@ class Desired:
 
     held names the companies ("_fleet" for the lighthouses) whose manifests are stale, with the reason: their
     units are not in units, and nothing of theirs may be changed, let alone deleted. removals are the companies and
-    units that may go although they are over the limit ("_fleet" held: none), after removal_grace_min minutes.
+    units that may go although they are over the limit ("_fleet" held: none), after removal_grace_min minutes. sync is
+    what is left alone of a company, and of the fleet (""): it holds for units that are in no manifest any more.
     """
 
     fleet: str
@@ -49,6 +51,7 @@ class Desired:
     removals: tuple[str, ...] = ()
     removal_grace_min: int = 10
     rollout: Rollout = _ROLLOUT
+    sync: Mapping[str, SyncRules] = field(default_factory=dict)
 
 
 def read_desired(repo: Path, rev: str) -> Desired:
@@ -161,6 +164,11 @@ def _join(fleet: FleetFile, root: str, commit: str, parts: Mapping[str, Part]) -
         removals,
         fleet.removal_grace_min,
         fleet.rollout,
+        {
+            "" if company == FLEET_FOLDER else company: parts[company].sync
+            for company, problem in held
+            if not problem
+        },
     )
 
 

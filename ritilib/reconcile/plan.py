@@ -5,19 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from ritilib.errors import Problem
 from ritilib.reconcile.rotation import settle
 from ritilib.reconcile.state import LiveJob, Observed, Record, Wish
+from ritilib.reconcile.suspensions import Pause
 from ritilib.render.names import UnitNames
+
+UNFINISHED = "an earlier sync did not finish it"
+Part = Literal["secrets", "policies", "live", "job", "links"]
+Cause = Literal["git", "drift", "time"]
+
+
+@dataclass(frozen=True)
+class Why:
+    """Why one part must be written.
+
+    cause: "git" wishes another; a hand has changed what was applied ("drift"); or only "time" has passed, while what is
+    wished is what was applied.
+    """
+
+    part: Part
+    cause: Cause
+    reason: str
 
 
 @dataclass(frozen=True)
 class Change:
     """One unit that is not as wished. Its parts are written in rule 11's order; reasons are for people.
 
-    is_drift: its job was applied as wished once, and is not so any more. rotates: its links are to have
-    other secrets, towards which its whole company goes step by step (reconcile.rotation).
+    is_drift: its job was applied as wished once, and is not so any more. rotates: its links are to have other secrets,
+    towards which its whole company goes step by step (reconcile.rotation). whys: the causes, one for each part that is
+    not as wished by itself. is_partial: only some of what is not as wished is to be written (reconcile.pauses).
     """
 
     wish: Wish
@@ -28,6 +48,8 @@ class Change:
     reasons: tuple[str, ...]
     is_drift: bool = False
     rotates: bool = False
+    whys: tuple[Why, ...] = ()
+    is_partial: bool = False
 
     @property
     def key(self) -> str:
@@ -35,11 +57,28 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Paused:
+    """What of a plan is left alone (reconcile.pauses).
+
+    units: those with something that waits, absent ones too. unfinished: wishes that an earlier sync left in the middle.
+    overdue: certificates that are not renewed. faults: suspensions that cannot be read. due: when the first pause ends
+    by itself.
+    """
+
+    pauses: tuple[Pause, ...] = ()
+    units: frozenset[str] = frozenset()
+    unfinished: tuple[Wish, ...] = ()
+    overdue: tuple[Problem, ...] = ()
+    faults: tuple[Problem, ...] = ()
+    due: datetime | None = None
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a sync would write; what it would take away is for reconcile.prune to say.
 
     wishes are all that were compared; refused are the units whose wished job did not come up when it was tried: they
-    stay what they were until Git wishes another.
+    stay what they were until Git wishes another. paused: what is not as wished either, and not in changes.
     """
 
     wishes: tuple[Wish, ...]
@@ -48,6 +87,7 @@ class Plan:
     refused: tuple[Wish, ...]
     unchanged: int
     live_index_moved: bool
+    paused: Paused = Paused()
 
     @property
     def is_empty(self) -> bool:
@@ -85,44 +125,75 @@ def make_plan(wishes: Iterable[Wish], fleet_id: str, observed: Observed) -> Plan
 def _compare(wish: Wish, job: LiveJob | None, observed: Observed) -> Change | None:
     record = observed.records.get(wish.names.key)
     if record is None:
-        return Change(wish, True, True, True, True, ("new",))
+        return _make_whole(wish, "new", "git")
     if record.state == "applying":
-        return Change(wish, True, True, True, True, ("an earlier sync did not finish it",))
-    secrets = _why_secrets(wish, record, observed.now)
-    policies = ["policies"] if record.policies != wish.digests.policies else []
-    live = _why_live(wish, record, observed)
-    spec = _why_job(wish, record, job)
+        return _make_whole(wish, UNFINISHED, "time" if is_as_applied(wish, record) else "git")
     rotates = record.holds != settle(wish.digests.generation)
-    reasons = (*secrets, *policies, *live, *spec, *(["new secrets of its links"] if rotates else []))
-    if not reasons:
-        return None
-    # A new version of the secrets is named in the live value, so that the job's templates read it at once.
-    is_drift = record.job == wish.digests.job
-    return Change(
-        wish, bool(secrets), bool(policies), bool(live or secrets), bool(spec), reasons, is_drift, rotates
+    found = (
+        _why_secrets(wish, record, observed.now),
+        Why("policies", "git", "policies") if record.policies != wish.digests.policies else None,
+        _why_live(wish, record, observed),
+        _why_job(wish, record, job),
+        Why("links", "git", "new secrets of its links") if rotates else None,
     )
+    whys = tuple(why for why in found if why)
+    if not whys:
+        return None
+    is_drift = record.job == wish.digests.job
+    return make_change(wish, whys, is_drift)
 
 
-def _why_secrets(wish: Wish, record: Record, now: datetime) -> list[str]:
+def make_change(wish: Wish, whys: tuple[Why, ...], is_drift: bool, is_partial: bool = False) -> Change:
+    """The change that writes the parts that whys name."""
+    parts = {why.part for why in whys}
+    reasons = tuple(dict.fromkeys(why.reason for why in whys))
+    # A new version of the secrets is named in the live value, so that the job's templates read it at once.
+    live = bool(parts & {"live", "secrets"})
+    flags = ("secrets" in parts, "policies" in parts, live, "job" in parts)
+    return Change(wish, *flags, reasons, is_drift, "links" in parts, whys, is_partial)
+
+
+def is_as_applied(wish: Wish, record: Record) -> bool:
+    """Whether Git wishes nothing but what was applied, or begun, last."""
+    wished = wish.digests
+    applied = (record.job, record.live, record.secrets, record.policies)
+    return applied == (wished.job, wished.live, wished.secrets, wished.policies)
+
+
+def _make_whole(wish: Wish, reason: str, cause: Cause) -> Change:
+    """All parts; the job's task may have been changed by whoever had begun with it."""
+    parts: tuple[Part, ...] = ("secrets", "policies", "live")
+    whys = [Why(part, cause, reason) for part in parts]
+    return make_change(wish, (*whys, Why("job", "drift" if cause == "time" else cause, reason)), False)
+
+
+def _why_secrets(wish: Wish, record: Record, now: datetime) -> Why | None:
     if record.secrets != wish.digests.secrets:
-        return ["secrets"]
-    if record.renew_at and now >= datetime.fromisoformat(record.renew_at):
-        return ["certificate is due"]
-    return []
+        return Why("secrets", "git", "secrets")
+    if is_due(record, now):
+        return Why("secrets", "time", "certificate is due")
+    return None
 
 
-def _why_live(wish: Wish, record: Record, observed: Observed) -> list[str]:
+def is_due(record: Record, now: datetime) -> bool:
+    """Whether its overlay certificate is to be renewed."""
+    return bool(record.renew_at) and now >= datetime.fromisoformat(record.renew_at)
+
+
+def _why_live(wish: Wish, record: Record, observed: Observed) -> Why | None:
     if record.live != wish.digests.live:
-        return ["dial plan or peers"]
-    return _find_value_drift(wish.names, record, observed)
+        return Why("live", "git", "dial plan or peers")
+    drift = _find_value_drift(wish.names, record, observed)
+    return Why("live", "drift", drift[0]) if drift else None
 
 
-def _why_job(wish: Wish, record: Record, job: LiveJob | None) -> list[str]:
+def _why_job(wish: Wish, record: Record, job: LiveJob | None) -> Why | None:
     if (job is None or job.stopped) and record.stopped_at:
-        return ["wished again: its job was stopped when no manifest named it"]
+        return Why("job", "git", "wished again: its job was stopped when no manifest named it")
     if job and not job.stopped and record.job != wish.digests.job:
-        return ["job"]
-    return _find_job_drift(record, job)
+        return Why("job", "git", "job")
+    drift = _find_job_drift(record, job)
+    return Why("job", "drift", drift[0]) if drift else None
 
 
 def find_drift(names: UnitNames, record: Record, observed: Observed) -> list[str]:
@@ -136,9 +207,11 @@ def find_drift(names: UnitNames, record: Record, observed: Observed) -> list[str
 def _find_value_drift(names: UnitNames, record: Record, observed: Observed) -> list[str]:
     if names.kv_key not in observed.live_keys:
         return ["drift: its value in Consul is gone"]
-    if observed.values is not None and observed.values.get(names.kv_key) != record.value:
-        return ["drift: its value in Consul was changed"]
-    return []
+    if observed.values is None:
+        is_changed = observed.fleet is not None and names.key in observed.fleet.drifted
+    else:
+        is_changed = observed.values.get(names.kv_key) != record.value
+    return ["drift: its value in Consul was changed"] if is_changed else []
 
 
 def _find_job_drift(record: Record, job: LiveJob | None) -> list[str]:

@@ -9,20 +9,26 @@ stale, its job was changed by hand and runs, the clock went back behind it, or C
 inventory that was lost knows no beginnings: the sync that makes it again deletes nothing, and what no manifest names is
 found by the marks of the jobs, and waits from then on.
 
+What is suspended is neither marked, stopped nor purged, and its grace period begins when it is suspended no more. What
+has windows is stopped and purged inside of them.
+
 A clock that jumps ahead ends a grace period early; the other locks stand.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ritilib.errors import Problem
 from ritilib.fleet.kinds import SLUG_PATTERN
+from ritilib.reconcile.pauses import Rules, find_rules
 from ritilib.reconcile.plan import is_ours, refuse_foreign
 from ritilib.reconcile.state import LiveJob, Observed, Record
+from ritilib.reconcile.suspensions import find_suspension
+from ritilib.reconcile.windows import find_next, is_inside
 from ritilib.render.names import UnitNames, name_job
 
 LEAST_LIMIT, FLEET_SHARE = 1, 10  # DESIGN, rule 6: the larger of 1 and 10 % (a tenth) of the fleet
@@ -39,6 +45,7 @@ class Census:
 
     stale: companies ("lighthouse" for the lighthouses) of which the commit says nothing that counts. approved:
     companies and units that may go although they are over the limit. doubts: why nothing may be deleted because of it.
+    rules: what is left alone of a company, and of the fleet ("").
     """
 
     fleet: str
@@ -49,6 +56,7 @@ class Census:
     approved: frozenset[str]
     grace: timedelta
     doubts: tuple[str, ...] = ()
+    rules: Rules = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,8 @@ class Removals:
     """What becomes of the units that no manifest names.
 
     resets take marks away or begin them anew, which deletes nothing and is always safe; marks begin grace periods.
-    held: over the limit, with the mend.
+    held: over the limit, with the mend. suspended: units that are left as they are and unmarked, so that their grace
+    period begins when they are suspended no more.
     """
 
     resets: tuple[Note, ...]
@@ -101,6 +110,7 @@ class Removals:
     stops: tuple[Stop, ...]
     purges: tuple[Purge, ...]
     conflicts: tuple[Problem, ...]
+    suspended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,7 +131,9 @@ def decide_removals(census: Census, observed: Observed) -> Removals:
     """
     now = observed.now
     resets = [Note(key, record) for key, record in _list_resets(census, observed)]
-    candidates, conflicts = _find_absent(census, observed)
+    absent, conflicts = _find_absent(census, observed)
+    left = {key for key in absent if _is_suspended(key, census, observed)}
+    candidates = [key for key in absent if key not in left]
     doubts = (*census.doubts, *observed.doubts, *((_REWOUND,) if observed.rewound else ()))
     if doubts:
         waits = tuple(
@@ -129,13 +141,14 @@ def decide_removals(census: Census, observed: Observed) -> Removals:
             for key in candidates
             if not _is_finished(observed.records.get(key), observed.jobs.get(name_job(census.fleet, key)))
         )
-        return Removals(tuple(resets), (), waits, (), (), (), conflicts)
+        return Removals(tuple(resets), (), waits, (), (), (), conflicts, tuple(sorted(left)))
     marks: list[Note] = []
     purges: list[Purge] = []
     stops: list[Stop] = []
     pending: list[_Absent] = []
     recent: list[datetime] = []
-    for key in candidates:
+    suspended: list[str] = []
+    for key in absent:
         record, job = observed.records.get(key), observed.jobs.get(name_job(census.fleet, key))
         since = _read_time(record.absent_since) if record else None
         stopped = _read_time(record.stopped_at) if record else None
@@ -144,7 +157,10 @@ def decide_removals(census: Census, observed: Observed) -> Removals:
         # an intent whose end is not known is still to be stopped, and counts among those
         if stopped and now - stopped < census.grace and (is_finished or is_restless):
             recent.append(min(stopped, now))
-        if record is None or since is None or is_restless:
+        if key in left:
+            if stopped is None or not is_finished or now - stopped >= PURGE_AFTER:
+                suspended.append(key)
+        elif record is None or since is None or is_restless:
             begun = _begin(record or Record("applying", census.commit), job, now)
             (marks if record is None or since is None else resets).append(Note(key, begun))
             if not is_finished:
@@ -161,6 +177,10 @@ def decide_removals(census: Census, observed: Observed) -> Removals:
     free = [one for one in pending if not is_over or _is_approved(one.key, census.approved)]
     waits_of, stops_of = _judge_due(free, recent, limit, census, now)
     stops += stops_of
+    closed = _find_closed([*(one.key for one in stops), *(one.key for one in purges)], census, now)
+    waits_of += [closed[key] for key in sorted(closed)]
+    stops = [one for one in stops if one.key not in closed]
+    purges = [one for one in purges if one.key not in closed]
     return Removals(
         tuple(sorted(resets, key=lambda one: one.key)),
         tuple(marks),
@@ -169,7 +189,20 @@ def decide_removals(census: Census, observed: Observed) -> Removals:
         tuple(sorted(stops, key=lambda one: one.key)),
         tuple(purges),
         conflicts,
+        tuple(suspended),
     )
+
+
+def wait_for_company(removals: Removals, waiting: Collection[str]) -> Removals:
+    """The removals without those in companies of which units wait: what is to take their place may not run yet."""
+    companies = {key.split("/")[0] for key in waiting}
+    stops = tuple(one for one in removals.stops if one.key.split("/")[0] not in companies)
+    purges = tuple(one for one in removals.purges if one.key.split("/")[0] not in companies)
+    kept = {one.key for one in stops} | {one.key for one in purges}
+    why = "changes of its company wait, and what takes its place may be among them"
+    going = [one.key for one in removals.stops] + [one.key for one in removals.purges]
+    waits = [Waiting(key, None, why) for key in going if key not in kept]
+    return replace(removals, stops=stops, purges=purges, waits=(*removals.waits, *waits))
 
 
 def count_limit(observed: Observed, grace: timedelta) -> tuple[int, int]:
@@ -212,11 +245,27 @@ def _list_resets(census: Census, observed: Observed) -> Iterator[tuple[str, Reco
             continue
         if key in census.keys:
             yield key, replace(record, absent_since="", stopped_at="")
-        elif key.split("/")[0] in census.stale:
+        elif key.split("/")[0] in census.stale or _is_suspended(key, census, observed):
             if record.absent_since and not record.stopped_at:
                 yield key, replace(record, absent_since="")
         elif observed.rewound and _KEY.fullmatch(key):
             yield key, _begin(record, observed.jobs.get(name_job(census.fleet, key)), observed.now)
+
+
+def _is_suspended(key: str, census: Census, observed: Observed) -> bool:
+    """Whether nothing of a unit that no manifest names may be written."""
+    by_git = find_rules(key, census.rules).suspended
+    return bool(by_git or find_suspension(key, observed.suspensions, observed.now))
+
+
+def _find_closed(keys: Iterable[str], census: Census, now: datetime) -> dict[str, Waiting]:
+    """Of these units those that wait for a window, since what takes them away is a change of Git."""
+    found: dict[str, Waiting] = {}
+    for key in keys:
+        windows = find_rules(key, census.rules).windows
+        if windows and not is_inside(windows, now):
+            found[key] = Waiting(key, find_next(windows, now), "it waits for a window of `sync.windows`")
+    return found
 
 
 def _find_absent(census: Census, observed: Observed) -> tuple[list[str], tuple[Problem, ...]]:

@@ -14,12 +14,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from ritilib.errors import GitopsError, Problem
 from ritilib.reconcile.rotation import FIRST, Generations
+from ritilib.reconcile.suspensions import Suspension
 from ritilib.render.names import CONFIG_FORMAT, UnitNames
-from ritilib.render.upkeep import Windows
+from ritilib.render.upkeep import SyncRules, Windows
 
 Entry = TypeVar("Entry")
 JOB_FILE = "pbx/job.nomad.hcl"
 NEEDED_FILES = (JOB_FILE, "pbx/secrets.json", "pbx/consul-policy.hcl", "pbx/vault-policy.hcl")
+_SYNC = SyncRules()  # where nobody says another
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,14 @@ class Digests:
 class Wish:
     """One unit as the merged commit wants it; files are its rendered ones, path below the unit's folder → text.
 
-    canary and windows are as in Unit; known are its digests where they were computed before.
+    canary, windows and sync are as in Unit; known are its digests where they were computed before.
     """
 
     names: UnitNames
     files: Mapping[str, str]
     canary: bool = False
     windows: Windows | None = None
+    sync: SyncRules = _SYNC
     known: Digests | None = field(default=None, compare=False, repr=False)
 
     @cached_property
@@ -135,11 +138,15 @@ class Record:
 
 @dataclass(frozen=True)
 class FleetRecord:
-    """The inventory's entry of the fleet itself: which repository owns it, and the index below which nothing moved."""
+    """The inventory's entry of the fleet itself: which repository owns it, and the index below which nothing moved.
+
+    drifted: units whose value at that index is not as recorded, and which was to be left so (reconcile.pauses).
+    """
 
     fleet_id: str
     root_commit: str
     live_index: int = 0
+    drifted: tuple[str, ...] = ()
 
     def to_bytes(self) -> bytes:
         return (json.dumps(asdict(self), indent=1, sort_keys=True) + "\n").encode()
@@ -160,7 +167,7 @@ class Observed:
     """What the servers show. values is None where the index says that no value has moved, so none was read.
 
     doubts say why this may not be all that there is (rule 5): nothing is deleted because of it. rewound: Consul shows
-    an older state than was seen before.
+    an older state than was seen before. suspensions: what `riti suspend` wrote, also what is over.
     """
 
     jobs: Mapping[str, LiveJob]
@@ -172,6 +179,7 @@ class Observed:
     now: datetime
     doubts: tuple[str, ...] = ()
     rewound: bool = False
+    suspensions: tuple[Suspension, ...] = ()
 
     @property
     def is_complete(self) -> bool:

@@ -53,7 +53,12 @@ def list_variables(said: Controller) -> dict[str, str]:
         "RITI_POLL": str(said.poll_s),
         "RITI_LISTEN": "${NOMAD_ADDR_http}",
     }
-    wishes = {"RITI_CREW": said.crew, "RITI_NOMAD_RATE": said.nomad_rate}
+    wishes = {
+        "RITI_CREW": said.crew,
+        "RITI_NOMAD_RATE": said.nomad_rate,
+        "RITI_FORGE": said.forge,
+        "RITI_FORGE_URL": said.forge_url,
+    }
     variables |= {name: str(wish) for name, wish in wishes.items() if wish is not None}
     if said.ca:
         variables |= dict.fromkeys(("NOMAD_CACERT", "CONSUL_CACERT", "VAULT_CACERT"), "/local/ca.pem")

@@ -16,7 +16,7 @@ from ritilib.errors import GitopsError, Problem
 from ritilib.fleet.fleet_file import Rollout
 from ritilib.fleet.kinds import Removal, Slug
 from ritilib.render.language import write_json
-from ritilib.render.upkeep import Windows
+from ritilib.render.upkeep import SyncRules, Windows
 
 Value = TypeVar("Value")
 FORMAT = 1
@@ -26,7 +26,7 @@ _SCOPED = re.compile(r"^fleet/(?:companies/(?P<company>[^/]+)\.yaml|(?:boxes|wor
 _CLAIMS = "fleet/claims/"
 _OF_A_COMPANY = ("fleet/boxes/", "fleet/words/")  # which need not have a file of its own
 _LIGHTHOUSE = "lighthouse"
-_ROLLOUT = Rollout()  # where nobody says another
+_ROLLOUT, _SYNC = Rollout(), SyncRules()  # where nobody says another
 _OWNER = re.compile(rb"\s*([a-z][a-z0-9-]*)/")
 
 CompanyFolder = Annotated[str, StringConstraints(pattern=r"^(_fleet|[a-z][a-z0-9]*(-[a-z0-9]+)*)$")]
@@ -43,11 +43,15 @@ class _Frozen(BaseModel):
 
 
 class ManifestBox(_Frozen):
-    """One box (or lighthouse): path inside its folder → SHA-256 of the file, in hexadecimal; and how it is replaced."""
+    """One box (or lighthouse): path inside its folder → SHA-256 of the file, in hexadecimal; and how it is replaced.
+
+    sync: what is left alone of it, where that is not what the whole manifest says.
+    """
 
     files: Annotated[dict[FilePath, Sha256], Field(min_length=1)]
     canary: bool = False
     windows: Windows | None = None
+    sync: SyncRules | None = None
 
 
 class Manifest(_Frozen):
@@ -62,14 +66,17 @@ class Manifest(_Frozen):
     boxes: dict[Slug, ManifestBox]
     removals: list[Removal] = []  # of "_fleet" alone: what may go although it is over the limit
     rollout: Rollout = _ROLLOUT
+    sync: SyncRules = _SYNC  # of "_fleet": the fleet's, which is also its lighthouses'
 
     @model_validator(mode="after")
     def _refuse_what_is_not_its_own(self) -> Manifest:
         """Waves are the fleet's; canaries and windows are offices'."""
         if self.company != FLEET_FOLDER and "rollout" in self.model_fields_set:
             raise ValueError(f"`rollout` belongs into the manifest of {FLEET_FOLDER}")
-        if self.company == FLEET_FOLDER and any(box.canary or box.windows for box in self.boxes.values()):
-            raise ValueError("`canary` and `windows` are no lighthouse's")
+        if self.company == FLEET_FOLDER and any(
+            box.canary or box.windows or box.sync for box in self.boxes.values()
+        ):
+            raise ValueError("`canary`, `windows` and a `sync` of its own are no lighthouse's")
         return self
 
 
@@ -88,13 +95,15 @@ def build_manifest(
     upkeep: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     rollout: Rollout = _ROLLOUT,
     removals: Iterable[str] = (),
+    sync: Mapping[str, Any] = MappingProxyType({}),
 ) -> str:
     """The manifest's text: sorted JSON, two spaces deep, a line feed at the end.
 
     company is a slug or "_fleet"; riti is the version that rendered; inputs is the Git tree id of what it was
     rendered from (compute_tree_id of select_inputs); boxes maps a box to its files (path inside the box's
-    folder → content). upkeep maps a box to what list_upkeep says of it, rollout and removals are fleet.yaml's; what is
-    as everywhere is not written, so a fleet that says nothing of it has the manifests that it had.
+    folder → content). upkeep maps a box to what list_upkeep says of it, rollout and removals are fleet.yaml's, sync is
+    what describe_sync says of the company or the fleet; what is as everywhere is not written, so a fleet that says
+    nothing of it has the manifests that it had.
     """
     listed = {
         box: {
@@ -116,6 +125,8 @@ def build_manifest(
         said["rollout"] = rollout.model_dump()
     if removed := sorted(set(removals)):
         said["removals"] = removed
+    if sync:
+        said["sync"] = dict(sync)
     return write_json(said)
 
 

@@ -16,7 +16,7 @@ from ritilib.render.manifest import (
     name_manifest,
 )
 from ritilib.render.unit import render_box, render_lighthouse, render_pbx, render_words
-from ritilib.render.upkeep import list_upkeep
+from ritilib.render.upkeep import describe_sync, list_upkeep
 from ritilib.routing.directory import build_directory
 
 
@@ -41,7 +41,7 @@ def list_inputs(loaded: Loaded, files: Mapping[str, bytes]) -> dict[str, dict[st
 
 def render_folder(fleet: Fleet, folder: str, inputs: Mapping[str, bytes], riti: str) -> dict[str, str]:
     """path in the repository → text, for everything under rendered/<folder>/; inputs are those of list_inputs."""
-    rollout, upkeep = Rollout(), {}
+    rollout, upkeep, company = Rollout(), {}, None
     removals: tuple[str, ...] = ()
     if folder == FLEET_FOLDER:
         rollout, removals = fleet.said.rollout, fleet.said.removals
@@ -75,5 +75,6 @@ def render_folder(fleet: Fleet, folder: str, inputs: Mapping[str, bytes], riti: 
         upkeep,
         rollout,
         removals,
+        describe_sync(fleet, company),
     )
     return placed

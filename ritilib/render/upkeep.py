@@ -1,4 +1,4 @@
-"""How a box's PBX is replaced, as the manifest says it to the controller."""
+"""How a box's PBX is replaced, and what of it is left alone, as the manifest says it to the controller."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ritilib.fleet.kinds import TimeZone
-from ritilib.fleet.model import Company, Fleet
+from ritilib.fleet.inherited import Settings
+from ritilib.fleet.kinds import Reason, TimeZone
+from ritilib.fleet.model import Box, Company, Fleet
+from ritilib.fleet.settings import inherit_sync
 from ritilib.fleet.stretch import Stretch
 
 
@@ -20,14 +22,50 @@ class Windows(BaseModel):
     stretches: Annotated[tuple[Stretch, ...], Field(min_length=1, strict=False)]
 
 
+class SyncRules(BaseModel):
+    """What the controller leaves alone, as ritilib.fleet.model.SyncSettings has it: why all is, whether what a hand
+    changed is, and outside which windows changes of Git are (None: there are none)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    suspended: Reason | None = None
+    self_heal: bool = True
+    windows: Windows | None = None
+
+
+def describe_sync(fleet: Fleet, company: Company | None, box: Box | None = None) -> dict[str, Any]:
+    """SyncRules of the fleet (None: no company), of a company or of one box, as plain values, without its defaults."""
+    levels: list[Settings] = [fleet.said, *([company.said] if company else []), *([box.said] if box else [])]
+    held = inherit_sync(*levels)
+    said: dict[str, Any] = {}
+    if held.suspended:
+        said["suspended"] = held.suspended
+    if not held.self_heal:
+        said["self_heal"] = False
+    if held.windows:
+        said["windows"] = _describe_windows(fleet, company, held.windows)
+    return said
+
+
 def list_upkeep(fleet: Fleet, company: Company) -> dict[str, dict[str, Any]]:
-    """box → its `canary` and `windows` in the manifest; boxes of which nothing of it is said are left out."""
+    """box → its `canary` and `windows` in the manifest, and its `sync` where that is not the company's.
+
+    Boxes of which nothing of it is said are left out.
+    """
     found: dict[str, dict[str, Any]] = {}
+    whole = describe_sync(fleet, company)
     for box in company.boxes:
+        if (own := describe_sync(fleet, company, box)) != whole:
+            found.setdefault(box.slug, {})["sync"] = own
         if box.said.canary:
             found.setdefault(box.slug, {})["canary"] = True
         if stretches := box.settings.maintenance:
-            said = [one.model_dump(by_alias=True) for one in stretches]
-            windows = {"timezone": fleet.find_timezone(company), "stretches": said}
-            found.setdefault(box.slug, {})["windows"] = windows
+            found.setdefault(box.slug, {})["windows"] = _describe_windows(fleet, company, stretches)
     return found
+
+
+def _describe_windows(
+    fleet: Fleet, company: Company | None, stretches: tuple[Stretch, ...]
+) -> dict[str, Any]:
+    said = [one.model_dump(by_alias=True) for one in stretches]
+    return {"timezone": fleet.find_timezone(company), "stretches": said}

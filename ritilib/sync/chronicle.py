@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import Literal
 
 from ritilib.errors import Problem, RitiError
+from ritilib.reconcile.pauses import describe_pause
+from ritilib.reconcile.suspensions import SUSPENDING, describe_scope
 from ritilib.sync.journal import Journal, Level
 from ritilib.sync.pace import Memory
 from ritilib.sync.synced import Synced
@@ -32,6 +34,7 @@ class Chronicle:
         self._lock = threading.Lock()
         self._reported: dict[str, str] = {}
         self._standing_problems: frozenset[str] = frozenset()
+        self._suspended: frozenset[str] = frozenset()  # scopes
         self._applied = ""
         self._tried: dict[str, tuple[str, str]] = {}  # unit → why and by which commit, until it is done
 
@@ -99,8 +102,11 @@ class Chronicle:
         """A cycle that came to its end, well or not; memory knows also the units that it left alone."""
         for key in (*done.changed, *done.stopped, *done.purged):
             self._tried.pop(key, None)
-        held = len(done.held) - len(done.busy) + len(memory.busy)
+        paused = {str(one) for one in map(describe_pause, done.pauses) if one}
+        told = sum(one.severity == "error" and str(one) not in paused for one in done.held)
+        held = told - len(done.busy) + len(memory.busy)
         counts = {"unchanged": done.unchanged, "changed": len(done.changed), "down": len(done.down)}
+        counts["paused"] = sum(one.waits for one in done.pauses)
         self.metrics.set_units(counts | {"held": held, "failed": len(memory.failing)})
         self.metrics.drift_healed.inc(len(done.healed))
         self._note_end("clean" if done.is_clean else "problems", seconds, done.problems)
@@ -124,10 +130,23 @@ class Chronicle:
             left=done.left or None,
             whole=is_whole,
         )
+        self._note_pauses(done)
         left_alone = {one.key for one in done.waiting}
         self._note_problems(
             done.commit, (*done.held, *done.problems, *done.down), {str(one) for one in done.held}, left_alone
         )
+
+    def _note_pauses(self, done: Synced) -> None:
+        """What is suspended from now on, and what is no more, also where nothing waits for it."""
+        suspended = {one.scope: one for one in done.pauses if one.by in SUSPENDING}
+        for scope in sorted(suspended.keys() - self._suspended):
+            one = suspended[scope]
+            until = one.until.isoformat() if one.until else None
+            told = {"scope": describe_scope(scope), "why": one.why, "by": one.who or one.by, "until": until}
+            self.journal.note("info", "suspended", **told)
+        for scope in sorted(self._suspended - suspended.keys()):
+            self.journal.note("info", "resumed", scope=describe_scope(scope))
+        self._suspended = frozenset(suspended)
 
     def note_failed_cycle(self, error: RitiError, seconds: float) -> None:
         """A cycle that read not all it needs, and wrote nothing."""
@@ -162,6 +181,8 @@ class Chronicle:
             if str(problem) not in self._standing_problems:
                 is_held = str(problem) in held
                 level: Level = "info" if is_held else "error"
+                if problem.severity == "warning":
+                    level = "warning"
                 event = "held" if is_held else "problem"
                 self.journal.note_problems(event, RitiError([problem]), level, commit=commit or None)
         for words in sorted(self._standing_problems - said):

@@ -17,7 +17,7 @@ from ritilib.clients.settings import Settings
 from ritilib.clients.watching import WatchSession
 from ritilib.errors import RitiError
 from ritilib.sync.backoff import Backoff, Random
-from ritilib.sync.observe import Places
+from ritilib.sync.observe import Places, read_suspensions
 from ritilib.sync.wake import Report, Wakeups
 
 WAIT_S = 60.0  # one blocking query
@@ -106,6 +106,27 @@ def follow_values(watch: Watch, consul: ConsulClient, prefix: str, wakeups: Wake
         index = keys.index if keys.index >= index else 0  # a restored Consul counts anew
 
 
+def follow_suspensions(watch: Watch, consul: ConsulClient, places: Places, wakeups: Wakeups) -> None:
+    """Wake the loop when something is suspended or lifted, and once at the start.
+
+    What is waited for begins like the fleet's own entry too, which is always there: without any key, Consul answers
+    whenever anything is written anywhere.
+    """
+    seen = None
+    index = 0
+    while not watch.is_ended:
+        keys = consul.list_keys(f"{places.inventory}_", index, WAIT_S)
+        if keys.index != index or seen is None:
+            now = read_suspensions(places.fleet, consul)
+            watch.note_good()
+            if now != seen:
+                # at the start nothing is known to be new, which would break off a cycle
+                wakeups.wake("drift" if seen is None else "suspension")
+                seen = now
+            watch.pause(PAUSE_S)
+        index = keys.index if keys.index >= index else 0
+
+
 class JobFollower:
     """Wakes the loop when a job whose id starts with prefix changes, and once for each connection."""
 
@@ -129,13 +150,14 @@ class JobFollower:
 def watch_drift(
     fleet: str, settings: Settings, wakeups: Wakeups, report: Report
 ) -> Iterator[tuple[Watch, ...]]:
-    """Both watches of a fleet, while it lasts; their threads have ended when it is over.
+    """The watches of a fleet, while it lasts; their threads have ended when it is over.
 
     report is called from these threads with the watch's name and what it could not do; each goes on trying.
     """
     places = Places(fleet)
     for_consul, for_nomad = WatchSession(settings.consul.verify), WatchSession(settings.nomad.verify)
-    consul = Consul(settings, for_consul)
+    for_suspensions = WatchSession(settings.consul.verify)
+    consul, suspending = Consul(settings, for_consul), Consul(settings, for_suspensions)
     follower = JobFollower(NomadEvents(settings, for_nomad), places.jobs, wakeups)
     watches = (
         Watch(
@@ -145,6 +167,12 @@ def watch_drift(
             report,
         ),
         Watch("nomad-jobs", follower, for_nomad.abort, report),
+        Watch(
+            "suspensions",
+            lambda watch: follow_suspensions(watch, suspending, places, wakeups),
+            for_suspensions.abort,
+            report,
+        ),
     )
     for watch in watches:
         watch.start()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from datetime import datetime
 
+from ritilib.clients.protocols import ConsulClient
 from ritilib.errors import LeadershipLost, Problem, RitiError, Unreachable
 from ritilib.reconcile.plan import Plan
 from ritilib.reconcile.state import Record, Wish
 from ritilib.sync.observe import Seen
 from ritilib.sync.troubles import Troubles
 from ritilib.sync.unit.apply import Outcome, Servers
+from ritilib.sync.unit.door import reopen_door
 from ritilib.sync.unit.last_good import go_back
 from ritilib.sync.unit.settle import settle_unit
 
@@ -52,6 +54,21 @@ def settle_earlier(
             if isinstance(error, Unreachable):
                 break  # the others would wait as long, and are not judged yet
     return records, indexes
+
+
+def open_doors(wishes: Iterable[Wish], live_keys: Set[str], consul: ConsulClient, troubles: Troubles) -> None:
+    """Have the PBXes take calls that an earlier cycle may have told to take none, and that are left as they are."""
+    for wish in wishes:
+        if wish.names.is_lighthouse or wish.names.kv_key not in live_keys:
+            continue
+        try:
+            reopen_door(wish.names, consul)
+        except LeadershipLost:
+            raise
+        except RitiError as error:
+            troubles.note(wish.names.key, error)
+            if isinstance(error, Unreachable):
+                break
 
 
 def watch_deployments(

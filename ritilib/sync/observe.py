@@ -16,6 +16,7 @@ from ritilib.reconcile.state import (
     read_fleet_record,
     read_record,
 )
+from ritilib.reconcile.suspensions import Suspension, read_suspension
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ class Places:
     @property
     def fleet_record(self) -> str:
         return f"riti/{self.fleet}/inventory/_fleet"
+
+    @property
+    def suspended(self) -> str:
+        """Below the inventory, so that the one read of a cycle shows it."""
+        return f"riti/{self.fleet}/inventory/_suspended/"
 
     @property
     def accepted(self) -> str:
@@ -91,10 +97,14 @@ def observe(fleet: str, nomad: NomadClient, consul: ConsulClient, now: datetime,
     fleet_records: list[tuple[FleetRecord, int]] = []
     records: dict[str, Record] = {}
     indexes: dict[str, int] = {}
+    suspensions: list[Suspension] = []
 
     def take(entry: Entry) -> None:
         if entry.key == places.fleet_record:
             fleet_records.append((read_fleet_record(entry.key, entry.value), entry.modify_index))
+            return
+        if entry.key.startswith(places.suspended):
+            suspensions.append(_read_suspension(places, entry))
             return
         key = entry.key.removeprefix(places.inventory)
         records[key], indexes[key] = read_record(entry.key, entry.value), entry.modify_index
@@ -108,6 +118,25 @@ def observe(fleet: str, nomad: NomadClient, consul: ConsulClient, now: datetime,
     doubts = () if fleet_record else ("the inventory is new or was lost, and is made again first",)
     rewound = inventory_index < floor or bool(fleet_record and keys.index < fleet_record.live_index)
     observed = Observed(
-        jobs, records, fleet_record, keys.index, frozenset(keys.keys), values, now, doubts, rewound
+        jobs,
+        records,
+        fleet_record,
+        keys.index,
+        frozenset(keys.keys),
+        values,
+        now,
+        doubts,
+        rewound,
+        tuple(suspensions),
     )
     return Seen(observed, indexes, fleet_index, inventory_index)
+
+
+def read_suspensions(fleet: str, consul: ConsulClient) -> tuple[Suspension, ...]:
+    """What is suspended by now, in one small request; raises as observe does."""
+    places = Places(fleet)
+    return tuple(_read_suspension(places, entry) for entry in consul.read_tree(places.suspended).entries)
+
+
+def _read_suspension(places: Places, entry: Entry) -> Suspension:
+    return read_suspension(entry.key, entry.key.removeprefix(places.suspended), entry.value)

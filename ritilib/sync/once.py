@@ -10,13 +10,14 @@ from ritilib.clients.protocols import ConsulClient
 from ritilib.errors import GitopsError, Problem, RitiError
 from ritilib.gitops.desired import Desired
 from ritilib.reconcile.down import find_down
-from ritilib.reconcile.plan import Change
-from ritilib.reconcile.prune import Removals, Waiting
+from ritilib.reconcile.pauses import describe_paused
+from ritilib.reconcile.plan import Change, Paused, Plan
+from ritilib.reconcile.prune import Removals, Waiting, wait_for_company
 from ritilib.reconcile.rollout import Turn
-from ritilib.reconcile.state import FleetRecord, Record, Wish, hash_text
+from ritilib.reconcile.state import FleetRecord, Record, hash_text
 from ritilib.reconcile.windows import is_inside
 from ritilib.sync.crew import Work
-from ritilib.sync.follow import settle_earlier, watch_deployments
+from ritilib.sync.follow import open_doors, settle_earlier, watch_deployments
 from ritilib.sync.observe import Places
 from ritilib.sync.planned import plan_once
 from ritilib.sync.prune import Newest, Pruned, prune, write_notes
@@ -64,13 +65,14 @@ def sync_once(
     held = [problem for _, problem in desired.held]
     seen, unwritten = write_notes(removals.resets, seen, desired.fleet, servers)
     refused = describe_refused(plan.refused)
-    troubles = Troubles([*plan.conflicts, *refused, *unwritten])
+    troubles = Troubles([*plan.conflicts, *plan.paused.faults, *refused, *unwritten])
     for wish, problem in zip(plan.refused, refused, strict=True):
         troubles.tell(wish.names.key, problem)
     problems = troubles.problems
     now = seen.observed.now
     records, indexes = settle_earlier(plan, seen, servers, not_due, go_on, troubles)
     turn = choose_turn(desired, plan, records, seen.observed.jobs, busy | not_due.keys(), now)
+    open_doors(plan.paused.unfinished, seen.observed.live_keys, servers.consul, troubles)
     owner, fleet_index = seen.observed.fleet, seen.fleet_index
     if owner is None:
         owner = FleetRecord(desired.fleet_id, desired.root_commit)
@@ -101,10 +103,11 @@ def sync_once(
     def attempt(change: Change, through: Servers) -> Outcome:
         record, index = records.get(change.key), indexes.get(change.key, 0)
         leave = _give_leave(change, turn, change.key in may_replace, now)
-        given = rotation.given.get(change.key)
-        return apply_change(
-            change, desired.fleet_id, desired.commit, record, index, through, now, leave, given
-        )
+        # what is brought back, or goes on, is what an earlier commit had brought
+        commit = record.commit if record and change.is_partial else desired.commit
+        # a part that is not to rotate is written with what the links hold
+        given = None if change.is_partial and not change.rotates else rotation.given.get(change.key)
+        return apply_change(change, desired.fleet_id, commit, record, index, through, now, leave, given)
 
     down = find_down(
         plan.wishes, seen.observed.jobs, troubles.watched | {change.key for change in plan.changes}
@@ -129,6 +132,7 @@ def sync_once(
         troubles.watched |= {outcome.key for outcome in outcomes if outcome.record}
     is_done = not (problems or left or skipped or any(outcome.held for outcome in outcomes))
     if newest and is_done:
+        removals = wait_for_company(removals, plan.paused.units)
         pruned = prune(removals, desired, seen, newest, servers, clock, report)
         waiting = [*removals.waits, *pruned.waits]
     else:
@@ -139,13 +143,13 @@ def sync_once(
         )
         pruned, waiting = Pruned(), _postpone(removals, why)
     waiting += [Waiting(key, not_due[key], "it is tried again then") for key in skipped]
-    has_moved = plan.changes or plan.live_index_moved or pruned.stopped or pruned.waits
+    has_moved = changes or plan.live_index_moved or pruned.stopped or pruned.waits
     if has_moved and not (troubles.failed or left or pruned.problems or desired.held):
-        _note_index(desired.fleet, plan.wishes, values, owner, fleet_index, servers.consul)
+        _note_index(desired.fleet, plan, values, owner, fleet_index, servers.consul)
     return Synced(
         desired.commit,
         changed=tuple(outcome.key for outcome in outcomes if not outcome.held),
-        held=(*held, *removals.held),
+        held=(*held, *removals.held, *describe_paused(plan.paused)),
         problems=(*problems, *removals.conflicts, *pruned.problems),
         unchanged=plan.unchanged,
         stopped=pruned.stopped,
@@ -160,13 +164,14 @@ def sync_once(
         down=tuple(down.values()),
         healed=_find_healed(plan.changes, outcomes),
         left=left,
-        due=_find_due(desired, records, turn, waiting, now),
+        due=_find_due(desired, records, turn, waiting, plan.paused, now),
         turn=turn,
         held_back={**rotation.waits, **{outcome.key: outcome.held for outcome in outcomes if outcome.held}},
         told={key: tuple(problems) for key, problems in troubles.told.items()},
         gone_back=frozenset(troubles.gone_back),
         refused=frozenset(wish.names.key for wish in plan.refused),
         down_units=tuple(down),
+        pauses=plan.paused.pauses,
     )
 
 
@@ -192,13 +197,15 @@ def _find_due(
     records: Mapping[str, Record],
     turn: Turn,
     waiting: Iterable[Waiting],
+    paused: Paused,
     now: datetime,
 ) -> datetime | None:
-    """The next moment of a wave, the end of a grace period, or of a certificate's renewal; None where there is none."""
+    """The next moment of a wave, the end of a grace period or of a pause, or a certificate's renewal; None: there is
+    none."""
     kept = (records[unit.key] for unit in desired.units if unit.key in records)
     moments = [datetime.fromisoformat(record.renew_at) for record in kept if record.renew_at]
     moments += [one.until for one in waiting if one.until]
-    moments += [turn.until] if turn.until else []
+    moments += [one for one in (turn.until, paused.due) if one]
     return min((one for one in moments if one > now), default=None)
 
 
@@ -214,7 +221,7 @@ def _refuse_unknown(may_replace: Collection[str], desired: Desired) -> None:
 
 def _note_index(
     fleet: str,
-    wishes: Iterable[Wish],
+    plan: Plan,
     wanted: Mapping[str, str],
     owner: FleetRecord,
     fleet_index: int,
@@ -222,15 +229,18 @@ def _note_index(
 ) -> None:
     """Remember the index below which every value is as recorded, so that the next cycle need not read them.
 
-    wanted: unit → SHA-256 of its value.
+    wanted: unit → SHA-256 of its value. A value that is left as a hand made it is remembered by its unit.
 
     The values are read once more for it: our own writes move the index too, and would hide another's among them.
     """
     places = Places(fleet)
     index, values = consul.fold_tree(places.live, lambda entry: hash_text(entry.value))
-    as_recorded = all(values.get(wish.names.kv_key) == wanted.get(wish.names.key) for wish in wishes)
-    if as_recorded and owner.live_index != index:
-        consul.write(places.fleet_record, replace(owner, live_index=index).to_bytes(), fleet_index)
+    drifted = {
+        wish.names.key for wish in plan.wishes if values.get(wish.names.kv_key) != wanted.get(wish.names.key)
+    }
+    noted = replace(owner, live_index=index, drifted=tuple(sorted(drifted)))
+    if drifted <= plan.paused.units and noted != owner:
+        consul.write(places.fleet_record, noted.to_bytes(), fleet_index)
 
 
 def _give_leave(change: Change, turn: Turn, at_once: bool, now: datetime) -> Leave:

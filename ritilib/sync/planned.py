@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from ritilib.clients.protocols import ConsulClient, NomadClient
 from ritilib.errors import GitopsError, Problem
 from ritilib.gitops.desired import Desired
+from ritilib.reconcile.pauses import hold_paused
 from ritilib.reconcile.plan import Plan, make_plan
 from ritilib.reconcile.prune import Removals, decide_removals
 from ritilib.reconcile.state import NEEDED_FILES, Wish
@@ -34,6 +35,7 @@ def list_wishes(desired: Desired) -> tuple[Wish, ...]:
             unit.files,
             unit.canary,
             unit.windows,
+            unit.sync,
             unit.digests,
         )
         for unit in desired.units
@@ -52,5 +54,7 @@ def plan_once(
     if owner and (owner.fleet_id, owner.root_commit) != (desired.fleet_id, desired.root_commit):
         what = f"fleet `{desired.fleet}` on these servers belongs to another repository (root {owner.root_commit[:12]})"
         raise GitopsError.because(what, "sync from that repository, or give this fleet another name")
+    removals = decide_removals(take_census(desired), seen.observed)
     plan = make_plan(list_wishes(desired), desired.fleet_id, seen.observed)
-    return plan, decide_removals(take_census(desired), seen.observed), seen
+    plan = hold_paused(plan, desired.sync, seen.observed, desired.commit, removals.suspended)
+    return plan, removals, seen

@@ -14,7 +14,7 @@ from ritilib.reconcile.prune import Census, Note, Purge, Removals, Stop, Waiting
 from ritilib.reconcile.state import LiveJob
 from ritilib.render.manifest import FLEET_FOLDER
 from ritilib.render.names import UnitNames
-from ritilib.sync.observe import Places, Seen
+from ritilib.sync.observe import Places, Seen, read_suspensions
 from ritilib.sync.unit.apply import JWT_MOUNT, Servers, describe_owner
 from ritilib.sync.unit.door import CLOSING_S, close_door, count_calls
 
@@ -45,6 +45,7 @@ def take_census(desired: Desired) -> Census:
         frozenset(desired.removals),
         timedelta(minutes=desired.removal_grace_min),
         doubts,
+        desired.sync,
     )
 
 
@@ -126,11 +127,14 @@ class _Pruner:
     agreed: Removals
 
     def is_still(self, decision: Stop | Purge) -> bool:
-        """Whether the newest commit comes to the same decision."""
+        """Whether the newest commit, and what is suspended by now, come to the same decision."""
         newest = self.newest(self.known)
-        if newest.commit != self.known.commit:
-            self.known = newest
-            self.agreed = decide_removals(take_census(newest), self.seen.observed)
+        suspensions = read_suspensions(self.desired.fleet, self.servers.consul)
+        observed = self.seen.observed
+        if newest.commit != self.known.commit or suspensions != observed.suspensions:
+            self.known, observed = newest, replace(observed, suspensions=suspensions)
+            self.seen = replace(self.seen, observed=observed)
+            self.agreed = decide_removals(take_census(newest), observed)
         return decision in (self.agreed.stops if isinstance(decision, Stop) else self.agreed.purges)
 
     def await_calls(self, stop: Stop) -> str:

@@ -94,8 +94,9 @@ def run_controller(
     def read_standing() -> Settings:
         settings = read()
         journal.hide(one.token for one in vars(settings).values())
-        if options.web:
-            with suppress(RitiError):  # a hook's secret keeps nobody from leading; the web reports it
+        with suppress(RitiError):  # these keep nobody from leading; web and outbox report it
+            journal.hide(tell.list_secrets())
+            if options.web:
                 journal.hide(one for secrets in options.web.read_secrets().values() for one in secrets)
         if bucket:
             settings = replace(settings, nomad=replace(settings.nomad, bucket=bucket))

@@ -200,9 +200,11 @@ class Service:
         seen.note_unit()
 
     def _may_go_on(self, desired: Desired) -> bool:
-        """Whether one more unit is begun: a newer commit may wish for something else."""
+        """Whether one more unit is begun: a newer commit may wish for something else, or it may be suspended by now."""
         self.chronicle.board.beat()
-        return not self.stopped.is_set() and self.source.desired is desired
+        if self.stopped.is_set() or self.wakeups.is_told("suspension"):
+            return False
+        return self.source.desired is desired
 
     def _wait(self, leadership: Leadership, pause_s: float, seen: Publisher) -> None:
         """For the next cycle, showing that it lives and still leads."""

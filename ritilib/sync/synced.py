@@ -9,6 +9,7 @@ from datetime import datetime
 from ritilib.errors import Problem
 from ritilib.reconcile.prune import Waiting
 from ritilib.reconcile.rollout import Turn
+from ritilib.reconcile.suspensions import Pause
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Synced:
     were not tried, since the cycle was to end or a server was away. due: when time alone makes something be done.
     turn: whose it is in the rollout. held_back: unit → why nothing of it was written; told: unit → those of held and
     problems that are its own. gone_back: units that went back to what they were, just now; refused: those whose wished
-    job is known to be bad; down_units: those of `down`, in its order.
+    job is known to be bad; down_units: those of `down`, in its order. pauses: what is suspended, or waits for a window
+    or for hands, also where nothing waits; held says of each for which something does.
     """
 
     commit: str
@@ -50,6 +52,7 @@ class Synced:
     gone_back: frozenset[str] = frozenset()
     refused: frozenset[str] = frozenset()
     down_units: tuple[str, ...] = ()
+    pauses: tuple[Pause, ...] = ()
 
     @property
     def is_clean(self) -> bool:

@@ -9,8 +9,9 @@ from typing import Literal
 
 from ritilib.errors import RitiError
 
-# git: the branch moved; webhook: the forge says so; drift: Consul or Nomad changed; retry: a unit is due again
-Reason = Literal["git", "webhook", "drift", "timer", "retry"]
+# git: the branch moved; webhook: the forge says so; drift: Consul or Nomad changed; retry: a unit is due again;
+# suspension: somebody suspended something, or lifted it
+Reason = Literal["git", "webhook", "drift", "timer", "retry", "suspension"]
 Report = Callable[
     [str, RitiError], None
 ]  # what could not do its work ("consul-values"), and why; from any thread
@@ -35,6 +36,10 @@ class Wakeups:
             if not self._is_closed:
                 self._reasons.add(reason)
                 self._condition.notify_all()
+
+    def is_told(self, reason: Reason) -> bool:
+        """Whether this reason has come since the last call of `wait`."""
+        return reason in self._reasons
 
     def wait(self, timeout_s: float) -> frozenset[Reason]:
         """The reasons that have come since the last call, at once if there are any; `timer` after timeout_s.

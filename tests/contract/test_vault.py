@@ -130,9 +130,11 @@ def test_an_hmac_is_the_same_for_the_same_text_and_key(vault: VaultClient, fleet
     assert first == vault.compute_hmac(fleet, "a\nb")
     assert first != vault.compute_hmac(fleet, "a\nc")
     assert re.fullmatch("[0-9a-f]{64}", first)  # it becomes a secret in Asterisk's files
+    assert vault.compute_hmacs(fleet, []) == {}
     both = vault.compute_hmacs(fleet, ["a\nb", "a\nc"])
     assert vault.compute_hmacs(fleet, []) == {}
     assert both == {"a\nb": first, "a\nc": vault.compute_hmac(fleet, "a\nc")}
+    assert vault.compute_hmacs(fleet, []) == {}
     vault.create_transit_key(f"{fleet}-2")
     assert first != vault.compute_hmac(f"{fleet}-2", "a\nb")
 

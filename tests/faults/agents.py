@@ -66,6 +66,7 @@ def hold_client(stack: Stack, folder: Path, name: str) -> Iterator[Agent]:
     log = folder / f"{name}.log"
     with ExitStack() as ends:
         ends.callback(unmount_below, folder)  # its allocations' secrets are folders in memory
+        ends.callback(_forget_node, servers, name)
         agent = ends.enter_context(_hold(stack.programs.nomad, said, folder, name, log, ports))
 
         def is_ready() -> bool:
@@ -168,6 +169,13 @@ def _hold(
         yield Agent(str(said.get("name") or said["node_name"]), process, log, ports)
     finally:
         end_process(process, END_S)
+
+
+def _forget_node(servers: Servers, name: str) -> None:
+    """Nomad would take a node that has ended for ready until it misses its next heartbeat."""
+    for node in servers.get("NOMAD", "nodes"):
+        if node["Name"] == name:
+            servers.ask("NOMAD", "POST", f"node/{node['ID']}/purge")
 
 
 def allow_own_node(stack: Stack, is_allowed: bool) -> None:

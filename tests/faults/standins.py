@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from ritilib.render.tree import render_tree
 from tests.integration.fleets import Fleet, know_author
 
 SCRIPT = Path(__file__).parent / "standin.sh"
-_JOB = re.compile(r"rendered/[^/]+/([^/]+)/pbx/job\.nomad\.hcl")
+_JOB = re.compile(r"rendered/([^/]+/[^/]+)/pbx/job\.nomad\.hcl")
 _NETWORK = re.compile(r"    network \{\n.*?\n    \}\n\n", re.DOTALL)
 _OVERLAY = re.compile(r'    task "overlay" \{\n.*?\n    \}\n\n(?=    task)', re.DOTALL)
 _IMAGE = re.compile(r'task "(?:pbx|overlay)".*?image +=\s+"(.*?)"', re.DOTALL)
@@ -70,9 +70,11 @@ def swap_job(text: str, folder: Path) -> str:
     return _SIZE.sub(_SMALL, _OWNER.sub("", swapped))
 
 
-def swap_jobs(tree: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """A rendered tree with every job swapped, and manifests that list what is there."""
-    swapped = {path: swap_job(text, folder) if _JOB.fullmatch(path) else text for path, text in tree.items()}
+def swap_jobs(tree: Mapping[str, str], swap: Callable[[str, str], str]) -> dict[str, str]:
+    """A rendered tree with every job swapped (unit, its job → another), and manifests that list what is there."""
+    swapped = {
+        path: swap(match[1], text) if (match := _JOB.fullmatch(path)) else text for path, text in tree.items()
+    }
     for path, text in tree.items():
         if path.startswith("rendered/") and path.endswith("/manifest.json"):
             said = json.loads(text)
@@ -99,7 +101,11 @@ class StandinFleet(Fleet):
     def render(self) -> None:
         files = read_fleet_files(self.work)
         tree = render_tree(load_fleet(files), files, version("ritilib"))
-        write_tree(self.work, swap_jobs(tree, self.calls))
+        write_tree(self.work, swap_jobs(tree, self.swap))
+
+    def swap(self, key: str, text: str) -> str:
+        """What takes the place of a unit's job ("_fleet/lighthouse-one": a lighthouse's)."""
+        return swap_job(text, self.calls)
 
     def push(self, message: str, *words: str) -> str:
         """Commit whatever the work tree holds as the next of main, and push it (with these words of git push)."""

@@ -116,13 +116,14 @@ def test_vault_is_sealed(served: Served, stack: Stack, witness: Witness) -> None
     served.wait_applied(commit)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "server", [pytest.param(one, marks=pytest.mark.row(ROW_OF[one])) for one in ("Consul", "Nomad")]
 )
 def test_a_server_without_a_leader(
     served: Served, stack: Stack, witness: Witness, tmp_path: Path, server: str
 ) -> None:
-    """Two servers, one of which is paused: the other answers, and says that nobody leads."""
+    """Two servers, one of which is paused: the other answers, and says that nobody leads (as in test_answers)."""
     served.begin_call(witness)
     hold = {"Consul": hold_consul_peer, "Nomad": hold_nomad_peer}[server]
     with hold(stack, tmp_path) as peer:

@@ -228,6 +228,6 @@ def wait_ready(served: Served, lack: str) -> None:
 
 
 def without_lead(things: Any) -> dict[str, Any]:
-    """What is no election's, and not the commit that is to be applied, which a leader notes first."""
-    others = {f"key {RIGHTS.lock}", f"key {Places(NAME).accepted}"}
+    """What is no election's, nor the commit that is to be applied, which a leader notes first, nor its report."""
+    others = {f"key {RIGHTS.lock}", f"key {Places(NAME).accepted}", f"key {Places(NAME).status}"}
     return {name: one for name, one in things.items() if name not in others}

@@ -6,7 +6,7 @@ import ctypes
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,14 +58,26 @@ def hold_pair() -> Iterator[Pair]:
 def open_udp(namespace: str, address: str = "", port: int = 0) -> socket.socket:
     """A UDP socket of that namespace; it stays there whichever thread uses it."""
 
-    def enter() -> socket.socket:
-        libc = ctypes.CDLL(None, use_errno=True)
-        with open(f"/run/netns/{namespace}") as file:
-            if libc.setns(file.fileno(), _CLONE_NEWNET) != 0:
-                raise OSError(ctypes.get_errno(), "setns")
+    def open_bound() -> socket.socket:
         opened = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
         opened.bind((address, port))
         return opened
+
+    return _open_in(f"/run/netns/{namespace}", open_bound)
+
+
+def connect_tcp(pid: int, address: str, port: int, timeout_s: float) -> socket.socket:
+    """A connection from within the network namespace of a process."""
+    return _open_in(f"/proc/{pid}/ns/net", lambda: socket.create_connection((address, port), timeout_s))
+
+
+def _open_in(namespace: str, open_socket: Callable[[], socket.socket]) -> socket.socket:
+    def enter() -> socket.socket:
+        libc = ctypes.CDLL(None, use_errno=True)
+        with open(namespace) as file:
+            if libc.setns(file.fileno(), _CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+        return open_socket()
 
     with ThreadPoolExecutor(1) as thread:  # a thread that ends: its namespace is the socket's alone
         return thread.submit(enter).result()

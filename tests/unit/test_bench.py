@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from bench.__main__ import list_benchmarks
-from bench.lab.fleets import BOXES_PER_COMPANY, make_fleet
+from bench.lab.fleets import BOXES_PER_COMPANY, LONE, make_fleet, move_lone_route, write_offices
 from bench.levant import JOB, LEVANT, list_values, make_template
 from bench.register import find_p95, rename_job
 from bench.reload import add_numbers
@@ -24,6 +26,23 @@ def test_fleet_of_any_size_is_one_that_loads(boxes: int) -> None:
 def test_fleet_of_larger_companies_is_one_that_loads() -> None:
     companies = load_fleet(make_fleet(51, 50)).fleet.companies
     assert [len(company.boxes) for company in companies] == [50, 1]
+
+
+def test_the_lone_office_is_a_fleet_that_loads_and_its_change_is_one_pbx(tmp_path: Path) -> None:
+    write_offices(tmp_path, 3, lone=True)
+
+    def read() -> dict[str, bytes]:
+        fleet = {"fleet/fleet.yaml": make_fleet(1)["fleet/fleet.yaml"]}
+        found = (path for path in tmp_path.rglob("*.yaml"))
+        return fleet | {f"fleet/{path.relative_to(tmp_path)}": path.read_bytes() for path in found}
+
+    before = render_tree(load_fleet(read()), read(), "0")
+    move_lone_route(tmp_path)
+    after = render_tree(load_fleet(read()), read(), "0")
+    changed = {path for path in before if before[path] != after[path] and "/pbx/" in path}
+    assert changed == {f"rendered/{LONE}/b0/pbx/live/extensions.conf"}
+    move_lone_route(tmp_path)
+    assert render_tree(load_fleet(read()), read(), "0") == before
 
 
 def test_levants_template_has_the_values_of_every_job() -> None:
@@ -76,6 +95,7 @@ def test_what_benchmarks_share_is_no_benchmark() -> None:
         "register",
         "render",
         "sync-apply",
+        "sync-live",
         "sync-noop",
         "takeover",
         "failover",

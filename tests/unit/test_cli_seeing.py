@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ritilib.gitops.desired import Desired
+from ritilib.sync.pausing import suspend
 from tests.unit.replacing import BOXES, make_desired
 from tests.unit.sync.seen.test_look import A, Lab
 from tests.unit.test_cli import run
@@ -93,6 +94,7 @@ def test_the_form_of_a_status_is_stable(
         "healed",
         "failed_cycle",
         "git",
+        "paused",
     }
     code, company = ask(monkeypatch, capsys, "status", "zorro", "--fleet", "demo")
     assert [one["unit"] for one in company["units"]] == ["zorro/d", "zorro/e"]
@@ -130,6 +132,8 @@ def test_what_is_still_to_come_ends_with_3(
     said = capsys.readouterr().out
     assert "rollout: wave 1 of 3" in said
     assert "acme/b\theld\t" in said and "\tcalls: it has a call" in said
+    assert run(monkeypatch, "status", "acme/b", "--fleet", "demo") == 3
+    assert "warning: acme/b: it is left as it is: it has a call" in capsys.readouterr().err
 
 
 def test_what_failed_ends_with_1_and_says_its_mend(
@@ -220,6 +224,7 @@ def test_the_form_of_a_plan_is_stable(
         "units",
         "stop",
         "purge",
+        "pauses",
         "waiting",
         "conflicts",
         "held",
@@ -248,3 +253,25 @@ def test_a_repository_that_is_ahead_is_said(
     monkeypatch.setattr("ritilib.cli.status.count_ahead", lambda _repo, _rev, applied: {"c1": 2}[applied])
     assert run(monkeypatch, "status") == 3
     assert "the branch is at c3: 2 commits ahead\n" in capsys.readouterr().out
+
+
+def test_what_is_suspended_is_to_come_and_no_failure(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ritilib.sync.once.find_down", lambda *_: {})  # the fake's job list tells no allocations
+    suspend(lab.consul, "demo", "acme", "calls drop", "ana", lab.now)
+    lab.cycle("c1", "one")
+    assert run(monkeypatch, "status", "--fleet", "demo") == 0
+    assert "\nacme is suspended by ana: calls drop\n" in capsys.readouterr().out
+    lab.cycle("c2", "two")
+    code, said = ask(monkeypatch, capsys, "status", "--fleet", "demo")
+    assert (code, said["verdict"], said["status"]["problems"]) == (3, "pending", [])
+    (paused,) = said["status"]["paused"]
+    assert (paused["scope"], paused["by"], paused["waits"]) == ("acme", "command", 3)
+    assert said["status"]["counts"]["paused"] == 3
+    wish(monkeypatch, make_desired("c2", "two"))
+    code, planned = ask(monkeypatch, capsys, "plan")
+    assert code == 1
+    assert [one["unit"] for one in planned["units"]] == ["zorro/e"]  # the other one was its wave
+    assert [(one["scope"], one["waits"]) for one in planned["pauses"]] == [("acme", 3)]
+    assert "3 units of it wait: acme/a" in planned["held"][0]["what"]

@@ -62,7 +62,7 @@ def test_every_problem_of_every_file_comes_at_once_with_its_line() -> None:
     assert (
         "fleet/companies/acme.yaml:5: unknown key `colour`; "
         "take it out, or spell it as one of: calls, codecs, groups, holidays, hours, language, link, "
-        "maintenance, menus, name, place, routes, timezone" in joined
+        "maintenance, menus, name, place, resources, routes, secrets, sync, timezone" in joined
     )
     assert "fleet/boxes/acme/montevideo.yaml:1: unknown key `nmae`" in joined
     assert "fleet/boxes/acme/montevideo.yaml:1: `name` is missing; add it" in joined
@@ -204,6 +204,19 @@ def test_the_nearest_maintenance_holds_and_none_is_said_by_an_empty_list() -> No
     montevideo, salto = (box.settings.maintenance for box in load_fleet(files).fleet.companies[0].boxes)
     assert [(one.days, one.from_, one.to) for one in montevideo] == [("sun", "02:00", "04:00")]
     assert salto == ()
+
+
+def test_of_what_is_left_alone_the_nearest_holds_and_nobody_lifts_a_suspension() -> None:
+    nights = 'sync: {windows: [{days: mon-fri, from: "20:00", to: "24:00"}], suspended: "we move house"}\n'
+    files = make_files(
+        fleet=FLEET + "timezone: America/Montevideo\n" + nights,
+        acme=ACME + "sync: {self_heal: false, suspended: the mast is down}\n",
+        salto=SALTO + "sync: {windows: [], self_heal: true}\n",
+    )
+    montevideo, salto = (box.settings.sync for box in load_fleet(files).fleet.companies[0].boxes)
+    assert (montevideo.suspended, montevideo.self_heal) == ("the mast is down", False)
+    assert [(one.days, one.from_, one.to) for one in montevideo.windows] == [("mon-fri", "20:00", "24:00")]
+    assert (salto.suspended, salto.self_heal, salto.windows) == ("the mast is down", True, ())
 
 
 def test_offices_need_a_codec_in_common() -> None:

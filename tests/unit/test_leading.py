@@ -44,11 +44,24 @@ class World:
         self.vault.write_document(RIGHTS.nomad_document, {"token": made.secret, "accessor": made.accessor}, 0)
         self.journal.writes.clear()
 
-    def stand(self, who: str, timing: Timing | None = None, patience_s: float = 0.0) -> Leadership:
+    def stand(
+        self,
+        who: str,
+        timing: Timing | None = None,
+        patience_s: float = 0.0,
+        left: set[str] | None = None,
+    ) -> Leadership:
         clients = Clients(self.nomad, self.consul, self.vault)
         held_by = timing or replace(TIMING, renew_s=NEVER_S, lock_delay_s=0.0)
         candidate = Candidate(
-            SETTINGS, "demo", who, self.said.append, held_by, lambda _: clients, lambda: self.now_s
+            SETTINGS,
+            "demo",
+            who,
+            self.said.append,
+            held_by,
+            lambda _: clients,
+            lambda: self.now_s,
+            set() if left is None else left,
         )
         return take_lead(candidate, patience_s)
 
@@ -105,6 +118,31 @@ def test_a_successor_names_what_is_still_to_be_revoked() -> None:
     held = replace(first, tokens={"vault": ("x",)})
     assert succeed(held, "b", "now") == Lead("b", "now", 2, {"vault": ("x",)})
     assert read_lead("k", held.to_bytes()) == held
+
+
+def test_a_session_that_outlived_its_leadership_is_not_waited_for_by_its_own_controller(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended while Consul was away; whoever else stands waits until Consul ends it."""
+
+    def give_no_answer(*_: object) -> None:
+        raise Unreachable.because("Consul gave no answer", "wait")
+
+    left: set[str] = set()
+    leadership = world.stand("a", left=left)
+    _, session = world.read_lock()
+    with monkeypatch.context() as outage:
+        outage.setattr(world.consul, "destroy_session", give_no_answer)
+        outage.setattr(world.consul, "unlock", give_no_answer)
+        leadership.end()
+    assert left == {session} == world.consul.sessions
+    with pytest.raises(LeadershipLost):
+        world.stand("b")
+    with world.stand("a", left=left) as again:
+        again.check()
+        assert left == set()
+        assert session not in world.consul.sessions
+    assert left == set()
 
 
 @pytest.mark.parametrize(

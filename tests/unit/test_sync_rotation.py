@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from ritilib.reconcile.rotation import settle
+from ritilib.sync.pausing import resume, suspend
 from ritilib.sync.synced import Synced
 from tests.unit.removing import name
 from tests.unit.rotating import BOXES, World, make_desired
@@ -189,3 +192,32 @@ def test_died_at_any_write_of_a_step_no_link_is_cut_and_it_goes_on(step: int) ->
             world.take_all_up()
             assert world.find_cuts() == [], f"after a death at write {number}"
         assert {world.read_record(key).generations for key in BOXES} == {settle(2)}
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_a_suspended_end_holds_the_others_where_they_reach_it_and_goes_on_with_them(steps: int) -> None:
+    """Only its certificate is renewed meanwhile, by the secrets that its links hold."""
+    world = make_world()
+    for _ in range(steps):
+        sync(world)
+        world.take_all_up()
+    before = world.read_record("acme/b").holds
+    suspend(world.consul, "demo", "acme/b", "the mast is down", "ana", world.now)
+    for _ in range(4):
+        sync(world)
+        world.take_all_up()
+        assert world.find_cuts() == []
+    assert world.read_record("acme/b").holds == before
+    world.pass_time(timedelta(days=3650))
+    done = sync(world)
+    # before the first step its secrets are not as Git has them: then nothing can be renewed alone, which is a warning
+    assert ("acme/b" in done.changed) == bool(steps)
+    assert [one.severity for one in done.held].count("warning") == (not steps)
+    world.take_all_up()
+    assert world.read_record("acme/b").holds == before
+    assert world.find_cuts() == []
+    resume(world.consul, "demo", "acme/b", "ana", world.now)
+    for _ in range(4):
+        sync(world)
+        world.take_all_up()
+    assert {world.read_record(key).holds for key in BOXES} == {settle(2)}

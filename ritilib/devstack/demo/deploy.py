@@ -9,19 +9,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ritilib.clients.vault import Document
 from ritilib.devstack import stack as stacks
 from ritilib.devstack.demo.lab import FLEET, Lab
 from ritilib.devstack.demo.pbx import BOXES, is_linked, job_of
 from ritilib.devstack.demo.verdicts import Step
-from ritilib.devstack.telephony.office import start_office, wait_until
-from ritilib.devstack.telephony.office_files import OverlayIdentity
+from ritilib.devstack.telephony.enrolled import start_enrolled
+from ritilib.devstack.telephony.office import wait_until
 from ritilib.errors import DevstackError
 from ritilib.gitops.forge import create_forge, merge
 from ritilib.render.names import split_secrets
 from ritilib.sync.unit.secrets import read_authority
 
 LINK_TIMEOUT_S = 60
-CERTIFICATE_HOURS = 24  # the demo's boxes live for minutes; enrollment will give them thirty days
 
 
 def start_stack(lab: Lab, step: Step) -> None:
@@ -139,27 +139,16 @@ def start_offices(lab: Lab, step: Step) -> None:
     rendered = lab.work / "rendered"
     authority = read_authority(lab.vault, FLEET)
     for key in BOXES:
-        files, secrets = read_box(lab, rendered, key)
-        identity = json.loads(files["secrets.json"])["overlay"]
-        made = lab.overlay.make_key()
-        crt = lab.overlay.sign(
-            authority,
-            made.public,
-            identity["name"],
-            identity["network"],
-            tuple(identity["groups"]),
-            CERTIFICATE_HOURS,
-        )
-        lab.offices[key] = start_office(
+        lab.offices[key] = start_enrolled(
             lab.docker,
-            name=key.replace("/", "-"),
-            rendered=files,
-            secrets=secrets,
-            identity=OverlayIdentity(key=made.private, crt=crt, ca=authority.crt),
-            address=identity["network"].split("/")[0],
-            folder=lab.folder / "offices" / key.replace("/", "-"),
-            label=lab.running.name,
-            report=lab.report,
+            key,
+            read_rendered(rendered, key),
+            read_document(lab, key),
+            lab.overlay,
+            authority,
+            lab.folder / "offices",
+            lab.running.name,
+            lab.report,
         )
     for key, office in lab.offices.items():
         office.wait_cloud_link(LINK_TIMEOUT_S)
@@ -171,13 +160,20 @@ def start_offices(lab: Lab, step: Step) -> None:
 
 def read_box(lab: Lab, rendered: Path, key: str) -> tuple[dict[str, str], dict[str, Any]]:
     """The box's rendered files (path below box/ → text) and its Vault document."""
+    return read_rendered(rendered, key), read_document(lab, key).data
+
+
+def read_rendered(rendered: Path, key: str) -> dict[str, str]:
     folder = rendered / key / "box"
-    files = {
+    return {
         path.relative_to(folder).as_posix(): path.read_text()
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def read_document(lab: Lab, key: str) -> Document:
     document = lab.vault.read_document(f"{FLEET}/box/{key}")
     if document is None:
         raise DevstackError.because(f"Vault has no document for box {key}", "see what the sync said of it")
-    return files, document.data
+    return document

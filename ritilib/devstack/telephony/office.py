@@ -28,6 +28,7 @@ BOX_USER = 10001
 READY_S = 60.0
 RELOAD_S = 10.0
 GATE_S = 60
+WATCHER_STATE = "/var/run/asterisk/watcher.json"  # jobs/pbx/watcher/main.go
 LOG_LINES_SHOWN = 15
 _SCRATCH = f"size=16m,mode=0700,uid={BOX_USER},gid={BOX_USER}"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -118,6 +119,16 @@ class Office:
                 f"the box of {self.name} has its peers and telephones",
             )
         return reloads
+
+    def read_word(self) -> bytes:
+        """What the box's watcher says: its state, as an agent passes it on (UnitNames.box_word). Needs root."""
+        pid = self.docker.inspect(self.box)["State"]["Pid"]
+        try:
+            return Path(f"/proc/{pid}/root{WATCHER_STATE}").read_bytes()
+        except OSError as error:
+            raise DevstackError.because(
+                f"the watcher of {self.name} says nothing: {error}", "see the box's log"
+            ) from error
 
     def find_missing(self) -> tuple[str, ...]:
         """IAX2 peers and PJSIP endpoints that are configured and not loaded: a reload succeeds either way."""
@@ -251,17 +262,18 @@ def start_office(
     label: str,
     report: Callable[[str], None],
     images: Images | None = None,
+    version: int = 0,
 ) -> Office:
     """Start one office and wait until its box takes calls.
 
     rendered: path below the box's rendered folder (etc/iax.conf, overlay.yml…) → text; secrets: the box's
-    Vault document. identity and address: the box's key and certificates in the overlay, and its address
-    there; without an identity the office has no overlay. folder (made) keeps logs; what is secret lies in
-    memory, /dev/shm. label marks containers and network as riti.dev=<label>; what an earlier office of the
-    same name and label left behind is removed first.
+    Vault document, version that document's. identity and address: the box's key and certificates in the
+    overlay, and its address there; without an identity the office has no overlay. folder (made) keeps logs;
+    what is secret lies in memory, /dev/shm. label marks containers and network as riti.dev=<label>; what an
+    earlier office of the same name and label left behind is removed first.
     Raises GitopsError, ServerError or DevstackError; nothing of the office is left then.
     """
-    office = Office(name, label, folder, docker, report, compose_box(rendered, secrets))
+    office = Office(name, label, folder, docker, report, compose_box(rendered, secrets, version))
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     office.stop()
     chosen = images or Images()

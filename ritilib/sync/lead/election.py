@@ -116,6 +116,7 @@ def take_lead(
         if is_free:
             taken = _stand(candidate, standing.consul, former, entry.modify_index if entry else 0)
             if taken:
+                candidate.left.clear()  # whatever they locked is free
                 return taken
             index = 0
         leads = "nobody leads, and it cannot be taken yet"

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ritilib.errors import Problem
+from ritilib.reconcile.pauses import describe_pause
 from ritilib.reconcile.rollout import Turn
+from ritilib.reconcile.suspensions import SUSPENDING, Pause
 from ritilib.sync.backoff import Failing
 from ritilib.sync.pace import Memory
 from ritilib.sync.seen.status import (
@@ -19,6 +21,7 @@ from ritilib.sync.seen.status import (
     HealedUnit,
     HeldUnit,
     Hold,
+    PausedScope,
     Spell,
     Status,
     Trouble,
@@ -67,6 +70,8 @@ def note_cycle(
         if one.key not in resting
     )
     own = {problem for problems in done.told.values() for problem in problems}
+    own |= {problem for one in done.pauses if (problem := describe_pause(one))}
+    paused = sum(one.waits for one in done.pauses)
     problems = make_troubles((one for one in (*done.held, *done.problems) if one not in own), hide)
     unwell = {one.unit for one in held} | {one.unit for one in failing}
     unwell |= {one.unit for one in watched} | {one.unit for one in down}
@@ -82,7 +87,7 @@ def note_cycle(
         begun=0,
         counts=Counts(
             units=units,
-            as_wished=max(0, units - len(unwell) - done.left),
+            as_wished=max(0, units - len(unwell) - done.left - paused),
             held=len(held),
             failing=len(failing),
             watched=len(watched),
@@ -90,6 +95,7 @@ def note_cycle(
             waiting=len(waiting),
             left=done.left,
             problems=len(problems),
+            paused=paused,
         ),
         rollout=_describe_turn(done.turn),
         held=held,
@@ -100,6 +106,7 @@ def note_cycle(
         problems=problems,
         healed=healed[:LONGEST_LIST],
         failed_cycle=replace(failed, until=time) if failed and not failed.until else failed,
+        paused=tuple(_describe_pause(one, hide) for one in done.pauses if one.waits or one.by in SUSPENDING),
     )
     return View(status, dict(memory.failing))
 
@@ -125,6 +132,12 @@ def say(time: datetime) -> str:
 def _extend(before: Spell | None, problems: tuple[Trouble, ...], now: datetime) -> Spell:
     since = before.since if before and not before.until else say(now)
     return Spell(since, "", problems)
+
+
+def _describe_pause(one: Pause, hide: Hide) -> PausedScope:
+    until, words = say(one.until) if one.until else "", (hide(one.why), hide(one.who))
+    named = tuple(shorten(hide(name)) for name in one.named)
+    return PausedScope(one.scope, one.by, *words, one.since, until, one.waits, named)
 
 
 def _list_held(before: Status, done: Synced, memory: Memory, time: str, hide: Hide) -> Iterator[HeldUnit]:

@@ -70,7 +70,7 @@ class Foresight:
     def _look_at(self, change: Change, with_diff: bool) -> Foreseen:
         names, observed = change.wish.names, self._observed
         record, job = observed.records.get(names.key), observed.jobs.get(names.job_id)
-        found = Foreseen(change.key, change.reasons, "nothing")
+        found = Foreseen(change.key, change.reasons, "reload" if change.rotates else "nothing")
         is_running = job is not None and not job.stopped
         if change.live:
             entry = self._consul.read(names.kv_key)

@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ritilib.reconcile.state import Record
-from ritilib.sync.seen.look import FleetLook
+from ritilib.reconcile.suspensions import SUSPENDING, describe_scope
+from ritilib.sync.seen.look import FleetLook, count
+from ritilib.sync.seen.status import PausedScope, Status
 from ritilib.sync.seen.unit import UnitLook
 
 
@@ -101,3 +103,21 @@ def describe_unit(found: UnitLook) -> dict[str, Any]:
 def _name_list(kind: str) -> str:
     """ "HeldUnit" → "held"."""
     return kind.removesuffix("Unit").lower()
+
+
+def list_paused(said: Status) -> tuple[str, ...]:
+    """A line for each thing that is suspended, or for which units wait."""
+    return tuple(_say_paused(one) for one in said.paused)
+
+
+def _say_paused(one: PausedScope) -> str:
+    scope, until = describe_scope(one.scope), f" until {one.until}" if one.until else ""
+    if one.by in SUSPENDING:
+        by = one.who or "Git"
+        line = f"{scope} is suspended{until} by {by}: {one.why}"
+    elif one.by == "window":
+        line = f"{scope}: a window of `sync.windows` is waited for{until}"
+    else:
+        line = f"{scope}: what hands changed is left so (`self_heal: false`)"
+    more = ", …" if one.waits > len(one.named) else ""
+    return f"{line}; {count(one.waits, 'unit')} waiting: {', '.join(one.named)}{more}" if one.waits else line

@@ -111,6 +111,21 @@ class WaitingUnit:
 
 
 @dataclass(frozen=True)
+class PausedScope:
+    """What is left alone for one reason (reconcile.suspensions.Pause): scope "" is the fleet; waits is how many units
+    are not as wished because of it, named the first of them with why."""
+
+    scope: str
+    by: str
+    why: str
+    who: str
+    since: str
+    until: str
+    waits: int
+    named: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class HealedUnit:
     """A unit that somebody else had changed, and when it was put back."""
 
@@ -143,6 +158,7 @@ class Counts:
     waiting: int = 0
     left: int = 0
     problems: int = 0
+    paused: int = 0
 
 
 @dataclass(frozen=True)
@@ -168,6 +184,7 @@ class Status:
     healed: tuple[HealedUnit, ...] = ()
     failed_cycle: Spell | None = None
     git: Spell | None = None
+    paused: tuple[PausedScope, ...] = ()
 
     def to_bytes(self) -> bytes:
         """Its JSON, no longer than MOST_BYTES: where texts are that long, lists are cut further."""

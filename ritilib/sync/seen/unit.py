@@ -33,10 +33,10 @@ Told = HeldUnit | FailingUnit | DownUnit | WatchedUnit | WaitingUnit | HealedUni
 @dataclass(frozen=True)
 class UnitLook:
     """record: its inventory entry. job: as Nomad's list shows it (None: there is none). is_job_known: whether that
-    could be asked. allocation: the newest that is to run. value: whether its value in Consul is there, and is what was
-    recorded. word: what its watcher says (None: nothing, or not known); acknowledges: whether what Consul holds is in
-    force. last_good: whether what ran before is kept, as until a new one is judged. told: what the leader's view says
-    of it, where somebody leads whose view it is. history: the entries that name it.
+    could be asked. allocation: the newest that is to run. has_value, is_value_recorded: whether its value in Consul is
+    there, and is what was written. word: what its watcher says (None: nothing, or not known); acknowledges: whether
+    what Consul holds is in force. last_good: whether what ran before is kept, as until a new one is judged. told: what
+    the leader's view says of it, where somebody leads whose view it is. history: the entries that name it.
     """
 
     unit: str
@@ -56,8 +56,15 @@ class UnitLook:
 
     @property
     def lacks(self) -> tuple[str, ...]:
-        """What is not as the inventory has it, or not known to be well; () where all is."""
-        record, lacks = self.record, []
+        """What is not as the inventory has it, is still to come, or not known to be well; () where all is well."""
+        record, lacks = (
+            self.record,
+            [
+                f"it is left as it is: {one.why}"
+                for one in self.told
+                if isinstance(one, HeldUnit | WaitingUnit)
+            ],
+        )
         if record.state == "applying":
             lacks.append("a cycle has begun it, and has not come to its end")
         if self.is_job_known and not record.stopped_at:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
-UNIT_STATES = ("unchanged", "changed", "held", "failed", "down")
+UNIT_STATES = ("unchanged", "changed", "held", "paused", "failed", "down")
 _SECONDS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3600)  # from a quiet cycle to a rollout in waves
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ritilib.clients.settings import read_nomad_settings, read_settings
+from ritilib.clients.settings import read_settings
 from ritilib.errors import RitiError
 
 NAMES = ("NOMAD", "CONSUL_HTTP", "VAULT")
@@ -51,5 +51,5 @@ def test_a_token_that_is_not_there_at_all_is_missed() -> None:
 
 
 def test_nomad_alone_needs_nobody_else() -> None:
-    settings = read_nomad_settings({"NOMAD_ADDR": "http://127.0.0.1:1", "NOMAD_TOKEN": "x"})
+    settings = read_settings({"NOMAD_ADDR": "http://127.0.0.1:1", "NOMAD_TOKEN": "x"}, ("nomad",))
     assert (settings.nomad.token, settings.consul.address, settings.vault.token) == ("x", "", "")

@@ -22,7 +22,7 @@ from ritilib.render.manifest import (
     read_manifest,
     select_inputs,
 )
-from ritilib.render.upkeep import Windows
+from ritilib.render.upkeep import SyncRules, Windows
 
 UUID = "6a1c2f0e-6a0b-4c36-9d3f-1f2e3d4c5b6a"
 PATH = "rendered/acme/manifest.json"
@@ -112,6 +112,32 @@ def test_what_the_controller_needs_comes_back_and_only_where_it_was_said() -> No
     assert read_manifest(WAVES, FLEET_PATH).rollout == Rollout(canaries=3)
     assert read_manifest(GOOD, PATH).rollout == Rollout()
     assert "rollout" not in GOOD
+
+
+def test_what_is_left_alone_is_said_once_for_a_company_and_of_the_boxes_that_differ() -> None:
+    night = {"windows": WINDOWS, "suspended": "the mast is down"}
+    text = build_manifest(
+        "acme",
+        "lab",
+        UUID,
+        "0.1.0",
+        "a" * 40,
+        {"salto": {"a": ""}, "rivera": {"a": ""}},
+        {"salto": {"sync": {}}},
+        sync=night,
+    )
+    manifest = read_manifest(text, PATH)
+    assert manifest.sync == SyncRules(suspended="the mast is down", windows=Windows.model_validate(WINDOWS))
+    assert (manifest.boxes["salto"].sync, manifest.boxes["rivera"].sync) == (SyncRules(), None)
+    assert "sync" not in GOOD and read_manifest(GOOD, PATH).sync == SyncRules()
+    for bad, said in (
+        (text.replace('"the mast is down"', '""'), "`sync.suspended`"),
+        (text.replace('"the mast is down"', "true"), "`sync.suspended`"),
+        (text.replace('"suspended"', '"suspend"'), "`sync.suspend`"),
+        (text.replace('"acme"', '"_fleet"'), "no lighthouse's"),
+    ):
+        with pytest.raises(GitopsError, match=said.replace(".", r"\.")):
+            read_manifest(bad, FLEET_PATH if "_fleet" in bad else PATH)
 
 
 def test_removals_are_sorted_and_where_there_are_none_nothing_is_said() -> None:

@@ -109,9 +109,14 @@ def test_an_address_may_be_the_nodes_own() -> None:
 
 
 def test_a_number_that_is_said_is_the_commands() -> None:
-    assert not {"RITI_CREW", "RITI_NOMAD_RATE"} & list_variables(say()).keys()
+    assert not {"RITI_CREW", "RITI_NOMAD_RATE", "RITI_FORGE"} & list_variables(say()).keys()
     variables = list_variables(say(crew=4, nomad_rate=50))
     assert (variables["RITI_CREW"], variables["RITI_NOMAD_RATE"]) == ("4", "50")
+    told = list_variables(
+        say(forge="gitea", forge_url="https://forge.example/api/v1", secrets=["forge_token"])
+    )
+    assert (told["RITI_FORGE"], told["RITI_FORGE_URL"]) == ("gitea", "https://forge.example/api/v1")
+    assert told["RITI_FORGE_TOKEN_FILE"] == "/secrets/forge_token"
 
 
 def test_a_fleet_that_says_nothing_of_it_has_none(fleet: FleetFile) -> None:

@@ -17,10 +17,11 @@ from ritilib.gitops.history import Accepted
 from ritilib.reconcile.leading import Timing, read_lead
 from ritilib.sync.backoff import Backoff
 from ritilib.sync.chronicle import Chronicle
-from ritilib.sync.drift import Watch, follow_values
+from ritilib.sync.drift import Watch, follow_suspensions, follow_values
 from ritilib.sync.journal import Journal
 from ritilib.sync.lead.election import Candidate, Clients
 from ritilib.sync.lead.rights import Rights
+from ritilib.sync.observe import Places
 from ritilib.sync.pace import Pace
 from ritilib.sync.service import Service
 from ritilib.sync.source import Source
@@ -144,18 +145,27 @@ class World(replacing.World):
 
     @contextmanager
     def watch(self, fleet: str, settings: Settings, wakeups: Wakeups, report: Report) -> Iterator[None]:
-        """The real watch, of the fake Consul."""
+        """The real watches, of the fake Consul."""
+        places = Places(fleet)
 
         def follow(watch: Watch) -> None:
-            follow_values(watch, self.consul, f"riti/{fleet}/pbx/", wakeups)
+            follow_values(watch, self.consul, places.live, wakeups)
 
-        watch = Watch("consul-values", follow, lambda: None, report)
-        watch.start()
+        def follow_suspended(watch: Watch) -> None:
+            follow_suspensions(watch, self.consul, places, wakeups)
+
+        watches = [
+            Watch("consul-values", follow, lambda: None, report),
+            Watch("suspensions", follow_suspended, lambda: None, report),
+        ]
+        for watch in watches:
+            watch.start()
         try:
             yield
         finally:
-            watch.stop()
-            assert watch.join()
+            for watch in watches:
+                watch.stop()
+            assert [watch.join() for watch in watches] == [True, True]
 
     @contextmanager
     def serve(self) -> Iterator[Service]:

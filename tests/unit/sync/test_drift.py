@@ -5,13 +5,16 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import pytest
 
 from ritilib.errors import RitiError, Unreachable
 from ritilib.sync import drift
 from ritilib.sync.backoff import Backoff
-from ritilib.sync.drift import Watch, follow_values, watch_drift
+from ritilib.sync.drift import Watch, follow_suspensions, follow_values, watch_drift
+from ritilib.sync.observe import Places
+from ritilib.sync.pausing import resume, suspend
 from ritilib.sync.wake import Wakeups
 from tests.fakes.consul import FakeConsul
 from tests.unit.clients.test_nomad_events import make_line, make_settings
@@ -75,6 +78,49 @@ def test_what_others_write_elsewhere_does_not_wake(watch_consul, wakeups: Wakeup
     assert wakeups.wait(NEXT_S) == {"drift"}
     for number in range(5):
         consul.write(f"riti/lab/inventory/{number}", b"1", 0)
+    asked = len(consul.journal.requests)
+    while len(consul.journal.requests) < asked + 3:
+        assert wakeups.wait(0.05) == {"timer"}
+
+
+@pytest.fixture
+def watch_suspensions(wakeups: Wakeups) -> Iterator[Callable[[FakeConsul], None]]:
+    """Starts a watch of what is suspended in the fleet `demo`."""
+    started: list[Watch] = []
+
+    def start(consul: FakeConsul) -> None:
+        watch = Watch(
+            "suspensions",
+            lambda one: follow_suspensions(one, consul, Places("demo"), wakeups),
+            lambda: None,
+            lambda *_: None,
+        )
+        started.append(watch)
+        watch.start()
+
+    yield start
+    for watch in started:
+        watch.stop()
+        assert watch.join()
+
+
+def test_a_suspension_that_is_written_changed_or_lifted_wakes_and_nothing_else(
+    watch_suspensions, wakeups: Wakeups
+) -> None:
+    consul = FakeConsul()
+    owner = consul.write("riti/demo/inventory/_fleet", b"{}", 0)
+    watch_suspensions(consul)
+    assert wakeups.wait(NEXT_S) == {"drift"}  # what came before is not known to be new
+    now = datetime(2026, 11, 25, tzinfo=UTC)
+    suspend(consul, "demo", "acme", "it rains in", "ana", now)
+    assert wakeups.wait(NEXT_S) == {"suspension"}
+    suspend(consul, "demo", "acme", "it still does", "ana", now)
+    assert wakeups.wait(NEXT_S) == {"suspension"}
+    resume(consul, "demo", "acme", "ana", now)
+    assert wakeups.wait(NEXT_S) == {"suspension"}
+    consul.write("riti/demo/inventory/_fleet", b"{ }", owner)
+    consul.write("riti/demo/inventory/acme/salto", b"{}", 0)
+    suspend(consul, "other", "", "another fleet", "ana", now)
     asked = len(consul.journal.requests)
     while len(consul.journal.requests) < asked + 3:
         assert wakeups.wait(0.05) == {"timer"}
@@ -154,11 +200,12 @@ def test_jobs_of_this_fleet_wake_and_others_do_not(script: Script, wakeups: Wake
 def test_watches_that_wait_end_when_they_are_told_to(script: Script, wakeups: Wakeups) -> None:
     before = threading.active_count()
     with watch_drift("lab", make_settings(script.url), wakeups, lambda *_: None) as watches:
-        assert {script.next().head.split()[1].split("?")[0] for _ in range(2)} == {
+        assert {script.next().head.split()[1].split("?")[0] for _ in range(3)} == {
             "/v1/event/stream",
             "/v1/kv/riti/lab/pbx/",
+            "/v1/kv/riti/lab/inventory/_",
         }
-        assert threading.active_count() == before + 2
+        assert threading.active_count() == before + 3
     assert all(watch.join() for watch in watches) and threading.active_count() == before
 
 
@@ -169,5 +216,6 @@ def test_watches_end_while_they_pause_after_a_failure(
     said: queue.Queue[str] = queue.Queue()
     settings = make_settings("http://127.0.0.1:1")
     with watch_drift("lab", settings, wakeups, lambda name, _: said.put(name)) as watches:
-        assert {said.get(timeout=NEXT_S), said.get(timeout=NEXT_S)} == {"consul-values", "nomad-jobs"}
+        told = {said.get(timeout=NEXT_S) for _ in range(3)}
+        assert told == {"consul-values", "nomad-jobs", "suspensions"}
     assert all(watch.join() for watch in watches)

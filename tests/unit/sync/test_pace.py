@@ -41,6 +41,8 @@ def test_what_becomes_due_by_time_alone_ends_the_wait() -> None:
 def test_a_replaced_unit_is_looked_at_soon() -> None:
     watched = replace(QUIET, watched=frozenset({"acme/a"}))
     assert find_pause(Memory(), watched, NOW, 0.0, PACE, middle) == PACE.watched_s
+    rotating = replace(QUIET, rotating=frozenset({"acme/a"}))
+    assert find_pause(Memory(), rotating, NOW, 0.0, PACE, middle) == PACE.watched_s
 
 
 def test_a_busy_unit_is_left_alone_for_a_moment_and_stays_busy() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from datetime import datetime, timedelta
 from functools import partial
 
 import pytest
 
 from ritilib.errors import Denied, LeadershipLost, ServerError, Unreachable
 from ritilib.sync import drift
+from ritilib.sync.pausing import resume, suspend
 from ritilib.sync.service import MOST_DENIED
 from tests.unit.removing import GRACE, WEEK, name
 from tests.unit.sync.serving import World, make_fleet
@@ -323,3 +326,75 @@ def test_a_newer_commit_ends_what_an_older_one_began(world: World) -> None:
     with world.serve():
         world.wait(lambda: world.is_running("acme/c"), "the newer commit's box")
     assert name("acme/b").job_id not in world.nomad.jobs
+
+
+def hold(world: World, scope: str, **ends: datetime) -> None:
+    suspend(world.consul, "demo", scope, "calls drop", "ana", world.now, **ends)
+
+
+def test_a_suspension_wakes_it_and_lifting_it_does(world: World) -> None:
+    """Nothing but the entry in Consul tells it: it polls once an hour."""
+    world.forge.push(make_fleet("c1", "acme/a"))
+    with world.serve():
+        world.wait(lambda: world.is_running("acme/a"), "the box")
+        hold(world, "acme")
+        world.wait(lambda: "suspended scope=acme" in world.log.getvalue(), "the suspension in the journal")
+        world.push(make_fleet("c2", "acme/a", "acme/b"))
+        world.wait(
+            lambda: "what=" in world.log.getvalue() and "acme/b (new)" in world.log.getvalue(), "it is said"
+        )
+        world.wait_cycle()
+        assert not world.is_running("acme/b")
+        resume(world.consul, "demo", "acme", "ana", world.now)
+        world.wait(lambda: world.is_running("acme/b"), "the second box")
+        world.wait(lambda: "resumed scope=acme" in world.log.getvalue(), "that it is lifted in the journal")
+        world.wait_cycle()
+    figures = {one.labels["state"]: one.value for one in world.metrics.units.collect()[0].samples}
+    assert figures["paused"] == 0
+
+
+def test_what_is_suspended_is_counted_by_itself(world: World) -> None:
+    world.forge.push(make_fleet("c1", "acme/a", "acme/b", "zorro/c"))
+    hold(world, "acme")
+    with world.serve():
+        world.wait(lambda: world.is_running("zorro/c"), "the box of another company")
+        world.wait_cycle()
+    figures = {one.labels["state"]: one.value for one in world.metrics.units.collect()[0].samples}
+    assert (figures["paused"], figures["held"], figures["failed"]) == (2, 0, 0)
+    assert world.log.getvalue().count("suspended scope=acme") == 1  # said once, whatever comes after
+
+
+def test_a_suspension_ends_the_cycle_that_is_under_way(world: World) -> None:
+    """Of many boxes to be made, none is begun after it."""
+    boxes = [f"acme/b{number}" for number in range(30)]
+    written: list[str] = []
+
+    def hold_soon(words: str) -> None:
+        if "write riti/demo/inventory/acme/" in words:
+            written.append(words)
+        if len(written) == 3:
+            written.append(words)  # once
+            hold(world, "")
+            world.wait(lambda: world.wakeups.is_told("suspension"), "the watch")
+
+    world.journal.on_write = hold_soon
+    world.forge.push(make_fleet("c1", *boxes))
+    with world.serve():
+        world.wait(lambda: "suspended scope=" in world.log.getvalue(), "the suspension")
+        world.wait_cycle()
+        made = [box for box in boxes if world.is_running(box)]
+        assert 1 <= len(made) <= 3
+        resume(world.consul, "demo", "", "ana", world.now)
+        world.wait(lambda: all(world.is_running(box) for box in boxes), "all boxes")
+
+
+def test_it_wakes_when_a_suspension_is_over(world: World) -> None:
+    """By itself, and by its own clock, which runs here."""
+    began_s, start = time.monotonic(), world.now
+    world.service.clock = lambda: start + timedelta(seconds=time.monotonic() - began_s)
+    world.forge.push(make_fleet("c1", "acme/a"))
+    hold(world, "", until=start + timedelta(seconds=5))
+    with world.serve():
+        world.wait(lambda: "suspended scope=" in world.log.getvalue(), "the suspension")
+        assert not world.is_running("acme/a")
+        world.wait(lambda: world.is_running("acme/a"), "the box")

@@ -54,6 +54,16 @@ def test_a_signals_handler_may_close_it_whatever_the_main_thread_is_doing() -> N
         signal.signal(signal.SIGUSR1, before)
 
 
+def test_a_reason_that_nobody_has_taken_yet_is_known() -> None:
+    wakeups = Wakeups()
+    wakeups.wake("drift")
+    assert not wakeups.is_told("suspension")
+    wakeups.wake("suspension")
+    assert wakeups.is_told("suspension")
+    assert wakeups.wait(20) == {"drift", "suspension"}
+    assert not wakeups.is_told("suspension")
+
+
 def test_of_many_wakes_from_many_threads_none_is_lost() -> None:
     wakeups = Wakeups()
     reasons = ("git", "webhook", "drift", "retry")

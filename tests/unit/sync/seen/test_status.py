@@ -102,6 +102,11 @@ def test_why_a_unit_is_held(turn: Turn, kind: str) -> None:
     assert [(one.unit, one.kind) for one in view.status.held] == [("acme/a", kind)]
 
 
+def test_a_unit_that_waits_for_the_others_secrets_says_so() -> None:
+    done = make_done(held_back={"acme/a": "because"}, rotating=frozenset({"acme/a"}), turn=Turn())
+    assert [one.kind for one in note(begin(), done).status.held] == ["secrets"]
+
+
 def test_a_failing_unit_keeps_its_words_and_its_next_try() -> None:
     problem = make_problem("acme/a", "Consul refused")
     memory = Memory(failing={"acme/a": Failing("w", 1, 1010.0)})
