@@ -67,6 +67,11 @@ def test_a_task_that_fails_is_tried_once_and_goes_back(lab: Lab, witness: Witnes
     lab.fleet.say_calls(MONTEVIDEO, 2)
     lab.wait(lambda: says_calls(lab, MONTEVIDEO), "waiting until Montevideo says that it has a call")
     witness.hold_calls(lab.fleet, MONTEVIDEO)
+    # a wave without a single one that could be replaced is waited for, so it is not left to chance who is first
+    lab.fleet.write(
+        f"boxes/{RIVERA}.yaml",
+        'name: rivera\ncanary: true\nextensions:\n  - {number: "301", name: Phone 301, phone: sip}\n',
+    )
     before = count_versions(lab)
     with lab.serve() as one:
         one.settle(lab.fleet.git("rev-parse", "HEAD"))
