@@ -59,7 +59,10 @@ def plan(repo: Path, rev: str, as_json: bool, with_diff: bool | None) -> None:
     )
     held = [*(problem for _, problem in desired.held), *removals.held, *describe_paused(made.paused)]
     conflicts = [*made.conflicts, *made.paused.faults, *removals.conflicts]
-    refused = [replace(one, severity="warning") for one in describe_refused(made.refused)]
+    refused = [
+        replace(one, severity="warning")
+        for one in describe_refused(made.refused, seen.observed.records, seen.observed.now)
+    ]
     stops = {one.key: f"stop: in no manifest since {one.record.absent_since}" for one in removals.stops}
     purges = {one.key: f"remove: stopped since {one.record.stopped_at}" for one in removals.purges}
     warnings = [*foresight.problems, *refused]

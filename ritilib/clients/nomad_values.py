@@ -40,7 +40,7 @@ class JobStub:
     modify_index: int
     stop: bool
     meta: Mapping[str, str]
-    allocations: Mapping[str, int] = field(default_factory=dict)
+    allocations: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,9 @@ def make_plan(wishes: Iterable[Wish], fleet_id: str, observed: Observed) -> Plan
         record = observed.records.get(wish.names.key)
         if record and record.refuses(wish):
             refused.append(wish)
+            if is_due(record, observed.now) and is_renewable(wish, record):
+                why = Why("secrets", "time", "certificate is due")
+                changes.append(make_change(wish, (why,), False, is_partial=True))
             continue
         change = _compare(wish, job, observed)
         if change:
@@ -158,6 +161,14 @@ def is_as_applied(wish: Wish, record: Record) -> bool:
     wished = wish.digests
     applied = (record.job, record.live, record.secrets, record.policies)
     return applied == (wished.job, wished.live, wished.secrets, wished.policies)
+
+
+def is_renewable(wish: Wish, record: Record) -> bool:
+    """Whether a certificate can be renewed although the wished job is refused: what it is written with is in force."""
+    return record.state == "applied" and (record.live, record.secrets) == (
+        wish.digests.live,
+        wish.digests.secrets,
+    )
 
 
 def _make_whole(wish: Wish, reason: str, cause: Cause) -> Change:

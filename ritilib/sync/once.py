@@ -64,7 +64,7 @@ def sync_once(
     _refuse_unknown(may_replace, desired)
     held = [problem for _, problem in desired.held]
     seen, unwritten = write_notes(removals.resets, seen, desired.fleet, servers)
-    refused = describe_refused(plan.refused)
+    refused = describe_refused(plan.refused, seen.observed.records, seen.observed.now)
     troubles = Troubles([*plan.conflicts, *plan.paused.faults, *refused, *unwritten])
     for wish, problem in zip(plan.refused, refused, strict=True):
         troubles.tell(wish.names.key, problem)
@@ -88,7 +88,7 @@ def sync_once(
     gone_back = {  # just now
         change.key
         for change in plan.changes
-        if (record := records.get(change.key)) and record.refuses(change.wish)
+        if change.job and (record := records.get(change.key)) and record.refuses(change.wish)
     }
     wanted = [change for change in plan.changes if change.key not in gone_back | not_due.keys()]
     rotation = choose_generations(

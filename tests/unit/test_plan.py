@@ -16,6 +16,7 @@ from ritilib.reconcile.state import (
     read_record,
 )
 from ritilib.render.names import UnitNames
+from ritilib.sync.unit.settle import describe_refused
 
 FLEET_ID = "6f0c2f5e-9d0f-4c43-8a62-1b1f7b0f2f11"
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -142,3 +143,24 @@ def test_lighthouses_come_first_because_nobody_finds_anybody_without() -> None:
 
 def test_a_record_survives_its_bytes() -> None:
     assert read_record("k", RECORD.to_bytes()) == RECORD
+
+
+def test_a_refused_job_keeps_no_certificate_from_its_renewal() -> None:
+    bad = replace(
+        RECORD, bad_job=hash_text(WISH.job), job="before", renew_at=(NOW - timedelta(days=1)).isoformat()
+    )
+    made = plan(replace(SETTLED, records={"acme/salto": bad}))
+    assert made.refused == (WISH,)
+    assert parts(made) == "secrets live"
+    [problem] = describe_refused(made.refused, {"acme/salto": bad}, NOW)
+    assert "certificate" not in str(problem)
+
+
+def test_where_it_would_bring_along_what_is_refused_it_is_told() -> None:
+    bad = replace(
+        RECORD, bad_job=hash_text(WISH.job), live="before", renew_at=(NOW - timedelta(days=1)).isoformat()
+    )
+    made = plan(replace(SETTLED, records={"acme/salto": bad}))
+    assert made.changes == ()
+    [problem] = describe_refused(made.refused, {"acme/salto": bad}, NOW)
+    assert "its overlay certificate, due since 2026-11-22, is not renewed meanwhile" in str(problem)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ritilib.errors import Problem
+from ritilib.reconcile.plan import is_due, is_renewable
 from ritilib.reconcile.rollout import Stage
 from ritilib.reconcile.state import Record, Wish, hash_text
 from ritilib.sync.observe import Places
@@ -54,12 +55,22 @@ def settle_unit(
     return Settled(done, index, "bad", Problem("", 0, 0, what, _mend(wish)))
 
 
-def describe_refused(refused: Iterable[Wish]) -> list[Problem]:
-    """A problem for each unit whose wished job is known to be bad."""
+def describe_refused(refused: Iterable[Wish], records: Mapping[str, Record], now: datetime) -> list[Problem]:
+    """A problem for each unit whose wished job is known to be bad; records: the inventory, by unit."""
     return [
-        Problem("", 0, 0, f"{wish.names.key} stays what it was: its wished job did not come up", _mend(wish))
+        Problem("", 0, 0, f"{wish.names.key} stays what it was: {_say(wish, records, now)}", _mend(wish))
         for wish in refused
     ]
+
+
+def _say(wish: Wish, records: Mapping[str, Record], now: datetime) -> str:
+    said, record = "its wished job did not come up", records[wish.names.key]
+    if is_due(record, now) and not is_renewable(wish, record):
+        # its peers in the wish are others than those that it runs with, and one document in Vault serves both
+        return (
+            f"{said}, and its overlay certificate, due since {record.renew_at[:10]}, is not renewed meanwhile"
+        )
+    return said
 
 
 def _mend(wish: Wish) -> str:
