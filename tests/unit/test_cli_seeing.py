@@ -258,7 +258,9 @@ def test_a_repository_that_is_ahead_is_said(
 def test_what_is_suspended_is_to_come_and_no_failure(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("ritilib.sync.once.find_down", lambda *_: {})  # the fake's job list tells no allocations
+    monkeypatch.setattr(
+        "ritilib.sync.once.find_down", lambda *_: {}
+    )  # the fake's job list tells no allocations
     suspend(lab.consul, "demo", "acme", "calls drop", "ana", lab.now)
     lab.cycle("c1", "one")
     assert run(monkeypatch, "status", "--fleet", "demo") == 0
