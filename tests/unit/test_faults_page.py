@@ -48,3 +48,7 @@ def test_the_page_has_just_the_tests_that_there_are() -> None:
 def test_the_page_has_the_rows_in_their_order() -> None:
     told = list(dict.fromkeys(row for row, _ in list_told()))
     assert told == [row for row in ROWS if row in told]
+
+
+def test_every_row_has_a_test() -> None:
+    assert {row for row, *_ in list_marked()} == set(ROWS)
