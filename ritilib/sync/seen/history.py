@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from ritilib.sync.seen.compose import say
-from ritilib.sync.seen.status import MOST_BYTES, encode_value, refuse_value
+from ritilib.sync.seen.status import MOST_BYTES, decode_value, encode_value
 from ritilib.sync.synced import Synced
 
 HISTORY_FORMAT = 1
@@ -66,13 +66,7 @@ _HISTORY = TypeAdapter(History)
 
 def read_history(key: str, value: bytes) -> History:
     """The value in Consul; GitopsError where it is none that this version writes."""
-    try:
-        found = _HISTORY.validate_json(value)
-    except ValidationError as error:
-        raise refuse_value(key) from error
-    if found.format != HISTORY_FORMAT:
-        raise refuse_value(key)
-    return found
+    return decode_value(key, value, _HISTORY, HISTORY_FORMAT)
 
 
 def make_entry(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -21,6 +21,14 @@ MOST_BYTES = 256 * 1024  # half of what Consul takes in one value
 
 # calls: the PBX has some; wave: its turn comes later; stopped: its rollout did not go well; else the fleet's own wish
 Hold = Literal["calls", "wave", "stopped", "wish", "secrets"]
+
+
+class _Versioned(Protocol):
+    @property
+    def format(self) -> int: ...
+
+
+Value = TypeVar("Value", bound=_Versioned)
 
 
 @dataclass(frozen=True)
@@ -199,17 +207,21 @@ _STATUS = TypeAdapter(Status)
 
 def read_status(key: str, value: bytes) -> Status:
     """The value in Consul; GitopsError where it is none that this version writes."""
+    return decode_value(key, value, _STATUS, STATUS_FORMAT)
+
+
+def decode_value(key: str, value: bytes, kind: TypeAdapter[Value], its_format: int) -> Value:
+    """What a value of ours says; GitopsError where it says something that this version does not write."""
     try:
-        found = _STATUS.validate_json(value)
+        found = kind.validate_json(value)
     except ValidationError as error:
-        raise refuse_value(key) from error
-    if found.format != STATUS_FORMAT:
-        raise refuse_value(key)
+        raise _refuse(key) from error
+    if found.format != its_format:
+        raise _refuse(key)
     return found
 
 
-def refuse_value(key: str) -> GitopsError:
-    """The error for a value of ours that says something that this version does not write."""
+def _refuse(key: str) -> GitopsError:
     what = f"{key} in Consul is not as this version of RITI writes it"
     return GitopsError.because(what, "it is written again when something changes; nothing depends on it")
 
