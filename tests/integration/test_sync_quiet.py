@@ -86,7 +86,7 @@ def lab(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]
 
 QUESTIONS = [
     "NOMAD GET /v1/jobs?meta=true&prefix=quiet--&namespace=default",
-    "CONSUL GET /v1/kv/riti/quiet/inventory/?recurse=1",
+    "CONSUL GET /v1/kv/riti/quiet/inventory/?recurse",
     "CONSUL GET /v1/kv/riti/quiet/pbx/?keys=True",
 ]
 
