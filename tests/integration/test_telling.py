@@ -96,7 +96,7 @@ class Lab:
             )
         self.running.callback(process.wait)
         self.running.callback(process.kill)
-        self.instances.append(Instance(process, log))
+        self.instances.append(Instance(log, process))
         return self.instances[-1]
 
     def read_statuses(self, commit: str) -> list[tuple[str, str]]:
