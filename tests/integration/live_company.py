@@ -272,7 +272,15 @@ def open_company(stack: Stack, folder: Path, name: str, port: int) -> Iterator[C
         for key in OFFICES:
             rendered, document = company.read_rendered(key, commit), company.read_box(key)
             office = start_enrolled(
-                company.docker, key, rendered, document, tool, authority, folder, f"riti-test-{name}", print
+                company.docker,
+                key,
+                rendered,
+                document,
+                tool,
+                authority,
+                folder,
+                f"{stack.name}-{name}",
+                print,
             )
             running.callback(office.stop)
             agent = company.offices[key] = Agent(office, key, company, done=(commit, document.version))
