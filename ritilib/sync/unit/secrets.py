@@ -94,7 +94,7 @@ def write_secrets(
 
 
 def _read_wanted(wish: Wish, path: str, absent: str, needed: tuple[str, ...]) -> Any:
-    """What a rendered file asks for; GitopsError where it is not as a render writes it, so that its unit alone fails."""
+    """What a rendered file asks for; GitopsError where no render wrote it: its unit alone fails then."""
     try:
         said = json.loads(wish.files.get(path, absent))
         if said is None or all(key in said for key in needed):
