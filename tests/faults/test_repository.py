@@ -96,7 +96,7 @@ def test_a_repository_that_is_emptied_changes_nothing(lab: Lab, witness: Witness
     good = lab.fleet.git("rev-parse", "HEAD")
     with lab.serve() as one:
         one.settle(good)
-        for lost in (["fleet/fleet.yaml"], ["rendered"], ["rendered/zorro"], ["fleet"], ["."]):
+        for lost in (["fleet/fleet.yaml"], ["rendered"], ["."], ["rendered/zorro"], ["fleet"]):
             lab.fleet.git("rm", "-r", "-f", "--quiet", *lost)
             expect_refused(lab, one, lab.fleet.push(f"{lost} is gone"), good)
             expect_healed(lab, witness)

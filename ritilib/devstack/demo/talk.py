@@ -17,6 +17,7 @@ from ritilib.devstack.telephony.office import wait_until
 from ritilib.devstack.telephony.phone import Phone, Recording, start_phone
 from ritilib.devstack.telephony.probe import lead_around, probe_iax
 from ritilib.sync.lead.rights import Rights
+from ritilib.sync.observe import Places
 
 MONTEVIDEO, SALTO, ZORRO = BOXES
 CALLER_HZ, CALLEE_HZ = 1000, 1400  # far enough apart that neither's share holds the other's harmonics
@@ -143,11 +144,15 @@ def take_servers_away(lab: Lab, step: Step, outage_s: float) -> None:
 
 
 def read_indexes(lab: Lab) -> tuple[int, ...]:
-    """What moves if anything but who led is written: Nomad's job list, Consul's tree, the documents' versions."""
+    """What moves if anything but who led is written: Nomad's job list, Consul's tree, the documents' versions.
+
+    Who led stands in the lock, and in the leader's own view of the fleet.
+    """
+    of_leader = (Rights("demo").lock, Places("demo").status)
     jobs = lab.nomad.list_jobs("demo--")
     documents = [lab.vault.read_document(f"demo/{kind}/{key}") for key in BOXES for kind in ("pbx", "box")]
     tree = lab.consul.read_tree("riti/demo/")
-    newest = max(entry.modify_index for entry in tree.entries if entry.key != Rights("demo").lock)
+    newest = max(entry.modify_index for entry in tree.entries if entry.key not in of_leader)
     return (
         max(job.modify_index for job in jobs.jobs),
         newest,

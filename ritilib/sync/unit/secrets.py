@@ -12,7 +12,7 @@ from typing import Any
 from ritilib.clients.nebula import Authority, OverlayTool
 from ritilib.clients.protocols import VaultClient
 from ritilib.clients.vault import Document
-from ritilib.errors import ServerError
+from ritilib.errors import GitopsError, Problem, ServerError
 from ritilib.reconcile.rotation import FIRST, Generations
 from ritilib.reconcile.state import Wish
 from ritilib.render.names import join_secrets
@@ -61,8 +61,8 @@ def write_secrets(
     second try come to the same. Raises Conflict where somebody else wrote in between.
     """
     document = vault.read_document(wish.names.document)
-    wanted = json.loads(wish.files["pbx/secrets.json"])
-    of_box = json.loads(wish.files.get("box/secrets.json", "null"))
+    wanted = _read_wanted(wish, "pbx/secrets.json", "{}", ("overlay", "pairs"))
+    of_box = _read_wanted(wish, "box/secrets.json", "null", ("pairs", "phones", "generation"))
     held: Mapping[str, Any] = document.data if document else {}
     identity, renew_at = _keep_or_make_identity(held.get("overlay"), wanted["overlay"], authority, tool, now)
     if document and not is_known:
@@ -91,6 +91,20 @@ def write_secrets(
         box_document = vault.read_document(wish.names.box_document)
         box_version = _write(vault, wish.names.box_document, box_document, data)
     return Written(version, renew_at, box_version, generations)
+
+
+def _read_wanted(wish: Wish, path: str, absent: str, needed: tuple[str, ...]) -> Any:
+    """What a rendered file asks for; GitopsError where no render wrote it: its unit alone fails then."""
+    try:
+        said = json.loads(wish.files.get(path, absent))
+        if said is None or all(key in said for key in needed):
+            return said
+    except (ValueError, TypeError):
+        pass
+    what = "does not say which secrets there are to be"
+    raise GitopsError(
+        [Problem(f"{wish.names.key}/{path}", 0, 0, what, "run `riti render` and propose the result")]
+    )
 
 
 def _name_pairs(
