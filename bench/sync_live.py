@@ -139,7 +139,7 @@ def _time_merge(merged: Merged, pbx: Pbx, controller: Controller) -> float:
     number = _find_other(pbx)
     merged.swap()
     start = time.perf_counter()
-    controller.tell_push()
+    controller.tell_push().raise_for_status()
     controller.wait_until(lambda: _leads_to(pbx, number), "the merge in the PBX")
     seconds = time.perf_counter() - start
     _settle(controller)

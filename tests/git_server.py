@@ -9,9 +9,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from tests.http_server import serve
 
 
 @dataclass
@@ -93,15 +95,5 @@ def serve_git(root: Path) -> Iterator[GitServer]:
             with suppress(BrokenPipeError, ConnectionResetError):  # an asker that gave up
                 super().handle()
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = False
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    served.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with serve(Handler, served.closed.set) as served.url:
         yield served
-    finally:
-        served.closed.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -14,6 +14,7 @@ from ritilib.clients.nomad import Nomad
 from ritilib.clients.settings import read_settings
 from ritilib.gitops.desired import read_fleet
 from ritilib.render.controller import render_controller
+from ritilib.render.names import ControllerNames
 from ritilib.sync.controller_job import need_controller, plan_controller, run_controller_job
 
 WORDS = {
@@ -67,11 +68,13 @@ def run(repo: Path, rev: str, as_json: bool, check: bool, wait: bool) -> None:
     """
     fleet = read_fleet(repo, rev)
     nomad = Nomad(read_settings(os.environ, ("nomad",)), need_controller(fleet).namespace)
-    job, planned = plan_controller(fleet, nomad)
-    outcome: str = planned.changes if check else run_controller_job(fleet, nomad, wait)
+    outcome: str = (
+        plan_controller(fleet, nomad)[1].changes if check else run_controller_job(fleet, nomad, wait)
+    )
+    job_id = ControllerNames(fleet.name).job_id
     if as_json:
-        print_json({"job": job["ID"], "outcome": outcome})
+        print_json({"job": job_id, "outcome": outcome})
     else:
-        click.echo(f"{job['ID']}: {WORDS[outcome]}")
-    if check and planned.changes != "none":
+        click.echo(f"{job_id}: {WORDS[outcome]}")
+    if check and outcome != "none":
         sys.exit(EXIT_CHANGES)

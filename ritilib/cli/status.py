@@ -19,8 +19,9 @@ from ritilib.clients.settings import Settings, read_settings
 from ritilib.errors import Problem
 from ritilib.gitops.ahead import count_ahead, read_fleet_name
 from ritilib.gitops.repository import find_commit
+from ritilib.reconcile.wording import count
 from ritilib.sync.observe import Places
-from ritilib.sync.seen.look import Branch, FleetLook, count, look_at_fleet
+from ritilib.sync.seen.look import Branch, FleetLook, look_at_fleet
 from ritilib.sync.seen.rows import describe_unit, list_paused, list_rows
 from ritilib.sync.seen.status import DownUnit, FailingUnit
 from ritilib.sync.seen.unit import UnitLook, look_at_unit

@@ -34,18 +34,16 @@ from ritilib.sync.web.settings import LISTEN_VARIABLE, read_web_settings
 PATIENCE_S = 60.0  # a controller that was killed leads for up to 31 s more (ritilib.reconcile.leading.Timing)
 OF_ONCE = ("rev", "as_json", "replace", "wait")
 OF_SERVICE = (
-    *(
-        "remote",
-        "branch",
-        "mirror",
-        "listen",
-        "forge",
-        "poll",
-        "accept_rewritten",
-        "crew",
-        "nomad_rate",
-        "log",
-    ),
+    "remote",
+    "branch",
+    "mirror",
+    "listen",
+    "forge",
+    "poll",
+    "accept_rewritten",
+    "crew",
+    "nomad_rate",
+    "log",
 )
 
 

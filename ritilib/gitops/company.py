@@ -10,6 +10,7 @@ from typing import Literal
 
 from ritilib.errors import GitopsError, Problem
 from ritilib.fleet.fleet_file import FleetFile
+from ritilib.fleet.source import Source, build_model, parse_source
 from ritilib.gitops.pack import pack_texts
 from ritilib.reconcile.state import NEEDED_FILES, Digests, Wish
 from ritilib.render.manifest import FLEET_FOLDER, Manifest, name_manifest, read_manifest
@@ -51,6 +52,17 @@ class Part:
     units: tuple[Unit, ...]
     held: Problem | None = None
     sync: SyncRules = _SYNC
+
+
+def parse_fleet_file(content: bytes) -> tuple[Source, FleetFile]:
+    """fleet.yaml with its lines, and what it says; GitopsError where it cannot be used."""
+    source = parse_source(FLEET_FILE, content)
+    if isinstance(source, Problem):
+        raise GitopsError([source])
+    said, problems = build_model(source, FleetFile)
+    if said is None:
+        raise GitopsError(problems)
+    return source, said
 
 
 def find_asker(company: str) -> str:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from ritilib.errors import GitopsError, Problem
 from ritilib.fleet.fleet_file import FleetFile, Rollout
-from ritilib.fleet.source import build_model, parse_source
-from ritilib.gitops.company import FLEET_FILE, RENDER, Part, Unit, check_company, find_asker
+from ritilib.gitops.company import FLEET_FILE, RENDER, Part, Unit, check_company, find_asker, parse_fleet_file
 from ritilib.gitops.objects import list_blobs, list_entries, read_blobs, read_texts, refuse_odd
 from ritilib.gitops.repository import check_repository, find_commit, find_root
 from ritilib.render.manifest import (
@@ -178,12 +177,7 @@ def _read_fleet_file(repo: Path, blobs: Mapping[str, str], root: str, root_id: s
         mend = f"bring it back from the history: git log -- {FLEET_FILE}"
         raise GitopsError([Problem(FLEET_FILE, 0, 0, "is missing", mend)])
     [content] = read_blobs(repo, [blobs[FLEET_FILE]]).values()
-    source = parse_source(FLEET_FILE, content)
-    if isinstance(source, Problem):
-        raise GitopsError([source])
-    said, problems = build_model(source, FleetFile)
-    if said is None:
-        raise GitopsError(problems)
+    source, said = parse_fleet_file(content)
     if str(said.id) != root_id.lower():
         what = f"`id` ({said.id}) is not this repository's fleet: its root commit {root[:12]} says {root_id}"
         mend = "give `id` back; a new fleet needs a repository of its own (`riti init`)"

@@ -32,6 +32,7 @@ from ritilib.reconcile.suspensions import (
     write_command,
 )
 from ritilib.reconcile.windows import find_next, is_inside
+from ritilib.reconcile.wording import count
 from ritilib.render.upkeep import SyncRules, Windows
 
 # A certificate is due when a third of its 30 days is over, or up to 3 days earlier (sync.unit.secrets).
@@ -86,7 +87,7 @@ def describe_paused(paused: Paused) -> list[Problem]:
 
 def describe_pause(pause: Pause) -> Problem | None:
     """What a person should see of it; None where nothing waits, and nobody needs to do anything."""
-    scope, count = describe_scope(pause.scope), f"{pause.waits} unit{'' if pause.waits == 1 else 's'}"
+    scope, units = describe_scope(pause.scope), count(pause.waits, "unit")
     some = ", ".join(pause.named) + (", …" if pause.waits > len(pause.named) else "")
     until = f" until {pause.until:%Y-%m-%d %H:%M} UTC" if pause.until else ""
     if pause.by == "command" and not pause.covers:
@@ -96,17 +97,17 @@ def describe_pause(pause: Pause) -> Problem | None:
         return None
     if pause.by in SUSPENDING:
         by = f" by {pause.who} since {pause.since}" if pause.who else ""
-        what = f"{scope} is suspended{until}{by} ({pause.why}), and {count} of it wait: {some}"
+        what = f"{scope} is suspended{until}{by} ({pause.why}), and {units} of it wait: {some}"
         mend = f"`{write_command('resume', pause.scope)}` lifts it"
         if pause.by == "git":
             mend = f"take `sync.suspended` out of {list_paths(pause.scope)[-1]}, render and merge"
         return Problem("", 0, 0, what, mend)
     if pause.by == "window":
-        what = f"{count} of {scope} wait for a window of `sync.windows`{until}: {some}"
+        what = f"{units} of {scope} wait for a window of `sync.windows`{until}: {some}"
         return Problem(
             "", 0, 0, what, "wait, or merge another window; what hands change is put back meanwhile"
         )
-    what = f"{count} of {scope} were changed by hand, and are left so (`self_heal: false`): {some}"
+    what = f"{units} of {scope} were changed by hand, and are left so (`self_heal: false`): {some}"
     return Problem("", 0, 0, what, "put them right by hand, merge what they are to be, or `self_heal: true`")
 
 

@@ -204,6 +204,15 @@ def encode_live(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, sort_keys=True, ensure_ascii=False).encode()
 
 
+def read_live_files(value: bytes) -> Mapping[str, Any] | None:
+    """The files of a unit's value in Consul, which anybody may have written: None where it is no such value."""
+    try:
+        files = json.loads(value)["files"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return files if isinstance(files, dict) else None
+
+
 def hash_text(text: str | bytes) -> str:
     """SHA-256 in hex, by which the inventory remembers what was applied."""
     return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()

@@ -6,7 +6,6 @@ inventory would then go backwards, as after a restore.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from pydantic import AwareDatetime, StringConstraints, TypeAdapter, ValidationEr
 
 from ritilib.errors import Problem
 from ritilib.fleet.kinds import REMOVAL_PATTERN
+from ritilib.reconcile.entry import encode_entry
 
 FLEET_ENTRY = "_fleet"  # no company's name starts with an underscore
 SUSPENDING = ("command", "git")  # by what nothing of a scope is written
@@ -53,7 +53,7 @@ class Suspension:
     def to_bytes(self) -> bytes:
         """The entry's value."""
         said = {key: value for key, value in asdict(self).items() if key not in ("scope", "fault")}
-        return (json.dumps(said, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+        return encode_entry(said)
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,11 @@ class Synced:
         return not (self.held or self.problems)
 
     @property
+    def why_down(self) -> Mapping[str, Problem]:
+        """unit → why nothing of it ran."""
+        return dict(zip(self.down_units, self.down, strict=True))
+
+    @property
     def is_whole(self) -> bool:
         """Whether everything is as the commit wants it, and known to be well."""
         return self.is_clean and not (self.left or self.waiting or self.watched)

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+import pytest
+
+
+class Died(Exception):
+    """The process ended right after a write."""
 
 
 @dataclass
@@ -21,3 +28,16 @@ class Journal:
         self.requests.append(words)
         self.writes.append(words)
         self.on_write(words)
+
+    @contextmanager
+    def die_at(self, number: int) -> Iterator[None]:
+        """What writes in it must end with Died, right after the write of this number; later writes go on."""
+
+        def die(_words: str) -> None:
+            if len(self.writes) == number:
+                raise Died
+
+        self.on_write = die
+        with pytest.raises(Died):
+            yield
+        self.on_write = lambda _words: None

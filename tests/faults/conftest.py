@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from ritilib.devstack import stack as stacks
+from tests.faults.lab import OFFICES, Lab, hold_lab
 from tests.faults.matrix import collect, write_table
 from tests.faults.rows import ROWS
 from tests.faults.witness import Witness, watch
@@ -57,10 +59,23 @@ def env(stack: stacks.Stack) -> dict[str, str]:
 
 
 @pytest.fixture
+def lab(stack: stacks.Stack, tmp_path: Path) -> Iterator[Lab]:
+    """Five offices of two companies."""
+    with hold_lab(stack, tmp_path, OFFICES) as made:
+        yield made
+
+
+@pytest.fixture
+def fleets(lab: Lab) -> tuple[Fleet, ...]:
+    """What the witness watches, where a module says nothing else."""
+    return (lab.fleet,)
+
+
+@pytest.fixture
 def witness(
     request: pytest.FixtureRequest, env: dict[str, str], fleets: tuple[Fleet, ...]
 ) -> Iterator[Witness]:
-    """Watches the whole row and fails it by what it finds. `fleets` is a fixture of the test's own module."""
+    """Watches the whole row and fails it by what it finds."""
     with watch(env, *fleets) as made:
         yield made
         findings = made.judge()

@@ -13,17 +13,20 @@ from typing import Any
 
 from ritilib.clients.nebula import OverlayTool
 from ritilib.clients.settings import read_settings
+from ritilib.devstack.controllers import DEADLINE_S, Told
 from ritilib.devstack.processes import wait_until
 from ritilib.devstack.stack import Stack
 from ritilib.sync.journal import Journal
 from ritilib.sync.running import Options, run_controller
 from ritilib.sync.service import Service
 from tests.faults.standins import StandinFleet
-from tests.integration.controllers import DEADLINE_S, Told
 from tests.integration.fleets import know_author, make_fleet
 from tests.integration.holdings import Holdings
 
 POLL_S = 1.0
+MONTEVIDEO, RIVERA, SALTO = "acme/montevideo", "acme/rivera", "acme/salto"
+ESTE, OESTE = "zorro/este", "zorro/oeste"
+OFFICES = {MONTEVIDEO: "101", RIVERA: "301", SALTO: "201", ESTE: "401", OESTE: "402"}
 
 
 @dataclass

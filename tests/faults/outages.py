@@ -10,13 +10,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from ritilib.devstack.controllers import SECRET, Instance, start_controller
 from ritilib.devstack.processes import wait_until
 from ritilib.devstack.stack import Stack
 from tests.faults.failing import Failing, hold_failing, name_addresses
 from tests.faults.servers import Servers
 from tests.faults.standins import StandinFleet
 from tests.faults.witness import Witness
-from tests.integration.controllers import SECRET, Instance, start_controller
 from tests.integration.fleets import Fleet, know_author, make_fleet
 from tests.integration.holdings import Holdings
 

@@ -3,37 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
-from ritilib.devstack.stack import Stack
-from tests.faults.lab import Lab, hold_lab
-from tests.faults.standins import StandinFleet
+from tests.faults.lab import ESTE, MONTEVIDEO, OESTE, OFFICES, RIVERA, SALTO, Lab
 from tests.faults.witness import Witness
 
-MONTEVIDEO, RIVERA, SALTO, ESTE, OESTE = (
-    "acme/montevideo",
-    "acme/rivera",
-    "acme/salto",
-    "zorro/este",
-    "zorro/oeste",
-)
-OFFICES = {MONTEVIDEO: "101", RIVERA: "301", SALTO: "201", ESTE: "401", OESTE: "402"}
 PAUSE, LATER = timedelta(minutes=31), timedelta(days=2)  # certificates are due after a week
-
-
-@pytest.fixture
-def lab(stack: Stack, tmp_path: Path) -> Iterator[Lab]:
-    with hold_lab(stack, tmp_path, OFFICES) as made:
-        yield made
-
-
-@pytest.fixture
-def fleets(lab: Lab) -> tuple[StandinFleet, ...]:
-    return (lab.fleet,)
 
 
 def replace_image(lab: Lab, before: str, after: str) -> str:

@@ -15,31 +15,17 @@ from pathlib import Path
 
 import pytest
 
+from ritilib.devstack.controllers import DEADLINE_S, Instance, start_controller
 from ritilib.devstack.processes import wait_until
-from ritilib.devstack.stack import Stack
 from ritilib.reconcile.leading import read_lead
 from ritilib.sync.lead.hold import read_clock
 from ritilib.sync.lead.rights import Rights
-from tests.faults.lab import Lab, hold_lab
-from tests.faults.standins import StandinFleet
+from tests.faults.lab import MONTEVIDEO, OFFICES, RIVERA, SALTO, Lab
 from tests.faults.witness import Witness
-from tests.integration.controllers import DEADLINE_S, Instance, start_controller
 from tests.integration.relay import Ledger, hold_relays
+from tests.integration.small_disk import hold_small_disk
 
-MONTEVIDEO, RIVERA, SALTO = "acme/montevideo", "acme/rivera", "acme/salto"
-OFFICES = {MONTEVIDEO: "101", RIVERA: "301", SALTO: "201", "zorro/este": "401", "zorro/oeste": "402"}
 MOMENTS = (2, 9, 17)  # writes of a sync after which something happens
-
-
-@pytest.fixture
-def lab(stack: Stack, tmp_path: Path) -> Iterator[Lab]:
-    with hold_lab(stack, tmp_path, OFFICES) as made:
-        yield made
-
-
-@pytest.fixture
-def fleets(lab: Lab) -> tuple[StandinFleet, ...]:
-    return (lab.fleet,)
 
 
 @pytest.fixture
@@ -240,14 +226,8 @@ def test_a_leader_whose_machine_slept_leads_no_more_and_stands_again(lab: Lab, w
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], check=True)
-    try:
+    with hold_small_disk(tmp_path / "disk", "--lazy") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.mark.row("disk full")

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from bench.lab.fleets import write_offices
+from ritilib.devstack.controllers import SECRET, start_controller
 from ritilib.devstack.processes import poll, wait_until
 from ritilib.devstack.stack import Stack
 from tests.faults.servers import Servers
 from tests.faults.standins import StandinFleet, swap_job
 from tests.faults.witness import Witness
-from tests.integration.controllers import SECRET, start_controller
 from tests.integration.fleets import Fleet, know_author, make_fleet
 from tests.integration.relay import Ledger, hold_relays
 

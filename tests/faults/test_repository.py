@@ -5,34 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from ritilib.devstack.stack import Stack
 from ritilib.gitops.forge import create_forge
 from ritilib.render.language import write_json
-from tests.faults.lab import Controller, Lab, hold_lab
-from tests.faults.standins import StandinFleet
+from tests.faults.lab import MONTEVIDEO, RIVERA, SALTO, Controller, Lab
 from tests.faults.witness import Witness
 from tests.git_server import serve_git
 
-MONTEVIDEO, RIVERA, SALTO = "acme/montevideo", "acme/rivera", "acme/salto"
-OFFICES = {MONTEVIDEO: "101", RIVERA: "301", SALTO: "201", "zorro/este": "401", "zorro/oeste": "402"}
 GRACE = timedelta(minutes=10)
-
-
-@pytest.fixture
-def lab(stack: Stack, tmp_path: Path) -> Iterator[Lab]:
-    with hold_lab(stack, tmp_path, OFFICES) as made:
-        yield made
-
-
-@pytest.fixture
-def fleets(lab: Lab) -> tuple[StandinFleet, ...]:
-    return (lab.fleet,)
 
 
 def expect_healed(lab: Lab, witness: Witness, key: str = MONTEVIDEO) -> None:

@@ -17,6 +17,7 @@ from ritilib.clients.nebula import OverlayTool
 from ritilib.clients.nomad import Nomad
 from ritilib.clients.settings import read_settings
 from ritilib.clients.vault import Document, Vault
+from ritilib.devstack.controllers import SECRET, Instance, start_controller
 from ritilib.devstack.processes import poll, wait_until
 from ritilib.devstack.stack import Stack
 from ritilib.devstack.telephony.audio import longest_gap_s, read_wav, share_at
@@ -32,7 +33,6 @@ from ritilib.reconcile.state import Record, read_record
 from ritilib.sync.observe import Places
 from ritilib.sync.unit.secrets import read_authority
 from ritilib.sync.unit.word import Word, read_word, understand_word
-from tests.integration.controllers import SECRET, Instance, start_controller
 from tests.integration.fleets import Fleet, know_author, make_fleet
 from tests.integration.holdings import Holdings
 

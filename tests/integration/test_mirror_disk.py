@@ -16,18 +16,13 @@ from ritilib.gitops.mirror import Mirror
 from ritilib.gitops.objects import read_files
 from ritilib.gitops.remote import Remote
 from tests.integration.fleets import keep_silent, know_author
+from tests.integration.small_disk import hold_small_disk
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], check=True)
-    try:
+    with hold_small_disk(tmp_path / "disk") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.fixture

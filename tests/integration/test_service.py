@@ -14,13 +14,13 @@ import pytest
 
 from ritilib.clients.consul import Consul, Entry
 from ritilib.clients.settings import read_settings
+from ritilib.devstack.controllers import DEADLINE_S, SECRET, Instance, start_controller
 from ritilib.devstack.processes import poll, wait_until
 from ritilib.devstack.stack import Stack
 from ritilib.reconcile.leading import read_lead
 from ritilib.reconcile.state import read_record
 from ritilib.sync.lead.rights import Rights
 from ritilib.sync.observe import Places
-from tests.integration.controllers import DEADLINE_S, SECRET, Instance, start_controller
 from tests.integration.fleets import Fleet, hold_image, know_author, make_fleet
 from tests.integration.holdings import Holdings
 

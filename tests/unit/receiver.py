@@ -7,10 +7,11 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from ritilib.devstack.processes import poll
+from tests.http_server import serve
 
 DEADLINE_S = 60.0
 
@@ -74,15 +75,5 @@ def receive() -> Iterator[Receiver]:
             with suppress(BrokenPipeError, ConnectionResetError):  # an asker that was ended
                 super().handle()
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = False
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    receiver.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with serve(Handler, receiver.free.set) as receiver.url:
         yield receiver
-    finally:
-        receiver.free.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -30,10 +30,6 @@ from tests.fakes.vault import FakeVault
 from tests.unit.fleets import FLEET, FLEET_ID, SALTO, make_files
 
 
-class Died(Exception):
-    """The sync's process ended right after a write: the write is made, its answer is lost."""
-
-
 @pytest.fixture(scope="module")
 def overlay() -> OverlayTool:
     return OverlayTool(set_up(find_cache(), print).nebula_cert)
@@ -110,15 +106,8 @@ class World:
     def sync_until_write(self, desired: Desired, last: int) -> None:
         """Die at the write number `last`."""
         self.journal.writes.clear()
-
-        def die(_words: str) -> None:
-            if len(self.journal.writes) == last:
-                raise Died
-
-        self.journal.on_write = die
-        with pytest.raises(Died):
+        with self.journal.die_at(last):
             self.sync(desired)
-        self.journal.on_write = lambda _words: None
 
     def describe(self) -> dict[str, Any]:
         """The state without what must differ between two worlds: indexes, times, and random keys."""

@@ -15,6 +15,7 @@ from ritilib.render.upkeep import SyncRules, Windows
 from ritilib.sync.once import sync_once
 from ritilib.sync.pausing import resume, suspend
 from ritilib.sync.synced import Synced
+from tests.fakes.journal import Died
 from tests.unit import removing
 from tests.unit.removing import GRACE, WEEK
 from tests.unit.replacing import BOXES, World, make_desired
@@ -31,10 +32,6 @@ TUESDAYS = Windows.model_validate(
     {"timezone": "Africa/Abidjan", "stretches": [{"days": "tue", "from": "02:00", "to": "04:00"}]}
 )
 OPENING = removing.START + timedelta(days=1, hours=2)
-
-
-class Died(Exception):
-    """The process ended right after a write."""
 
 
 @pytest.fixture
@@ -166,15 +163,8 @@ def test_died_at_any_write_and_then_suspended_it_takes_calls_and_goes_on_when_re
         each = World()
         each.sync(OLD)
         each.journal.writes.clear()
-
-        def die(_words: str, each: World = each, moment: int = moment) -> None:
-            if len(each.journal.writes) == moment:
-                raise Died
-
-        each.journal.on_write = die
-        with pytest.raises(Died):
+        with each.journal.die_at(moment):
             each.sync(desired)
-        each.journal.on_write = lambda _words: None
         hold(each, "")
         each.sync(later)
         each.sync(later)

@@ -12,15 +12,12 @@ from ritilib.errors import Unreachable
 from ritilib.gitops.desired import Desired
 from ritilib.render.names import OPEN_DOOR
 from ritilib.sync.once import sync_once
+from tests.fakes.journal import Died
 from tests.unit.removing import GRACE, WEEK, World, make_desired, name
 
 ALL = ("acme/rivera", "acme/salto", "acme-sur/salto", "lighthouse/one", "zorro/uno")
 LEFT = tuple(key for key in ALL if key != "acme/salto")
 GONE = "acme/salto"
-
-
-class Died(Exception):
-    """The process ended right after a write."""
 
 
 @pytest.fixture
@@ -304,15 +301,8 @@ def test_died_at_every_write_and_run_again_it_ends_the_same(step: str) -> None:
     ended = whole.list_traces(GONE), whole.is_running(GONE)
     for number in range(1, len(writes) + 1):
         world, less = prepare()
-
-        def die(_words: str, world: World = world, number: int = number) -> None:
-            if len(world.journal.writes) == number:
-                raise Died
-
-        world.journal.on_write = die
-        with pytest.raises(Died):
+        with world.journal.die_at(number):
             world.sync(less)
-        world.journal.on_write = lambda _words: None
         done = world.sync(less)
         assert done.is_clean, f"died at {writes[number - 1]}"
         assert (world.list_traces(GONE), world.is_running(GONE)) == ended, f"died at {writes[number - 1]}"

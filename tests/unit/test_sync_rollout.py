@@ -21,10 +21,6 @@ MONDAYS = Windows(
 )
 
 
-class Died(Exception):
-    """The process ended right after a write."""
-
-
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr("ritilib.sync.unit.apply.CLOSING_S", 0.0)
@@ -190,15 +186,8 @@ def test_died_at_any_write_it_ends_in_the_same_state(world: World, bad: tuple[st
         each = World()
         each.sync(OLD)
         each.journal.writes.clear()
-
-        def die(_words: str, each: World = each, moment: int = moment) -> None:
-            if len(each.journal.writes) == moment:
-                raise Died
-
-        each.journal.on_write = die
-        with pytest.raises(Died):
+        with each.journal.die_at(moment):
             each.sync(desired)
-        each.journal.on_write = lambda _words: None
         each.sync(desired)
         each.sync(desired)
         assert each.read_image(CANARY) == ("one" if bad else "two"), moment

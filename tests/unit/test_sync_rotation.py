@@ -15,10 +15,6 @@ from tests.unit.rotating import BOXES, World, make_desired
 OLD, NEW = make_desired("c1", 1), make_desired("c2", 2)
 
 
-class Died(Exception):
-    """The controller's process ended right after a write."""
-
-
 @pytest.fixture
 def world() -> World:
     return make_world()
@@ -176,15 +172,8 @@ def test_died_at_any_write_of_a_step_no_link_is_cut_and_it_goes_on(step: int) ->
             sync(world)
             world.take_all_up()
         world.journal.writes.clear()
-
-        def die(_words: str, world: World = world, number: int = number) -> None:
-            if len(world.journal.writes) == number:
-                raise Died
-
-        world.journal.on_write = die
-        with pytest.raises(Died):
+        with world.journal.die_at(number):
             world.sync(NEW)
-        world.journal.on_write = lambda _words: None
         world.take_all_up()
         assert world.find_cuts() == [], f"died at write {number}"
         for _ in range(6):

@@ -21,7 +21,7 @@ from ritilib.clients.nomad_values import JobTask
 from ritilib.clients.protocols import ConsulClient, VaultClient
 from ritilib.render.names import ControllerNames
 from ritilib.sync.lead.rights import Rights
-from ritilib.sync.unit.apply import JWT_MOUNT, TOKEN_AUDIENCE
+from ritilib.sync.unit.apply import JWT_MOUNT, make_task_role
 
 # An outage of Vault that is longer costs an election; a token that nobody renews any more is gone after it.
 TOKEN_PERIOD_S = 24 * 3600
@@ -73,27 +73,15 @@ def delete_identity(consul: ConsulClient, vault: VaultClient, fleet: str, fleet_
 
 def write_selector(task: JobTask) -> str:
     """Consul's selector of this task's identity, and of none of a service's (it carries the service's name)."""
-    claims = {"nomad_namespace": task.namespace, "nomad_job_id": task.job, "nomad_task": task.task}
-    said = " and ".join(f'value.{claim} == "{value}"' for claim, value in claims.items())
+    said = " and ".join(f'value.{claim} == "{value}"' for claim, value in _list_claims(task).items())
     return f'"nomad_service" not in value and {said}'
 
 
 def write_vault_role(task: JobTask, policy: str) -> dict[str, Any]:
     """The JWT role that only this task can take."""
-    return {
-        "role_type": "jwt",
-        "bound_audiences": [TOKEN_AUDIENCE],
-        "bound_claims": {
-            "nomad_namespace": task.namespace,
-            "nomad_job_id": task.job,
-            "nomad_task": task.task,
-        },
-        "user_claim": "/nomad_job_id",
-        "user_claim_json_pointer": True,
-        "claim_mappings": {"nomad_job_id": "nomad_job_id", "nomad_allocation_id": "nomad_allocation_id"},
-        "token_type": "service",  # a batch token can have no children
-        "token_policies": [policy],
-        "token_no_default_policy": False,
-        "token_period": TOKEN_PERIOD_S,
-        "token_explicit_max_ttl": 0,
-    }
+    return make_task_role(_list_claims(task), "nomad_allocation_id", policy, TOKEN_PERIOD_S)
+
+
+def _list_claims(task: JobTask) -> dict[str, str]:
+    """What Nomad's identity of this task, and of no other, says."""
+    return {"nomad_namespace": task.namespace, "nomad_job_id": task.job, "nomad_task": task.task}

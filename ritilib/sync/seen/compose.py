@@ -10,6 +10,7 @@ from ritilib.errors import Problem
 from ritilib.reconcile.pauses import describe_pause
 from ritilib.reconcile.rollout import Turn
 from ritilib.reconcile.suspensions import SUSPENDING, Pause
+from ritilib.reconcile.wording import say
 from ritilib.sync.backoff import Failing
 from ritilib.sync.pace import Memory
 from ritilib.sync.seen.status import (
@@ -124,11 +125,6 @@ def note_git(view: View, problems: Iterable[Problem], now: datetime, hide: Hide)
     return replace(view, status=replace(view.status, git=spell))
 
 
-def say(time: datetime) -> str:
-    """RFC 3339, to the second, as all times of the view are."""
-    return time.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
 def _extend(before: Spell | None, problems: tuple[Trouble, ...], now: datetime) -> Spell:
     since = before.since if before and not before.until else say(now)
     return Spell(since, "", problems)
@@ -205,7 +201,7 @@ def _list_watched(before: Status, done: Synced, time: str, hide: Hide) -> Iterat
 
 def _list_down(before: Status, done: Synced, time: str, hide: Hide) -> Iterator[DownUnit]:
     known = {one.unit: one for one in before.down}
-    for key, problem in zip(done.down_units, done.down, strict=True):
+    for key, problem in done.why_down.items():
         [trouble] = make_troubles([problem], hide)
         since = known[key].since if key in known else time
         yield DownUnit(key, trouble.what, trouble.mend, since)

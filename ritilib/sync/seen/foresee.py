@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -14,10 +13,10 @@ from ritilib.errors import Denied, Problem
 from ritilib.gitops.desired import Desired
 from ritilib.reconcile.plan import Change, Plan
 from ritilib.reconcile.rollout import Turn
-from ritilib.reconcile.state import Observed, Wish, hash_text
+from ritilib.reconcile.state import Observed, Wish, hash_text, read_live_files
 from ritilib.reconcile.windows import is_inside
+from ritilib.reconcile.wording import count
 from ritilib.sync.lead.bootstrap import judge_retries
-from ritilib.sync.seen.look import count
 from ritilib.sync.turn import choose_turn, number_waves
 from ritilib.sync.unit.word import read_word
 
@@ -150,10 +149,8 @@ def diff_value(value: bytes, wish: Wish, is_own: bool) -> dict[str, tuple[str, .
     Values hold no secret: secrets are read from Vault, by the version that the value names. is_own: it is what was
     written; what another wrote in it is shown without what looks like a secret.
     """
-    try:
-        files = {str(name): str(text) for name, text in json.loads(value)["files"].items()} if value else {}
-    except (ValueError, TypeError, KeyError, AttributeError):
-        files = {}  # somebody else's words
+    # somebody else's words have none
+    files = {str(name): str(text) for name, text in (read_live_files(value) or {}).items()}
     diffs = {}
     for name in sorted(files.keys() | wish.live.keys()):
         before, after = files.get(name, ""), wish.live.get(name, "")

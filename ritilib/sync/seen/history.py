@@ -11,8 +11,9 @@ from datetime import datetime
 
 from pydantic import TypeAdapter
 
-from ritilib.sync.seen.compose import say
-from ritilib.sync.seen.status import MOST_BYTES, decode_value, encode_value
+from ritilib.reconcile.entry import encode_entry
+from ritilib.reconcile.wording import say
+from ritilib.sync.seen.status import MOST_BYTES, decode_value
 from ritilib.sync.synced import Synced
 
 HISTORY_FORMAT = 1
@@ -58,7 +59,7 @@ class History:
 
     def _encode(self, kept: int) -> bytes:
         entries = [asdict(one) for one in self.entries[:kept]]
-        return encode_value({"format": self.format, "entries": entries})
+        return encode_entry({"format": self.format, "entries": entries})
 
 
 _HISTORY = TypeAdapter(History)

@@ -12,6 +12,7 @@ from ritilib.errors import Denied, GitopsError, Problem, RitiError, ServerError
 from ritilib.reconcile.leading import Lead, read_lead
 from ritilib.reconcile.plan import find_drift
 from ritilib.reconcile.state import Record
+from ritilib.reconcile.wording import count
 from ritilib.render.names import UnitNames
 from ritilib.sync.lead.rights import Rights
 from ritilib.sync.observe import Places, observe
@@ -137,11 +138,6 @@ def find_age(said: Status | None, now: datetime) -> int | None:
     if said is None or not said.written:
         return None
     return max(0, int((now - datetime.fromisoformat(said.written)).total_seconds()))
-
-
-def count(number: int, what: str) -> str:
-    """ "1 commit", "2 commits"."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def warn(error: RitiError, lacks: str) -> list[Problem]:

@@ -11,6 +11,7 @@ from ritilib.clients.protocols import ConsulClient
 from ritilib.errors import Conflict, GitopsError, LeadershipLost, RitiError
 from ritilib.gitops.desired import Desired
 from ritilib.reconcile.leading import Lead
+from ritilib.reconcile.wording import say
 from ritilib.sync.observe import Places
 from ritilib.sync.pace import Memory, Pace
 from ritilib.sync.seen.compose import (
@@ -19,7 +20,6 @@ from ritilib.sync.seen.compose import (
     note_cycle,
     note_failed_cycle,
     note_git,
-    say,
     start_cycle,
 )
 from ritilib.sync.seen.history import MOST_ENTRIES, Entry, History, make_entry, read_history

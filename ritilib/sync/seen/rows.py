@@ -8,7 +8,8 @@ from typing import Any
 
 from ritilib.reconcile.state import Record
 from ritilib.reconcile.suspensions import SUSPENDING, describe_scope
-from ritilib.sync.seen.look import FleetLook, count
+from ritilib.reconcile.wording import count
+from ritilib.sync.seen.look import FleetLook
 from ritilib.sync.seen.status import PausedScope, Status
 from ritilib.sync.seen.unit import UnitLook
 

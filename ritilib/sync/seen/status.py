@@ -5,14 +5,14 @@ Whoever reads it makes of its epoch, and of the leader's lock, whether it is sti
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from ritilib.errors import GitopsError, Problem
+from ritilib.reconcile.entry import encode_entry
 
 STATUS_FORMAT = 1
 LONGEST_LIST = 50  # of each list the first; counts has the whole number
@@ -248,9 +248,4 @@ def _encode(status: Status, longest: int) -> bytes:
     for name in ("failed_cycle", "git"):
         if value[name]:
             value[name]["problems"] = list(value[name]["problems"])[:longest]
-    return encode_value(value)
-
-
-def encode_value(value: Mapping[str, Any]) -> bytes:
-    """A value of ours as JSON, the same bytes for the same value."""
-    return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    return encode_entry(value)

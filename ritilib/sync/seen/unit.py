@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from ritilib.clients.nomad_values import Allocation, JobStub
 from ritilib.clients.protocols import ConsulClient, NomadClient
 from ritilib.errors import GitopsError, Problem, ServerError
-from ritilib.reconcile.state import Record, hash_text, read_record
+from ritilib.reconcile.state import Record, hash_text, read_live_files, read_record
 from ritilib.render.names import UnitNames
 from ritilib.sync.observe import Places
 from ritilib.sync.seen.history import Entry, read_history
@@ -149,11 +148,10 @@ def find_told(said: Status, key: str) -> tuple[Told, ...]:
 
 def _list_plans(value: bytes) -> dict[str, str]:
     """What a watcher acknowledges by its whole text, of a value that anybody may have written."""
-    try:
-        files = json.loads(value)["files"]
-        return {name: str(text) for name, text in files.items() if name.endswith(".conf")}
-    except (ValueError, TypeError, KeyError, AttributeError):
+    files = read_live_files(value)
+    if files is None:
         return {"extensions.conf": ""}  # nothing of it can be in force
+    return {name: str(text) for name, text in files.items() if name.endswith(".conf")}
 
 
 def _read_told(

@@ -15,6 +15,7 @@ from datetime import datetime
 from ritilib.clients.forge import Forge, Project, Status
 from ritilib.clients.posting import Post, Poster
 from ritilib.errors import RitiError
+from ritilib.reconcile.wording import say
 from ritilib.sync.given import Given
 from ritilib.sync.tell.events import Event
 from ritilib.sync.tell.outbox import Channel, Letter
@@ -109,7 +110,7 @@ def make_notice(event: Event, fleet: str, who: str, at: datetime) -> Notice:
         "units": event.units[:UNITS_TOLD],
         "unit_count": len(event.units),
         "controller": who,
-        "time": at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "time": say(at),
     }
     return Notice(f"msg_{secrets.token_hex(12)}", json.dumps(said, ensure_ascii=False).encode())
 

@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from ritilib.reconcile.wording import count
+
 Kind = Literal[
     "applied",
     "unit-failed",
@@ -101,11 +103,6 @@ def name_some(units: Iterable[str]) -> str:
     named = sorted(units)
     more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
     return f"{', '.join(named[:SHOWN])}{more}"
-
-
-def count(number: int, noun: str) -> str:
-    """ "1 unit", "12 units"."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def show(commit: str) -> str:

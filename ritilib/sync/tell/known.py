@@ -112,7 +112,7 @@ def learn_cycle(
     held, late = known.held.learn(memory.busy, now_s, limits.held_s)
     if late:
         events.append(tell_held(late, done.commit, limits.held_s / 60))
-    why = {key: one.what for key, one in zip(done.down_units, done.down, strict=True)}
+    why = {key: one.what for key, one in done.why_down.items()}
     down, late = known.down.learn(why, now_s, limits.away_s)
     if late:
         events.append(tell_units("down", {key: why[key] for key in late}, done.commit))

@@ -9,9 +9,9 @@ from typing import Literal
 from ritilib.errors import Problem
 from ritilib.gitops.company import STALE
 from ritilib.reconcile.prune import REMOVALS_HELD
+from ritilib.reconcile.wording import count
 from ritilib.sync.pace import Memory
 from ritilib.sync.synced import Synced
-from ritilib.sync.tell.events import count
 
 State = Literal["pending", "success", "failure"]
 AGAIN = 2  # what failed once is tried again; what failed so often in a row is worth a word

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -169,16 +169,22 @@ def describe_owner(fleet_id: str, key: str) -> str:
 
 def vault_role(wish: Wish) -> dict[str, Any]:
     """The JWT role that only this unit's job can take: Nomad signs the job's id into each workload identity."""
+    claims = {"nomad_job_id": wish.names.job_id, "nomad_namespace": "default"}
+    return make_task_role(claims, "nomad_task", wish.names.role, TOKEN_PERIOD_S)
+
+
+def make_task_role(claims: Mapping[str, str], noted: str, policy: str, period_s: int) -> dict[str, Any]:
+    """The JWT role that an identity with these claims can take; noted: which one, beside the job, its tokens tell."""
     return {
         "role_type": "jwt",
         "bound_audiences": [TOKEN_AUDIENCE],
-        "bound_claims": {"nomad_job_id": wish.names.job_id, "nomad_namespace": "default"},
+        "bound_claims": dict(claims),
         "user_claim": "/nomad_job_id",
         "user_claim_json_pointer": True,
-        "claim_mappings": {"nomad_job_id": "nomad_job_id", "nomad_task": "nomad_task"},
-        "token_type": "service",
-        "token_policies": [wish.names.role],
+        "claim_mappings": {"nomad_job_id": "nomad_job_id", noted: noted},
+        "token_type": "service",  # a batch token can have no children
+        "token_policies": [policy],
         "token_no_default_policy": False,
-        "token_period": TOKEN_PERIOD_S,
+        "token_period": period_s,
         "token_explicit_max_ttl": 0,
     }

@@ -7,7 +7,7 @@ import time
 
 from ritilib.clients.protocols import ConsulClient, NomadClient
 from ritilib.errors import ServerError
-from ritilib.reconcile.state import encode_live
+from ritilib.reconcile.state import encode_live, read_live_files
 from ritilib.render.names import CLOSED_DOOR, OPEN_DOOR, UnitNames
 from ritilib.sync.unit.word import Word, read_word
 
@@ -68,10 +68,8 @@ def open_door(names: UnitNames, consul: ConsulClient) -> bytes:
 def reopen_door(names: UnitNames, consul: ConsulClient) -> None:
     """Have a PBX take calls that was told to take none, and leave any other value as it is, whoever wrote it."""
     entry = consul.read(names.kv_key)
-    try:
-        plan = json.loads(entry.value)["files"][PLAN] if entry else ""
-    except (ValueError, KeyError, TypeError):
-        return  # no dial plan of ours: nothing of it can be closed
+    # where there is no dial plan of ours, nothing of it can be closed
+    plan = (read_live_files(entry.value) or {}).get(PLAN) if entry else None
     if entry and isinstance(plan, str) and CLOSED_DOOR in plan:
         consul.write(names.kv_key, write_open(entry.value), entry.modify_index)
 

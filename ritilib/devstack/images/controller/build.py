@@ -17,9 +17,10 @@ from ritilib.devstack.claims import hold_lock
 from ritilib.devstack.images.archive import write_tar
 from ritilib.devstack.images.controller.debian import PACKAGES, PYTHON, SITE, SUITE, unpack_python
 from ritilib.devstack.images.controller.packages import list_runtime, select_locked
-from ritilib.devstack.images.controller.root import USER_ID, list_root
+from ritilib.devstack.images.controller.root import list_root
 from ritilib.devstack.processes import PATH
 from ritilib.errors import DevstackError
+from ritilib.render.controller import USER_ID
 
 IMAGE = "riti/controller:dev"
 RECIPE_LABEL = "riti.recipe"

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from ritilib.devstack.images.controller.packages import install_packages
-from ritilib.devstack.images.debian import OPTIONS, find_mirror
-from ritilib.devstack.machine.slowly import run_slowly
+from ritilib.devstack.images.debian import OPTIONS
+from ritilib.devstack.machine.unpack import unpack_suite
 
 SUITE = "trixie"
 PYTHON = "3.13"  # that suite's
@@ -35,29 +33,13 @@ def unpack_python(locked: str, cache: Path, report: Callable[[str], None]) -> Pa
     """
     ingredients = (SUITE, PACKAGES, OPTIONS, locked)
     recipe = hashlib.sha256(repr(ingredients).encode()).hexdigest()[:12]
-    target = cache / f"python-{recipe}"
-    if target.is_dir():
-        return target
-    mirror = find_mirror()
-    report(f"unpacking Python and Git from Debian {SUITE}: half a minute, once")
-    cache.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix="python-new.", dir=cache))
-    try:
-        tree = work / "root"
-        run_slowly(
-            ["mmdebstrap", *OPTIONS, f"--include={','.join(PACKAGES)}", SUITE, str(tree), mirror],
-            "unpacking Python",
-            cache / "python.log",
-            report,
-            # an inherited setting of the shell must not lead apt's temporary files elsewhere
-            extra={"TMPDIR": str(work)},
-            mend="apt's mirror must be reachable and hold Debian " + SUITE,
-        )
+
+    def complete(tree: Path, work: Path) -> None:
         for name in ("bin", "lib", "lib64", "sbin"):  # base-files would have made them
             if (tree / "usr" / name).is_dir() and not (tree / name).exists():
                 (tree / name).symlink_to(f"usr/{name}")
         install_packages(locked, tree / SITE, PYTHON, work, report)
-        tree.rename(target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return target
+
+    return unpack_suite(
+        cache / f"python-{recipe}", SUITE, PACKAGES, OPTIONS, "Python and Git", report, complete
+    )

@@ -11,8 +11,8 @@ from ritilib.devstack.images.controller.debian import PYTHON, SITE
 from ritilib.devstack.images.libraries import find_libraries, find_loader
 from ritilib.errors import DevstackError
 from ritilib.fleet.timezones import list_timezones
+from ritilib.render.controller import USER_ID
 
-USER_ID = 10001
 PROGRAMS = (
     f"usr/bin/python{PYTHON}",
     "usr/bin/cat",

@@ -1,4 +1,4 @@
-"""`riti sync` as the program that it is: started, listened to, ended."""
+"""`riti sync` as the program that it is, for tests and benchmarks: started, listened to, ended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import requests
 
@@ -26,6 +26,7 @@ class Told:
     """A controller's log, one JSON object a line."""
 
     log: Path
+    deadline_s: ClassVar[float] = DEADLINE_S
 
     def events(self, event: str) -> list[dict[str, Any]]:
         """Lines so far; one that is not whole yet is left."""
@@ -33,11 +34,14 @@ class Told:
         told = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines() if line[:1] == "{"]
         return [one for one in told if one["event"] == event]
 
-    def wait_for(self, event: str, **said: Any) -> None:
-        def is_told() -> bool:
-            return any(said.items() <= one.items() for one in self.events(event))
+    def has_told(self, event: str, **said: Any) -> bool:
+        """Whether a line says so."""
+        return any(said.items() <= one.items() for one in self.events(event))
 
-        wait_until(is_told, DEADLINE_S, f"waiting for `{event}` {said}", self.log)
+    def wait_for(self, event: str, **said: Any) -> None:
+        """Until a line says so; DevstackError with the last lines where none does in deadline_s."""
+        what = f"waiting for `{event}` {said}"
+        wait_until(lambda: self.has_told(event, **said), self.deadline_s, what, self.log)
 
 
 @dataclass
@@ -47,7 +51,7 @@ class Instance(Told):
     process: subprocess.Popen[bytes]
 
     def ask(self, page: str) -> requests.Response:
-        return requests.get(f"{self.address}/{page}", timeout=DEADLINE_S)
+        return requests.get(f"{self.address}/{page}", timeout=self.deadline_s)
 
     def count_cycles(self) -> float:
         lines = self.ask("metrics").text.splitlines()
@@ -58,7 +62,9 @@ class Instance(Told):
         body = json.dumps({"ref": "refs/heads/main", "after": "1" * 40}).encode()
         signed = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
         headers = {"X-Gitea-Event": "push", "X-Gitea-Signature": signed, "Content-Type": "application/json"}
-        return requests.post(f"{self.address}/hook/gitea", data=body, headers=headers, timeout=DEADLINE_S)
+        return requests.post(
+            f"{self.address}/hook/gitea", data=body, headers=headers, timeout=self.deadline_s
+        )
 
     @property
     def address(self) -> str:
