@@ -33,6 +33,7 @@ COMMANDS = {
     "suspend": "suspend",
     "resume": "suspend",
     "controller": "controller",
+    "gateway": "gateway",
     "status": "status",
     "history": "history",
     "dev": "dev",
