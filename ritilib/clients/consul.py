@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -102,8 +102,18 @@ class Consul:
 
         A transaction of one operation, since only that answers with the new index. 512 KB at most.
         """
-        operation = {"Key": key, "Value": base64.b64encode(value).decode(), "Index": modify_index}
-        return self._transact(f"write key {key}", {"Verb": "cas", **operation})
+        return self.write_all([(key, value, modify_index)])[0]
+
+    def write_all(self, writes: Sequence[tuple[str, bytes, int]]) -> tuple[int, ...]:
+        """Write all of these (key, value, ModifyIndex as for write) or none, in one request; their new ModifyIndexes.
+
+        Conflict where any of them has another index. 64 writes and 512 KB at most, together.
+        """
+        operations = [
+            {"Verb": "cas", "Key": key, "Value": base64.b64encode(value).decode(), "Index": index}
+            for key, value, index in writes
+        ]
+        return self._transact(f"write {_name_keys([key for key, _, _ in writes])}", *operations)
 
     def put(self, key: str, value: bytes) -> bool:
         """Have a key say this; True where something was written. Conflict where another writes it meanwhile."""
@@ -166,18 +176,17 @@ class Consul:
         """Write and unlock a key that this session holds and that has this ModifyIndex; its new one."""
         return self._lock("unlock", key, value, session, modify_index)
 
-    def put_policy(self, name: str, rules: str, description: str) -> bool:
+    def put_policy(self, name: str, rules: str, description: str, is_new: bool = False) -> bool:
         """Make or update an ACL policy of ours; True where something was written.
 
-        description starts with our mark, "riti <fleet uuid>". Conflict where the policy bears another one.
+        description starts with our mark, "riti <fleet uuid>". Conflict where the policy bears another one. is_new: it
+        is looked at only where it cannot be made, which spares a request where it is not there.
         """
-        held = self._read(f"acl/policy/name/{name}", f"read policy {name}")
         body = {"Name": name, "Rules": rules, "Description": description}
-        return self._put("policy", name, held, body, lambda one: one["Rules"] == rules)
+        return self._put("policy", name, is_new, body, lambda one: one["Rules"] == rules)
 
-    def put_role(self, name: str, policies: tuple[str, ...], description: str) -> bool:
-        """Make or update an ACL role of ours with exactly these policies (by name); True where written."""
-        held = self._read(f"acl/role/name/{name}", f"read role {name}")
+    def put_role(self, name: str, policies: tuple[str, ...], description: str, is_new: bool = False) -> bool:
+        """Make or update an ACL role of ours with exactly these policies (by name), as put_policy does."""
         body = {
             "Name": name,
             "Policies": [{"Name": policy} for policy in policies],
@@ -189,7 +198,7 @@ class Consul:
             others = any(one.get(kind) for kind in ("ServiceIdentities", "NodeIdentities"))
             return names == sorted(policies) and not others
 
-        return self._put("role", name, held, body, same)
+        return self._put("role", name, is_new, body, same)
 
     def delete_policy(self, name: str, description: str) -> bool:
         """Delete an ACL policy that bears this very description; False where there is none, Conflict else."""
@@ -294,7 +303,15 @@ class Consul:
         answer = self._send("POST", "acl/login", f"log in through {auth_method}", body, token="")
         return str(answer["SecretID"])
 
-    def _put(self, kind: str, name: str, held: Any, body: dict[str, Any], same: Any) -> bool:
+    def _put(self, kind: str, name: str, is_new: bool, body: dict[str, Any], same: Any) -> bool:
+        if is_new:
+            try:
+                self._send("PUT", f"acl/{kind}", f"write {kind} {name}", body)
+                return True
+            except ServerError as error:
+                if "already exists" not in str(error):
+                    raise
+        held = self._read(f"acl/{kind}/name/{name}", f"read {kind} {name}")
         mark = body["Description"].split()[:2]
         if held and held.get("Description", "").split()[:2] != mark:
             raise self._foreign(kind, name)
@@ -321,12 +338,12 @@ class Consul:
         same: dict[str, Any] = {"Verb": "check-index", "Index": modify_index}
         check = {"Key": key, **(same if modify_index else {"Verb": "check-not-exists"})}
         write = {"Verb": verb, "Key": key, "Value": base64.b64encode(value).decode(), "Session": session}
-        return self._transact(f"{verb} key {key}", check, write)
+        return self._transact(f"{verb} key {key}", check, write)[-1]
 
-    def _transact(self, asked: str, *operations: dict[str, Any]) -> int:
-        """The ModifyIndex of the key that the last operation wrote."""
+    def _transact(self, asked: str, *operations: dict[str, Any]) -> tuple[int, ...]:
+        """The ModifyIndex of each key that an operation wrote, in their order."""
         answer = self._send("PUT", "txn", asked, [{"KV": one} for one in operations])
-        return int(answer["Results"][-1]["KV"]["ModifyIndex"])
+        return tuple(int(one["KV"]["ModifyIndex"]) for one in answer["Results"])
 
     def _send(
         self,
@@ -388,6 +405,10 @@ class Consul:
                 foreign = NotTheServer("what answered is not Consul, or was cut short")
                 raise unreachable("Consul", self._server.address, asked, foreign) from error
             raise self._refused(asked, _find_status(error), str(error)) from error
+
+
+def _name_keys(keys: Sequence[str]) -> str:
+    return f"key {keys[0]}" + (f" and {len(keys) - 1} more" if keys[1:] else "")
 
 
 def _find_status(error: ConsulException) -> int:
