@@ -27,6 +27,7 @@ WORDS = "words.txt"
 RELOADED = frozenset({"extensions.conf", "iax.conf", "pjsip.conf", "voicemail.conf", WORDS})
 START_FILE = "start.txt"  # the hash of all others, by which the watcher sees that Asterisk must start anew
 _NAME = re.compile(r"etc/[a-z0-9_]+\.conf|etc/words\.txt|overlay\.yml|adapter/cfg[0-9a-f]{12}\.xml")
+_BOUND = re.compile(r"^(?:bindaddr|bindport|bind)\s*=.*$", re.MULTILINE)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KEYS = {"format": int, "secrets_version": int, "sha256": str, "commit": str, "files": dict}
 _MEND = "the controller writes the value anew: see `riti status` and its log"
@@ -108,7 +109,7 @@ def compose_configuration(live: Live, secrets: Mapping[str, Any], version: int) 
         problems += error.problems
     if problems:
         raise GitopsError(problems)
-    start = hash_files({name: text for name, text in asterisk.items() if name not in RELOADED})
+    start = _hash_start(asterisk)
     etc = {path.removeprefix("etc/"): text for path, text in live.files.items() if path.startswith("etc/")}
     return Configuration(
         live.sha256,
@@ -163,6 +164,12 @@ def _judge(said: Mapping[str, Any]) -> Iterator[Problem]:
             yield _problem(path, "is no text")
         elif "\0" in text:
             yield _problem(path, "holds a NUL")
+
+
+def _hash_start(asterisk: Mapping[str, str]) -> str:
+    """What Asterisk reads at its start only: whole files, and in the others the addresses that it listens at."""
+    bound = {f"{name}: bound": "\n".join(_BOUND.findall(text)) for name, text in asterisk.items()}
+    return hash_files({**bound, **{name: text for name, text in asterisk.items() if name not in RELOADED}})
 
 
 def _hash_acknowledged(text: str) -> str:

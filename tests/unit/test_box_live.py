@@ -135,6 +135,9 @@ def test_only_what_asterisk_reads_at_its_start_moves_the_start() -> None:
     assert find_start("overlay.yml", "pki: {}\n") == before
     assert find_start("etc/modules.conf", "[modules]\nload = app_dial.so\n") != before
     assert find_start("etc/rtp.conf", "[general]\n") != before
+    # a reload leaves the socket where it is
+    assert find_start("etc/iax.conf", FILES["etc/iax.conf"] + "bindaddr=100.80.0.9\n") != before
+    assert find_start("etc/iax.conf", FILES["etc/iax.conf"] + "qualify=500\n") == before
 
 
 def test_every_missing_secret_of_every_file_is_said_and_none_is_shown() -> None:
