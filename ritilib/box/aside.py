@@ -47,7 +47,9 @@ def raise_loopback(addresses: Sequence[str]) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         fcntl.ioctl(asking, _SET_FLAGS, struct.pack("16sH14x", b"lo", _UP_AND_RUNNING))
         for number, address in enumerate(addresses):
-            said = struct.pack("16sHH4s8x", f"lo:{number}".encode(), socket.AF_INET, 0, socket.inet_aton(address))
+            said = struct.pack(
+                "16sHH4s8x", f"lo:{number}".encode(), socket.AF_INET, 0, socket.inet_aton(address)
+            )
             fcntl.ioctl(asking, _SET_ADDRESS, said)
 
 

@@ -62,7 +62,9 @@ def find_program(root: Path = _ROOT) -> Program:
     """
     asterisk = root / "usr/sbin/asterisk"
     if not asterisk.is_file():
-        raise RitiError.because(f"{asterisk} is not there", "name the folder that Asterisk lies in: --asterisk")
+        raise RitiError.because(
+            f"{asterisk} is not there", "name the folder that Asterisk lies in: --asterisk"
+        )
     if root == _ROOT:
         return Program((str(asterisk),))
     # usr/lib64 has a link that is right inside root only
@@ -113,7 +115,9 @@ def adapt_files(files: Mapping[str, str], folder: Path, root: Path) -> dict[str,
     text = changed.get("asterisk.conf", "")
     for place, own in moved.items():
         text = re.sub(rf"=> {re.escape(place)}$", f"=> {own}", text, flags=re.MULTILINE)
-    changed["asterisk.conf"] = re.sub(r"=> (/usr/\S+)$", rf"=> {str(root).rstrip('/')}\1", text, flags=re.MULTILINE)
+    changed["asterisk.conf"] = re.sub(
+        r"=> (/usr/\S+)$", rf"=> {str(root).rstrip('/')}\1", text, flags=re.MULTILINE
+    )
     if "manager.conf" in changed:
         # the running one's secret would open the manager interface of the candidate too
         secret = f"{folder}/none"
@@ -258,4 +262,3 @@ def _refuse(reasons: Sequence[str]) -> RitiError:
     if len(reasons) > MOST_SHOWN:
         shown.append(f"and {len(reasons) - MOST_SHOWN} more")
     return RitiError(Problem("", 0, 0, reason[:300], _MEND) for reason in shown)
-

@@ -69,7 +69,10 @@ def understand_word(said: bytes | None, age_s: float) -> Word:
         found.link,
         {name: one.sha256 for name, one in found.acknowledged.items()},
         found.acknowledged["iax.conf"].secrets if "iax.conf" in found.acknowledged else 0,
-        {**found.unacknowledged, **({"iax.conf": f"Asterisk does not listen at {found.deaf}"} if found.deaf else {})},
+        {
+            **found.unacknowledged,
+            **({"iax.conf": f"Asterisk does not listen at {found.deaf}"} if found.deaf else {}),
+        },
         found.started,
     )
 
