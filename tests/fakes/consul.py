@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from ritilib.clients.consul_values import BindingRule, Entry, Keys, Tree, Watched
+from ritilib.clients.consul_values import BindingRule, Entry, Keys, Tree, Watched, Write
 from ritilib.clients.tokens import Issued
 from ritilib.errors import Conflict, Denied
 from tests.fakes.journal import Journal
@@ -28,6 +28,7 @@ class FakeConsul:
         self.policies: dict[str, tuple[str, str]] = {}
         self.roles: dict[str, tuple[tuple[str, ...], str]] = {}
         self.auth_methods: dict[str, tuple[dict[str, Any], str]] = {}
+        self.longest_s: dict[str, int] = {}
         self.binding_rules: dict[str, list[BindingRule]] = {}
         self.tokens: dict[str, tuple[str, ...]] = {}
         self.accessors: dict[str, str] = {}
@@ -66,6 +67,22 @@ class FakeConsul:
                 self.moved.notify_all()
         self.journal.write(f"consul write {key}")
         return self.entries[key].modify_index
+
+    def write_all(self, writes: Sequence[Write]) -> None:
+        held = {one.key: self.entries.get(one.key) for one in writes}
+        for one in writes:
+            entry = held[one.key]
+            if (entry.modify_index if entry else 0) != one.modify_index:
+                raise _conflict(f"write key {one.key}")
+        with self.moved:
+            self.index += 1
+            for one in writes:
+                entry = held[one.key]
+                if entry is None or entry.value != one.value:
+                    session = entry.session if entry else ""
+                    self.entries[one.key] = Entry(one.key, one.value, self.index, session)
+            self.moved.notify_all()
+        self.journal.write(f"consul write {', '.join(one.key for one in writes)}")
 
     def put(self, key: str, value: bytes) -> bool:
         held = self.read(key)
@@ -136,13 +153,17 @@ class FakeConsul:
     def delete_role(self, name: str, description: str) -> bool:
         return self._delete("role", self.roles, name, description)
 
-    def put_auth_method(self, name: str, config: dict[str, Any], description: str) -> bool:
+    def put_auth_method(
+        self, name: str, config: dict[str, Any], description: str, longest_s: int | None = None
+    ) -> bool:
         held = self.auth_methods.get(name)
-        if held and held[0] == config:
+        if held and held[0] == config and longest_s in (None, self.longest_s.get(name)):
             return False
         if held and not held[1].startswith("riti "):
             raise _conflict(f"write auth method {name}")
         self.auth_methods[name] = (config, description)
+        if longest_s is not None:
+            self.longest_s[name] = longest_s
         self.journal.write(f"consul write auth method {name}")
         return True
 
