@@ -15,13 +15,13 @@ from consul.base import Response
 from consul.exceptions import ConsulException
 
 from ritilib.clients.consul_acl import ConsulAcl
-from ritilib.clients.consul_values import LOST, BindingRule, Entry, Keys, Tree, Watched, Write, make_entry
+from ritilib.clients.consul_values import LOST, BindingRule, Entry, Keys, Tree, Watched, make_entry
 from ritilib.clients.session import NotTheServer, decode, make_session, refuse_part, refused, unreachable
 from ritilib.clients.settings import Settings
 from ritilib.clients.streaming import read_entries
 from ritilib.errors import ServerError
 
-__all__ = ["BindingRule", "Consul", "Entry", "Keys", "Tree", "Watched", "Write"]
+__all__ = ["BindingRule", "Consul", "Entry", "Keys", "Tree", "Watched"]
 
 Folded = TypeVar("Folded")
 TOKEN_VARIABLE = "CONSUL_HTTP_TOKEN"
@@ -102,21 +102,18 @@ class Consul(ConsulAcl):
 
         A transaction of one operation, since only that answers with the new index. 512 KB at most.
         """
-        operation = {"Key": key, "Value": base64.b64encode(value).decode(), "Index": modify_index}
-        return self._transact(f"write key {key}", {"Verb": "cas", **operation})
+        return self.write_all([(key, value, modify_index)])[0]
 
-    def write_all(self, writes: Sequence[Write]) -> None:
-        """Write several keys in one transaction, each as `write` does: all of them, or none and a Conflict.
+    def write_all(self, writes: Sequence[tuple[str, bytes, int]]) -> tuple[int, ...]:
+        """Write all of these (key, value, ModifyIndex as for write) or none, in one request; their new ModifyIndexes.
 
-        64 at the most, and 512 KB together.
+        Conflict where any of them has another index. 64 writes and 512 KB at most, together.
         """
-        asked = f"write {', '.join(one.key for one in writes)}"
-        value = {one.key: base64.b64encode(one.value).decode() for one in writes}
         operations = [
-            {"Verb": "cas", "Key": one.key, "Value": value[one.key], "Index": one.modify_index}
-            for one in writes
+            {"Verb": "cas", "Key": key, "Value": base64.b64encode(value).decode(), "Index": index}
+            for key, value, index in writes
         ]
-        self._transact(asked, *operations)
+        return self._transact(f"write {_name_keys([key for key, _, _ in writes])}", *operations)
 
     def put(self, key: str, value: bytes) -> bool:
         """Have a key say this; True where something was written. Conflict where another writes it meanwhile."""
@@ -188,12 +185,12 @@ class Consul(ConsulAcl):
         same: dict[str, Any] = {"Verb": "check-index", "Index": modify_index}
         check = {"Key": key, **(same if modify_index else {"Verb": "check-not-exists"})}
         write = {"Verb": verb, "Key": key, "Value": base64.b64encode(value).decode(), "Session": session}
-        return self._transact(f"{verb} key {key}", check, write)
+        return self._transact(f"{verb} key {key}", check, write)[-1]
 
-    def _transact(self, asked: str, *operations: dict[str, Any]) -> int:
-        """The ModifyIndex of the key that the last operation wrote."""
+    def _transact(self, asked: str, *operations: dict[str, Any]) -> tuple[int, ...]:
+        """The ModifyIndex of each key that an operation wrote, in their order."""
         answer = self._send("PUT", "txn", asked, [{"KV": one} for one in operations])
-        return int(answer["Results"][-1]["KV"]["ModifyIndex"])
+        return tuple(int(one["KV"]["ModifyIndex"]) for one in answer["Results"])
 
     def _send(
         self,
@@ -245,6 +242,10 @@ class Consul(ConsulAcl):
                 foreign = NotTheServer("what answered is not Consul, or was cut short")
                 raise unreachable("Consul", self._server.address, asked, foreign) from error
             raise self._refused(asked, _find_status(error), str(error)) from error
+
+
+def _name_keys(keys: Sequence[str]) -> str:
+    return f"key {keys[0]}" + (f" and {len(keys) - 1} more" if keys[1:] else "")
 
 
 def _find_status(error: ConsulException) -> int:

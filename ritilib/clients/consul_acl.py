@@ -10,7 +10,7 @@ from typing import Any
 
 from ritilib.clients.consul_values import BindingRule, says
 from ritilib.clients.tokens import Issued
-from ritilib.errors import Conflict, RitiError
+from ritilib.errors import Conflict, RitiError, ServerError
 
 _DURATION = re.compile(r"(\d+)(h|m|s)")
 _SECONDS = {"h": 3600, "m": 60, "s": 1}
@@ -21,18 +21,17 @@ class ConsulAcl(ABC):
 
     _client: Any
 
-    def put_policy(self, name: str, rules: str, description: str) -> bool:
+    def put_policy(self, name: str, rules: str, description: str, is_new: bool = False) -> bool:
         """Make or update an ACL policy of ours; True where something was written.
 
-        description starts with our mark, "riti <fleet uuid>". Conflict where the policy bears another one.
+        description starts with our mark, "riti <fleet uuid>". Conflict where the policy bears another one. is_new: it
+        is looked at only where it cannot be made, which spares a request where it is not there.
         """
-        held = self._read(f"acl/policy/name/{name}", f"read policy {name}")
         body = {"Name": name, "Rules": rules, "Description": description}
-        return self._put("policy", name, held, body, lambda one: one["Rules"] == rules)
+        return self._put("policy", name, is_new, body, lambda one: one["Rules"] == rules)
 
-    def put_role(self, name: str, policies: tuple[str, ...], description: str) -> bool:
-        """Make or update an ACL role of ours with exactly these policies (by name); True where written."""
-        held = self._read(f"acl/role/name/{name}", f"read role {name}")
+    def put_role(self, name: str, policies: tuple[str, ...], description: str, is_new: bool = False) -> bool:
+        """Make or update an ACL role of ours with exactly these policies (by name), as put_policy does."""
         body = {
             "Name": name,
             "Policies": [{"Name": policy} for policy in policies],
@@ -44,7 +43,7 @@ class ConsulAcl(ABC):
             others = any(one.get(kind) for kind in ("ServiceIdentities", "NodeIdentities"))
             return names == sorted(policies) and not others
 
-        return self._put("role", name, held, body, same)
+        return self._put("role", name, is_new, body, same)
 
     def delete_policy(self, name: str, description: str) -> bool:
         """Delete an ACL policy that bears this very description; False where there is none, Conflict else."""
@@ -148,7 +147,15 @@ class ConsulAcl(ABC):
         answer = self._send("POST", "acl/login", f"log in through {auth_method}", body, token="")
         return str(answer["SecretID"])
 
-    def _put(self, kind: str, name: str, held: Any, body: dict[str, Any], same: Any) -> bool:
+    def _put(self, kind: str, name: str, is_new: bool, body: dict[str, Any], same: Any) -> bool:
+        if is_new:
+            try:
+                self._send("PUT", f"acl/{kind}", f"write {kind} {name}", body)
+                return True
+            except ServerError as error:
+                if "already exists" not in str(error):
+                    raise
+        held = self._read(f"acl/{kind}/name/{name}", f"read {kind} {name}")
         mark = body["Description"].split()[:2]
         if held and held.get("Description", "").split()[:2] != mark:
             raise self._foreign(kind, name)

@@ -31,15 +31,6 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Write:
-    """One of several writes: modify_index is what the key has now (0: it is not there)."""
-
-    key: str
-    value: bytes = field(repr=False)
-    modify_index: int
-
-
-@dataclass(frozen=True)
 class Tree:
     """Every entry below a prefix, sorted by key; index as in Keys."""
 

@@ -21,7 +21,9 @@ def render_box_policies(names: UnitNames) -> dict[str, str]:
         names.enroll_request: "write",  # for renewals
         names.enroll_reply: "read",
     }
-    service = _write_rules("service", {names.box_role: "write"})  # its check, by which Consul knows that it lives
+    service = _write_rules(
+        "service", {names.box_role: "write"}
+    )  # its check, by which Consul knows that it lives
     paths = {
         names.box_vault_path: ["read"],
         f"identity/oidc/token/{fleet.oidc_role}": ["read"],

@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ritilib.clients.consul import Consul
-from ritilib.clients.consul_values import Write
 from ritilib.clients.protocols import ConsulClient, VaultClient
 from ritilib.clients.vault import TRANSIT_MOUNT, Vault
 from ritilib.clients.vault_logins import CertificateLogin
@@ -67,13 +66,13 @@ def make_csr(name: str) -> tuple[str, ec.EllipticCurvePrivateKey]:
 
 def test_several_writes_are_all_there_or_none(consul: ConsulClient, fleet: str) -> None:
     one, two = f"riti/{fleet}/one", f"riti/{fleet}/two"
-    consul.write_all([Write(one, b"1", 0), Write(two, b"2", 0)])
+    consul.write_all([(one, b"1", 0), (two, b"2", 0)])
     held = consul.read(one)
     assert held is not None and held.value == b"1"
     with pytest.raises(Conflict):
-        consul.write_all([Write(one, b"3", held.modify_index), Write(two, b"4", 0)])
+        consul.write_all([(one, b"3", held.modify_index), (two, b"4", 0)])
     assert [entry.value for entry in consul.read_tree(f"riti/{fleet}/").entries] == [b"1", b"2"]
-    consul.write_all([Write(one, b"3", held.modify_index), Write(f"riti/{fleet}/z", b"5", 0)])
+    consul.write_all([(one, b"3", held.modify_index), (f"riti/{fleet}/z", b"5", 0)])
     assert [entry.value for entry in consul.read_tree(f"riti/{fleet}/").entries] == [b"3", b"2", b"5"]
 
 

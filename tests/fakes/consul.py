@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from ritilib.clients.consul_values import BindingRule, Entry, Keys, Tree, Watched, Write
+from ritilib.clients.consul_values import BindingRule, Entry, Keys, Tree, Watched
 from ritilib.clients.tokens import Issued
 from ritilib.errors import Conflict, Denied
 from tests.fakes.journal import Journal
@@ -56,33 +56,20 @@ class FakeConsul:
             return Keys(self._index_of(prefix), self._below(prefix))
 
     def write(self, key: str, value: bytes, modify_index: int) -> int:
-        held = self.entries.get(key)
-        if (held.modify_index if held else 0) != modify_index:
-            raise _conflict(f"write key {key}")
-        session = held.session if held else ""
-        if held is None or held.value != value:
-            with self.moved:
-                self.index += 1
-                self.entries[key] = Entry(key, value, self.index, session)
-                self.moved.notify_all()
-        self.journal.write(f"consul write {key}")
-        return self.entries[key].modify_index
+        return self.write_all([(key, value, modify_index)])[0]
 
-    def write_all(self, writes: Sequence[Write]) -> None:
-        held = {one.key: self.entries.get(one.key) for one in writes}
-        for one in writes:
-            entry = held[one.key]
-            if (entry.modify_index if entry else 0) != one.modify_index:
-                raise _conflict(f"write key {one.key}")
+    def write_all(self, writes: Sequence[tuple[str, bytes, int]]) -> tuple[int, ...]:
+        held = [self.entries.get(key) for key, _, _ in writes]
+        if [one.modify_index if one else 0 for one in held] != [index for _, _, index in writes]:
+            raise _conflict(f"write {', '.join(key for key, _, _ in writes)}")
         with self.moved:
             self.index += 1
-            for one in writes:
-                entry = held[one.key]
-                if entry is None or entry.value != one.value:
-                    session = entry.session if entry else ""
-                    self.entries[one.key] = Entry(one.key, one.value, self.index, session)
+            for (key, value, _), one in zip(writes, held, strict=True):
+                if one is None or one.value != value:
+                    self.entries[key] = Entry(key, value, self.index, one.session if one else "")
             self.moved.notify_all()
-        self.journal.write(f"consul write {', '.join(one.key for one in writes)}")
+        self.journal.write(f"consul write {', '.join(key for key, _, _ in writes)}")
+        return tuple(self.entries[key].modify_index for key, _, _ in writes)
 
     def put(self, key: str, value: bytes) -> bool:
         held = self.read(key)
@@ -141,10 +128,10 @@ class FakeConsul:
             raise _conflict(f"unlock key {key}")
         return self._store(key, value, "", f"consul unlock {key}")
 
-    def put_policy(self, name: str, rules: str, description: str) -> bool:
+    def put_policy(self, name: str, rules: str, description: str, is_new: bool = False) -> bool:
         return self._put("policy", self.policies, name, (rules, description))
 
-    def put_role(self, name: str, policies: tuple[str, ...], description: str) -> bool:
+    def put_role(self, name: str, policies: tuple[str, ...], description: str, is_new: bool = False) -> bool:
         return self._put("role", self.roles, name, (tuple(sorted(policies)), description))
 
     def delete_policy(self, name: str, description: str) -> bool:

@@ -83,14 +83,14 @@ class FakeVault:
             )
         return {text: hmac.new(self.keys[key], text.encode(), hashlib.sha256).hexdigest() for text in texts}
 
-    def put_policy(self, name: str, text: str) -> bool:
+    def put_policy(self, name: str, text: str, is_new: bool = False) -> bool:
         if self.policies.get(name) == text:
             return False
         self.policies[name] = text
         self.journal.write(f"vault write policy {name}")
         return True
 
-    def put_role(self, mount: str, name: str, fields: dict[str, Any]) -> bool:
+    def put_role(self, mount: str, name: str, fields: dict[str, Any], is_new: bool = False) -> bool:
         held = self.roles.setdefault((mount, name), {})
         if all(_sort(held.get(field)) == _sort(value) for field, value in fields.items()):
             return False
