@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -135,7 +136,7 @@ class Vault:
             with contextlib.suppress(Conflict):
                 self._write_policy(path, name, text, NOT_THERE)
                 return True
-        held = self._find(path, f"read policy {name}")
+        held = self.find(path, f"read policy {name}")
         if held and held["policy"] == text:
             return False
         self._write_policy(path, name, text, held.get("version") if held else NOT_THERE)
@@ -148,25 +149,25 @@ class Vault:
         """
         path = f"auth/{mount}/role/{_quote(name)}"
         if is_new:
-            self._write_role(path, name, fields)
+            self.post(path, fields, f"write role {name}")
             return True
-        return self._put_role(path, name, fields)
+        return self.put_fields(path, f"role {name}", fields)
 
     def put_token_role(self, name: str, fields: dict[str, Any]) -> bool:
         """Make a role say these fields of the tokens that are made through it. True where something was written."""
-        return self._put_role(f"auth/token/roles/{_quote(name)}", name, fields)
+        return self.put_fields(f"auth/token/roles/{_quote(name)}", f"role {name}", fields)
 
     def delete_policy(self, name: str) -> bool:
         """Delete a policy, whose name alone says whose it is; False where there is none."""
-        return self._delete(f"sys/policies/acl/{_quote(name)}", f"policy {name}")
+        return self.delete(f"sys/policies/acl/{_quote(name)}", f"policy {name}")
 
     def delete_role(self, mount: str, name: str) -> bool:
         """Delete a JWT role, whose name alone says whose it is; False where there is none."""
-        return self._delete(f"auth/{mount}/role/{_quote(name)}", f"role {name}")
+        return self.delete(f"auth/{mount}/role/{_quote(name)}", f"role {name}")
 
     def enable_kv(self, mount: str) -> bool:
         """Mount KV v2, where every write must be a compare-and-set; True where something was written."""
-        written = self._enable("mounts", mount, {"type": "kv", "options": {"version": "2"}})
+        written = self.enable("mounts", mount, {"type": "kv", "options": {"version": "2"}})
         held = self._read_kv_configuration(mount)
         if not held["cas_required"]:
             with self._explained(f"configure {mount}"):
@@ -176,12 +177,12 @@ class Vault:
 
     def enable_transit(self, mount: str) -> bool:
         """Mount transit; True where something was written."""
-        return self._enable("mounts", mount, {"type": "transit"})
+        return self.enable("mounts", mount, {"type": "transit"})
 
     def create_transit_key(self, name: str) -> bool:
         """Make a key for HMACs that can be neither exported nor deleted; True where it was not there."""
         path = f"{TRANSIT_MOUNT}/keys/{_quote(name)}"
-        if self._find(path, f"read transit key {name}"):
+        if self.find(path, f"read transit key {name}"):
             return False
         with self._explained(f"make transit key {name}"):
             self._client.adapter.post(f"/v1/{path}", json={"type": "hmac", "key_size": KEY_BYTES})
@@ -189,10 +190,10 @@ class Vault:
 
     def enable_jwt(self, mount: str, jwks_url: str) -> bool:
         """Mount JWT auth that trusts the keys at this URL; True where written. Conflict where it trusts others."""
-        written = self._enable("auth", mount, {"type": "jwt"})
+        written = self.enable("auth", mount, {"type": "jwt"})
         config = {"jwks_url": jwks_url, "jwt_supported_algs": ["RS256", "EdDSA"]}
         path = f"auth/{mount}/config"
-        held = self._find(path, f"read the configuration of {mount}")
+        held = self.find(path, f"read the configuration of {mount}")
         if held and _says(held, config):
             return written
         if held and held.get("jwks_url") not in (None, "", jwks_url):
@@ -248,16 +249,61 @@ class Vault:
             answer = self._connect("").auth.jwt.jwt_login(role=role, jwt=jwt, path=mount)
         return str(answer["auth"]["client_token"])
 
-    def _put_role(self, path: str, name: str, fields: dict[str, Any]) -> bool:
-        held = self._find(path, f"read role {name}")
+    def find(self, path: str, asked: str) -> dict[str, Any] | None:
+        """The data at a path of any engine; None where there is nothing. asked is for people: "read role x"."""
+        with self._explained(asked):
+            try:
+                return dict(self._client.adapter.get(f"/v1/{path}")["data"])
+            except InvalidPath:
+                return None
+
+    def post(self, path: str, body: Mapping[str, Any], asked: str) -> dict[str, Any]:
+        """What an engine's path answers to a body, such as a signature; {} where it only obeys."""
+        with self._explained(asked):
+            answer = self._client.adapter.post(f"/v1/{path}", json=dict(body))
+        # hvac gives its bare response where there is no body
+        return dict(answer.get("data") or {}) if isinstance(answer, dict) else {}
+
+    def put_fields(self, path: str, what: str, fields: Mapping[str, Any]) -> bool:
+        """Make what lies at a path say these fields; others keep their values. True where something was written."""
+        held = self.find(path, f"read {what}")
         if held and _says(held, fields):
             return False
-        self._write_role(path, name, fields)
+        self.post(path, fields, f"write {what}")
         return True
 
-    def _write_role(self, path: str, name: str, fields: dict[str, Any]) -> None:
-        with self._explained(f"write role {name}"):
-            self._client.adapter.post(f"/v1/{path}", json=fields)
+    def delete(self, path: str, what: str) -> bool:
+        """Delete what lies at a path; False where there is nothing."""
+        if self.find(path, f"read {what}") is None:
+            return False
+        with self._explained(f"delete {what}"):
+            self._client.adapter.delete(f"/v1/{path}")
+        return True
+
+    def enable(self, kind: str, mount: str, body: dict[str, Any]) -> bool:
+        """Mount an engine ("mounts") or a login ("auth"); True where written, Conflict where it is of another type."""
+        asked = f"look at the mounts of {kind}"
+        with self._explained(asked):
+            held = self._client.adapter.get(f"/v1/sys/{kind}")["data"].get(f"{mount}/")
+        if held:
+            wanted = body.get("options") or {}
+            if held["type"] != body["type"] or not _says(held.get("options") or {}, wanted):
+                what = f"Vault's mount {mount} is there and is of another type ({held['type']})"
+                raise Conflict.because(what, "see whose it is; RITI changes nothing that is not its own")
+            return False
+        self.post(f"sys/{kind}/{_quote(mount)}", body, f"enable {body['type']} at {mount}")
+        return True
+
+    def find_accessor(self, mount: str) -> str:
+        """By which the identities of a login's mount are told from others'."""
+        with self._explained("look at the mounts of auth"):
+            return str(self._client.adapter.get("/v1/sys/auth")["data"][f"{mount}/"]["accessor"])
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Its URL, and the PEM of the authority that verifies it ("": a public one)."""
+        ca_file = self._server.ca_file
+        return self._server.address, Path(ca_file).read_text() if ca_file else ""
 
     def _write_policy(self, path: str, name: str, text: str, cas: int | None) -> None:
         body = {"policy": text, **({"cas": cas} if cas is not None else {})}
@@ -288,13 +334,6 @@ class Vault:
                         raise
             time.sleep(POLL_S)
 
-    def _find(self, path: str, asked: str) -> dict[str, Any] | None:
-        with self._explained(asked):
-            try:
-                return dict(self._client.adapter.get(f"/v1/{path}")["data"])
-            except InvalidPath:
-                return None
-
     def _write(self, path: str, data: dict[str, Any], cas: int) -> int | None:
         """The new version; None where the compare-and-set lost."""
         with self._explained(f"write document {path}"):
@@ -324,27 +363,6 @@ class Vault:
             except InvalidPath:
                 return None
         return dict(held["data"])
-
-    def _delete(self, path: str, what: str) -> bool:
-        if self._find(path, f"read {what}") is None:
-            return False
-        with self._explained(f"delete {what}"):
-            self._client.adapter.delete(f"/v1/{path}")
-        return True
-
-    def _enable(self, kind: str, mount: str, body: dict[str, Any]) -> bool:
-        asked = f"look at the mounts of {kind}"
-        with self._explained(asked):
-            held = self._client.adapter.get(f"/v1/sys/{kind}")["data"].get(f"{mount}/")
-        if held:
-            wanted = body.get("options") or {}
-            if held["type"] != body["type"] or not _says(held.get("options") or {}, wanted):
-                what = f"Vault's mount {mount} is there and is of another type ({held['type']})"
-                raise Conflict.because(what, "see whose it is; RITI changes nothing that is not its own")
-            return False
-        with self._explained(f"enable {body['type']} at {mount}"):
-            self._client.adapter.post(f"/v1/sys/{kind}/{_quote(mount)}", json=body)
-        return True
 
     def _conflict(self, asked: str) -> RitiError:
         return Conflict.because(

@@ -28,6 +28,7 @@ class FakeConsul:
         self.policies: dict[str, tuple[str, str]] = {}
         self.roles: dict[str, tuple[tuple[str, ...], str]] = {}
         self.auth_methods: dict[str, tuple[dict[str, Any], str]] = {}
+        self.longest_s: dict[str, int] = {}
         self.binding_rules: dict[str, list[BindingRule]] = {}
         self.tokens: dict[str, tuple[str, ...]] = {}
         self.accessors: dict[str, str] = {}
@@ -139,13 +140,17 @@ class FakeConsul:
     def delete_role(self, name: str, description: str) -> bool:
         return self._delete("role", self.roles, name, description)
 
-    def put_auth_method(self, name: str, config: dict[str, Any], description: str) -> bool:
+    def put_auth_method(
+        self, name: str, config: dict[str, Any], description: str, longest_s: int | None = None
+    ) -> bool:
         held = self.auth_methods.get(name)
-        if held and held[0] == config:
+        if held and held[0] == config and longest_s in (None, self.longest_s.get(name)):
             return False
         if held and not held[1].startswith("riti "):
             raise _conflict(f"write auth method {name}")
         self.auth_methods[name] = (config, description)
+        if longest_s is not None:
+            self.longest_s[name] = longest_s
         self.journal.write(f"consul write auth method {name}")
         return True
 
