@@ -17,6 +17,7 @@ import sys
 from collections.abc import Sequence
 
 REFUSED = 77
+SHARED = "--shared"  # in place of addresses: in the network of whoever started it
 _NEW_USER, _NEW_NET = 0x10000000, 0x40000000  # linux/sched.h
 _SET_FLAGS, _SET_ADDRESS = 0x8914, 0x8916  # linux/sockios.h
 _UP_AND_RUNNING = 0x41  # linux/if.h
@@ -26,19 +27,20 @@ _SIGKILL = 9
 
 def main(arguments: Sequence[str]) -> None:
     place = arguments.index("--")
+    wanted, program = arguments[:place], list(arguments[place + 1 :])
     libc = ctypes.CDLL(None, use_errno=True)
     # an agent that is killed leaves no second Asterisk behind
     libc.prctl(_PARENT_DIED, _SIGKILL, 0, 0, 0)
-    kinds = _NEW_NET if os.geteuid() == 0 else _NEW_USER | _NEW_NET
-    if libc.unshare(kinds) != 0:
-        print(f"no network of its own: {os.strerror(ctypes.get_errno())}", file=sys.stderr)
-        sys.exit(REFUSED)
-    try:
-        raise_loopback(arguments[:place])
-    except OSError as error:
-        print(f"no loopback in a network of its own: {error.strerror}", file=sys.stderr)
-        sys.exit(REFUSED)
-    program = arguments[place + 1 :]
+    if SHARED not in wanted:
+        kinds = _NEW_NET if os.geteuid() == 0 else _NEW_USER | _NEW_NET
+        if libc.unshare(kinds) != 0:
+            print(f"no network of its own: {os.strerror(ctypes.get_errno())}", file=sys.stderr)
+            sys.exit(REFUSED)
+        try:
+            raise_loopback(wanted)
+        except OSError as error:
+            print(f"no loopback in a network of its own: {error.strerror}", file=sys.stderr)
+            sys.exit(REFUSED)
     os.execv(program[0], program)
 
 

@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ritilib.box.aside import REFUSED
+from ritilib.box.aside import REFUSED, SHARED
 from ritilib.box.console import ask_socket
 from ritilib.box.loaded import READY, find_complaints, find_missing
 from ritilib.errors import Problem, RitiError
@@ -164,8 +164,8 @@ def _boot(
     for name, text in adapted.items():
         (folder / "etc" / name).write_text(text)
     argv = [*program.argv, "-f", "-C", f"{folder}/etc/asterisk.conf"]
-    if isolated:
-        argv = [sys.executable, "-m", "ritilib.box.aside", *list_addresses(files), "--", *argv]
+    places = list_addresses(files) if isolated else (SHARED,)
+    argv = [sys.executable, "-m", "ritilib.box.aside", *places, "--", *argv]
     return _run(argv, files, folder, bound_s, isolated)
 
 
@@ -182,7 +182,6 @@ def _run(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env=environment,
-        cwd=None if isolated else folder,
         start_new_session=True,
     )
     try:

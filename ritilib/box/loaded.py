@@ -15,7 +15,7 @@ _THREAD = re.compile(r"\b(WARNING|ERROR)\[\d+\](\[C-[0-9a-f]+\])?: ")
 
 def find_complaints(log: str) -> tuple[str, ...]:
     """Each line of a log with a WARNING or an ERROR, in order and once, without times and numbers of threads."""
-    found = {}
+    found: dict[str, None] = {}
     for line in log.splitlines():
         plain = _STAMP.sub("", _COLOUR.sub("", line))
         if ("WARNING" in plain or "ERROR" in plain) and _EXPECTED not in plain:

@@ -22,7 +22,7 @@ _STEP_C, _STEP_BYTES = 5, 10_000_000
 
 @dataclass(frozen=True)
 class Machine:
-    """What the machine tells; None where it does not. adapter: whether the office's adapter answers, None: there is none."""
+    """What the machine tells; None where it does not. adapter: whether the office's answers (None: has none)."""
 
     uptime_s: int | None = None
     temperature_c: int | None = None
@@ -44,8 +44,10 @@ class Report:
     confirmed: bool = False
     refused: Mapping[str, Any] | None = None
     why: str = ""
-    overlay_not_after: str = ""
     machine: Machine = field(default_factory=Machine)
+    state: str = "in"
+    image: str = ""
+    serial: str = ""
 
     def encode(self) -> bytes:
         """As it lies in Consul."""
@@ -65,6 +67,13 @@ class Report:
                 _round(machine.disk_free_bytes, _STEP_BYTES),
                 machine.adapter,
             ),
+        )
+
+    def is_news_after(self, told: Report) -> bool:
+        """Whether somebody waits for it: a configuration came into force, or was refused, or something failed."""
+        return any(
+            getattr(self, name) != getattr(told, name)
+            for name in ("state", "in_force", "secrets_version", "confirmed", "refused", "why", "version")
         )
 
     @property
@@ -94,9 +103,16 @@ class Report:
 
 
 def compose_report(
-    version: str, held: Held, word: Word, why: str, machine: Machine, overlay_not_after: str = ""
+    version: str,
+    held: Held,
+    word: Word,
+    why: str,
+    machine: Machine,
+    state: str = "in",
+    image: str = "",
+    serial: str = "",
 ) -> Report:
-    """why: what keeps the box from what the controller wants, in words."""
+    """why: what keeps the box from what the controller wants, in words; state how far it is in (box.showing)."""
     current, refused = held.current, held.refused
     return Report(
         version,
@@ -109,8 +125,10 @@ def compose_report(
         # what is in force now was not refused for good
         asdict(refused) if refused and not (current and refused.identity == current.identity) else None,
         why,
-        overlay_not_after,
         machine,
+        state,
+        image,
+        serial,
     )
 
 

@@ -13,7 +13,7 @@ START: tuple[str, ...] = (
 )
 
 # The same where an agent keeps the files: they are not there before the box has enrolled, what is read at a start only
-# comes with a new start once no call is up, and the overlay's address, which it waits for, is that of the configuration.
+# comes with a new start once no call is up, and the overlay's address, which is waited for, is the configuration's.
 FOLLOWED: tuple[str, ...] = ("words.txt", "extensions.conf", "iax.conf", "pjsip.conf", "voicemail.conf")
 START_WITH_AGENT: tuple[str, ...] = (
     *("/watcher", "start", "--await", "--peer", "cloud"),

@@ -33,8 +33,8 @@ class _Said(BaseModel):
 class Word:
     """is_up: Asterisk answers its watcher; without that nothing else is known.
 
-    acknowledged: file → SHA-256 of what was rendered; secrets_version those of the links. problems: file → why it is not
-    in force. started: the hash of what Asterisk read at its start.
+    acknowledged: file → SHA-256 of what was rendered; secrets_version those of the links. problems: file → why it is
+    not in force. started: the hash of what Asterisk read at its start.
     """
 
     is_up: bool = False

@@ -21,7 +21,9 @@ IP address       HW type     Flags       HW address            Mask     Device
 
 def test_it_says_everything_that_status_shows() -> None:
     held = replace(GOOD, refused=Refusal("feed-4", "Asterisk ended by itself", 7))
-    said = json.loads(compose_report("0.1", held, say(OLD), "", MACHINE, "2026-12-01").encode())
+    said = json.loads(
+        compose_report("0.1", held, say(OLD), "", MACHINE, "in", "riti 7", "10000000abcd").encode()
+    )
     assert said == {
         "version": "0.1",
         "link": "up",
@@ -32,7 +34,9 @@ def test_it_says_everything_that_status_shows() -> None:
         "confirmed": True,
         "refused": {"identity": "feed-4", "why": "Asterisk ended by itself", "at_s": 7},
         "why": "",
-        "overlay_not_after": "2026-12-01",
+        "state": "in",
+        "image": "riti 7",
+        "serial": "10000000abcd",
         "uptime_s": 100,
         "temperature_c": 51,
         "disk_free_bytes": 900_000_000,
