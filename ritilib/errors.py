@@ -8,6 +8,7 @@
     │   ├── Unreachable          no answer; nothing is known, so nothing may be concluded from it
     │   ├── Denied               the token or identity may not do this
     │   └── Conflict             somebody else wrote in between: read again, decide again
+    ├── EnrollError              a claim, request or reply that cannot be believed, or a box that is not let in
     ├── LeadershipLost           another controller leads, or may by now: nothing more is written
     └── DevstackError            the local stack: a program missing, a server that does not come up
 
@@ -92,6 +93,10 @@ class Conflict(ServerError):
 
 class LeadershipLost(RitiError):
     """Another controller leads, or may by now (rule 8): the cycle ends where it is, and whoever leads goes on."""
+
+
+class EnrollError(RitiError):
+    """A claim, request or reply does not hold, or a box is told that it is not let in."""
 
 
 class DevstackError(RitiError):

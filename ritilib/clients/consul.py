@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -14,12 +14,12 @@ import requests
 from consul.base import Response
 from consul.exceptions import ConsulException
 
-from ritilib.clients.consul_values import LOST, BindingRule, Entry, Keys, Tree, Watched, make_entry, says
+from ritilib.clients.consul_acl import ConsulAcl
+from ritilib.clients.consul_values import LOST, BindingRule, Entry, Keys, Tree, Watched, make_entry
 from ritilib.clients.session import NotTheServer, decode, make_session, refuse_part, refused, unreachable
 from ritilib.clients.settings import Settings
 from ritilib.clients.streaming import read_entries
-from ritilib.clients.tokens import Issued
-from ritilib.errors import Conflict, RitiError, ServerError
+from ritilib.errors import ServerError
 
 __all__ = ["BindingRule", "Consul", "Entry", "Keys", "Tree", "Watched"]
 
@@ -30,7 +30,7 @@ TOKEN_VARIABLE = "CONSUL_HTTP_TOKEN"
 FOREIGN = ("Failed to decode JSON", "Missing index header")
 
 
-class Consul:
+class Consul(ConsulAcl):
     """One Consul, with one token.
 
     Methods raise Unreachable (no answer), Denied (the token may not), Conflict (a compare-and-set lost, or
@@ -102,8 +102,18 @@ class Consul:
 
         A transaction of one operation, since only that answers with the new index. 512 KB at most.
         """
-        operation = {"Key": key, "Value": base64.b64encode(value).decode(), "Index": modify_index}
-        return self._transact(f"write key {key}", {"Verb": "cas", **operation})
+        return self.write_all([(key, value, modify_index)])[0]
+
+    def write_all(self, writes: Sequence[tuple[str, bytes, int]]) -> tuple[int, ...]:
+        """Write all of these (key, value, ModifyIndex as for write) or none, in one request; their new ModifyIndexes.
+
+        Conflict where any of them has another index. 64 writes and 512 KB at most, together.
+        """
+        operations = [
+            {"Verb": "cas", "Key": key, "Value": base64.b64encode(value).decode(), "Index": index}
+            for key, value, index in writes
+        ]
+        return self._transact(f"write {_name_keys([key for key, _, _ in writes])}", *operations)
 
     def put(self, key: str, value: bytes) -> bool:
         """Have a key say this; True where something was written. Conflict where another writes it meanwhile."""
@@ -166,167 +176,21 @@ class Consul:
         """Write and unlock a key that this session holds and that has this ModifyIndex; its new one."""
         return self._lock("unlock", key, value, session, modify_index)
 
-    def put_policy(self, name: str, rules: str, description: str) -> bool:
-        """Make or update an ACL policy of ours; True where something was written.
-
-        description starts with our mark, "riti <fleet uuid>". Conflict where the policy bears another one.
-        """
-        held = self._read(f"acl/policy/name/{name}", f"read policy {name}")
-        body = {"Name": name, "Rules": rules, "Description": description}
-        return self._put("policy", name, held, body, lambda one: one["Rules"] == rules)
-
-    def put_role(self, name: str, policies: tuple[str, ...], description: str) -> bool:
-        """Make or update an ACL role of ours with exactly these policies (by name); True where written."""
-        held = self._read(f"acl/role/name/{name}", f"read role {name}")
-        body = {
-            "Name": name,
-            "Policies": [{"Name": policy} for policy in policies],
-            "Description": description,
-        }
-
-        def same(one: Mapping[str, Any]) -> bool:
-            names = sorted(link["Name"] for link in one.get("Policies") or ())
-            others = any(one.get(kind) for kind in ("ServiceIdentities", "NodeIdentities"))
-            return names == sorted(policies) and not others
-
-        return self._put("role", name, held, body, same)
-
-    def delete_policy(self, name: str, description: str) -> bool:
-        """Delete an ACL policy that bears this very description; False where there is none, Conflict else."""
-        return self._delete("policy", name, description)
-
-    def delete_role(self, name: str, description: str) -> bool:
-        """Delete an ACL role that bears this very description; False where there is none, Conflict else."""
-        return self._delete("role", name, description)
-
-    def put_auth_method(self, name: str, config: dict[str, Any], description: str) -> bool:
-        """Make or update a JWT auth method; True where written.
-
-        One that says the same already is left as it is, whoever made it; Conflict where another's does not.
-        """
-        asked = f"write auth method {name}"
-        held = self._read(f"acl/auth-method/{name}", f"read auth method {name}")
-        if held and held["Type"] == "jwt" and says(held.get("Config") or {}, config):
-            return False
-        if held and not held.get("Description", "").startswith("riti "):
-            raise self._foreign("auth method", name)
-        with self._explained(asked):
-            put = self._client.acl.auth_method.update if held else self._client.acl.auth_method.create
-            put(name, "jwt", description=description, config=config, token_locality="local")
-        return True
-
-    def list_binding_rules(self, auth_method: str) -> tuple[BindingRule, ...]:
-        """Every binding rule of an auth method, whoever made it."""
-        with self._explained(f"list binding rules of {auth_method}"):
-            found = self._client.acl.binding_rule.list(auth_method) or ()
-        return tuple(
-            BindingRule(
-                one["ID"],
-                one["BindType"],
-                one["BindName"],
-                one.get("Selector", ""),
-                one.get("Description", ""),
-            )
-            for one in found
-        )
-
-    def put_binding_rule(
-        self, auth_method: str, bind_type: str, bind_name: str, selector: str, description: str
-    ) -> bool:
-        """Make the binding rule that bears this very description, or make it say this; True where written."""
-        held = [one for one in self.list_binding_rules(auth_method) if one.description == description]
-        wanted = (bind_type, bind_name, selector)
-        if any((one.bind_type, one.bind_name, one.selector) == wanted for one in held):
-            return False
-        with self._explained(f"write a binding rule of {auth_method}"):
-            rules = self._client.acl.binding_rule
-            if held:
-                rules.update(held[0].id, auth_method, bind_type, bind_name, None, description, selector)
-            else:
-                rules.create(auth_method, bind_type, bind_name, None, description, selector)
-        return True
-
-    def create_token(self, policies: tuple[str, ...], description: str) -> str:
-        """A new token with these policies (by name); its secret."""
-        with self._explained(f"create a token ({description})"):
-            made = self._client.acl.token.create(policies_name=list(policies), description=description)
-        return str(made["SecretID"])
-
-    def issue_token(self, policies: tuple[str, ...], description: str, ttl_s: int) -> Issued:
-        """A new token of this datacenter with these policies (by name), that expires after ttl_s (60 to 86,400)."""
-        body = {
-            "Description": description,
-            "Policies": [{"Name": policy} for policy in policies],
-            "Local": True,
-            "ExpirationTTL": f"{ttl_s}s",
-        }
-        made = self._send("PUT", "acl/token", f"create a token ({description})", body)
-        return Issued(made["SecretID"], made["AccessorID"])
-
-    def list_tokens(self, policy: str) -> tuple[str, ...]:
-        """The accessors, sorted, of all tokens that name this policy themselves; none where there is no such policy."""
-        held = self._read(f"acl/policy/name/{policy}", f"read policy {policy}")
-        if held is None:
-            return ()
-        params = [("policy", held["ID"])]
-        found = self._send("GET", "acl/tokens", f"list the tokens with {policy}", params=params) or ()
-        return tuple(sorted(one["AccessorID"] for one in found))
-
-    def revoke_token(self, accessor: str) -> None:
-        """Make a token worthless from this moment on; one that is gone already is fine."""
-        self._send("DELETE", f"acl/token/{accessor}", "revoke a token", accepted=(404,))
-
-    def has_token(self, token: str, policies: tuple[str, ...]) -> bool:
-        """Whether Consul knows this token, with exactly these policies."""
-        answer = self._send("GET", "acl/token/self", "look at a token", token=token, accepted=(403, 404))
-        if answer is None:
-            return False
-        return sorted(link["Name"] for link in answer.get("Policies") or ()) == sorted(policies)
-
     def read_connection_limit(self) -> int:
         """How many connections this agent grants to one client address (0: any number). Needs agent:read."""
         found = self._send("GET", "agent/self", "read its agent's configuration")
         return int((found.get("DebugConfig") or {}).get("HTTPMaxConnsPerClient", 0))
 
-    def login(self, auth_method: str, jwt: str) -> str:
-        """The token that a workload identity is given. Denied where no binding rule matches it."""
-        body = {"AuthMethod": auth_method, "BearerToken": jwt}
-        answer = self._send("POST", "acl/login", f"log in through {auth_method}", body, token="")
-        return str(answer["SecretID"])
-
-    def _put(self, kind: str, name: str, held: Any, body: dict[str, Any], same: Any) -> bool:
-        mark = body["Description"].split()[:2]
-        if held and held.get("Description", "").split()[:2] != mark:
-            raise self._foreign(kind, name)
-        if held and same(held) and held["Description"] == body["Description"]:
-            return False
-        # The library encodes a policy's rules twice, so these go by its connection.
-        path = f"acl/{kind}/{held['ID']}" if held else f"acl/{kind}"
-        self._send("PUT", path, f"write {kind} {name}", {**body, **({"ID": held["ID"]} if held else {})})
-        return True
-
-    def _delete(self, kind: str, name: str, description: str) -> bool:
-        held = self._read(f"acl/{kind}/name/{name}", f"read {kind} {name}")
-        if not held:
-            return False
-        if held.get("Description", "") != description:
-            raise self._foreign(kind, name)
-        self._send("DELETE", f"acl/{kind}/{held['ID']}", f"delete {kind} {name}")
-        return True
-
-    def _read(self, path: str, asked: str) -> Any:
-        return self._send("GET", path, asked, accepted=(404,))
-
     def _lock(self, verb: str, key: str, value: bytes, session: str, modify_index: int) -> int:
         same: dict[str, Any] = {"Verb": "check-index", "Index": modify_index}
         check = {"Key": key, **(same if modify_index else {"Verb": "check-not-exists"})}
         write = {"Verb": verb, "Key": key, "Value": base64.b64encode(value).decode(), "Session": session}
-        return self._transact(f"{verb} key {key}", check, write)
+        return self._transact(f"{verb} key {key}", check, write)[-1]
 
-    def _transact(self, asked: str, *operations: dict[str, Any]) -> int:
-        """The ModifyIndex of the key that the last operation wrote."""
+    def _transact(self, asked: str, *operations: dict[str, Any]) -> tuple[int, ...]:
+        """The ModifyIndex of each key that an operation wrote, in their order."""
         answer = self._send("PUT", "txn", asked, [{"KV": one} for one in operations])
-        return int(answer["Results"][-1]["KV"]["ModifyIndex"])
+        return tuple(int(one["KV"]["ModifyIndex"]) for one in answer["Results"])
 
     def _send(
         self,
@@ -364,16 +228,6 @@ class Consul:
         url, timeout_s = f"{self._server.address}/v1/{path}", self._server.timeout_s
         return session.get(url, headers=token, timeout=timeout_s, stream=True)
 
-    def _conflict(self, asked: str) -> RitiError:
-        return Conflict.because(
-            f"Consul did not {asked}: somebody wrote in between",
-            "read again and decide again: run it once more",
-        )
-
-    def _foreign(self, kind: str, name: str) -> RitiError:
-        what = f"Consul's {kind} {name} is there and does not carry this fleet's mark"
-        return Conflict.because(what, "see whose it is; RITI changes nothing that is not its own")
-
     def _refused(self, asked: str, status: int, words: str) -> ServerError:
         return refused("Consul", self._server.address, asked, status, words, TOKEN_VARIABLE)
 
@@ -388,6 +242,10 @@ class Consul:
                 foreign = NotTheServer("what answered is not Consul, or was cut short")
                 raise unreachable("Consul", self._server.address, asked, foreign) from error
             raise self._refused(asked, _find_status(error), str(error)) from error
+
+
+def _name_keys(keys: Sequence[str]) -> str:
+    return f"key {keys[0]}" + (f" and {len(keys) - 1} more" if keys[1:] else "")
 
 
 def _find_status(error: ConsulException) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -23,6 +25,7 @@ TOKEN_VARIABLE = "VAULT_TOKEN"
 KV_MOUNT = "riti"
 TRANSIT_MOUNT = "riti-transit"
 KEY_BYTES = 32
+NOT_THERE = -1  # OpenBao: the policy must not exist yet
 UPGRADE_S = 30.0
 POLL_S = 0.05
 TOKEN_PERIOD = "768h"  # a periodic token lives as long as it is renewed within this time
@@ -122,43 +125,49 @@ class Vault:
         hmacs = [base64.b64decode(one["hmac"].rpartition(":")[2]).hex() for one in found]
         return dict(zip(texts, hmacs, strict=True))
 
-    def put_policy(self, name: str, text: str) -> bool:
+    def put_policy(self, name: str, text: str, is_new: bool = False) -> bool:
         """Make or update a policy; True where something was written.
 
         A policy has no mark of its own: the name says whose it is. OpenBao compares and sets; Vault ignores
-        `cas`.
+        `cas`. is_new: it is looked at only where it cannot be made, which spares a request where it is not there.
         """
         path = f"sys/policies/acl/{_quote(name)}"
-        held = self._find(path, f"read policy {name}")
+        if is_new:
+            with contextlib.suppress(Conflict):
+                self._write_policy(path, name, text, NOT_THERE)
+                return True
+        held = self.find(path, f"read policy {name}")
         if held and held["policy"] == text:
             return False
-        asked = f"write policy {name}"
-        # OpenBao: -1 means that it must not exist yet
-        cas = held.get("version") if held else -1
-        body = {"policy": text, **({"cas": cas} if cas is not None else {})}
-        with self._explained(asked, conflict="check-and-set"):
-            self._client.adapter.post(f"/v1/{path}", json=body)
+        self._write_policy(path, name, text, held.get("version") if held else NOT_THERE)
         return True
 
-    def put_role(self, mount: str, name: str, fields: dict[str, Any]) -> bool:
-        """Make a JWT role say these fields; others keep their values. True where something was written."""
-        return self._put_role(f"auth/{mount}/role/{_quote(name)}", name, fields)
+    def put_role(self, mount: str, name: str, fields: dict[str, Any], is_new: bool = False) -> bool:
+        """Make a JWT role say these fields; others keep their values. True where something was written.
+
+        is_new: it is written without a look, which spares a request where it is not there.
+        """
+        path = f"auth/{mount}/role/{_quote(name)}"
+        if is_new:
+            self.post(path, fields, f"write role {name}")
+            return True
+        return self.put_fields(path, f"role {name}", fields)
 
     def put_token_role(self, name: str, fields: dict[str, Any]) -> bool:
         """Make a role say these fields of the tokens that are made through it. True where something was written."""
-        return self._put_role(f"auth/token/roles/{_quote(name)}", name, fields)
+        return self.put_fields(f"auth/token/roles/{_quote(name)}", f"role {name}", fields)
 
     def delete_policy(self, name: str) -> bool:
         """Delete a policy, whose name alone says whose it is; False where there is none."""
-        return self._delete(f"sys/policies/acl/{_quote(name)}", f"policy {name}")
+        return self.delete(f"sys/policies/acl/{_quote(name)}", f"policy {name}")
 
     def delete_role(self, mount: str, name: str) -> bool:
         """Delete a JWT role, whose name alone says whose it is; False where there is none."""
-        return self._delete(f"auth/{mount}/role/{_quote(name)}", f"role {name}")
+        return self.delete(f"auth/{mount}/role/{_quote(name)}", f"role {name}")
 
     def enable_kv(self, mount: str) -> bool:
         """Mount KV v2, where every write must be a compare-and-set; True where something was written."""
-        written = self._enable("mounts", mount, {"type": "kv", "options": {"version": "2"}})
+        written = self.enable("mounts", mount, {"type": "kv", "options": {"version": "2"}})
         held = self._read_kv_configuration(mount)
         if not held["cas_required"]:
             with self._explained(f"configure {mount}"):
@@ -168,12 +177,12 @@ class Vault:
 
     def enable_transit(self, mount: str) -> bool:
         """Mount transit; True where something was written."""
-        return self._enable("mounts", mount, {"type": "transit"})
+        return self.enable("mounts", mount, {"type": "transit"})
 
     def create_transit_key(self, name: str) -> bool:
         """Make a key for HMACs that can be neither exported nor deleted; True where it was not there."""
         path = f"{TRANSIT_MOUNT}/keys/{_quote(name)}"
-        if self._find(path, f"read transit key {name}"):
+        if self.find(path, f"read transit key {name}"):
             return False
         with self._explained(f"make transit key {name}"):
             self._client.adapter.post(f"/v1/{path}", json={"type": "hmac", "key_size": KEY_BYTES})
@@ -181,10 +190,10 @@ class Vault:
 
     def enable_jwt(self, mount: str, jwks_url: str) -> bool:
         """Mount JWT auth that trusts the keys at this URL; True where written. Conflict where it trusts others."""
-        written = self._enable("auth", mount, {"type": "jwt"})
+        written = self.enable("auth", mount, {"type": "jwt"})
         config = {"jwks_url": jwks_url, "jwt_supported_algs": ["RS256", "EdDSA"]}
         path = f"auth/{mount}/config"
-        held = self._find(path, f"read the configuration of {mount}")
+        held = self.find(path, f"read the configuration of {mount}")
         if held and _says(held, config):
             return written
         if held and held.get("jwks_url") not in (None, "", jwks_url):
@@ -240,13 +249,66 @@ class Vault:
             answer = self._connect("").auth.jwt.jwt_login(role=role, jwt=jwt, path=mount)
         return str(answer["auth"]["client_token"])
 
-    def _put_role(self, path: str, name: str, fields: dict[str, Any]) -> bool:
-        held = self._find(path, f"read role {name}")
+    def find(self, path: str, asked: str) -> dict[str, Any] | None:
+        """The data at a path of any engine; None where there is nothing. asked is for people: "read role x"."""
+        with self._explained(asked):
+            try:
+                return dict(self._client.adapter.get(f"/v1/{path}")["data"])
+            except InvalidPath:
+                return None
+
+    def post(self, path: str, body: Mapping[str, Any], asked: str) -> dict[str, Any]:
+        """What an engine's path answers to a body, such as a signature; {} where it only obeys."""
+        with self._explained(asked):
+            answer = self._client.adapter.post(f"/v1/{path}", json=dict(body))
+        # hvac gives its bare response where there is no body
+        return dict(answer.get("data") or {}) if isinstance(answer, dict) else {}
+
+    def put_fields(self, path: str, what: str, fields: Mapping[str, Any]) -> bool:
+        """Make what lies at a path say these fields; others keep their values. True where something was written."""
+        held = self.find(path, f"read {what}")
         if held and _says(held, fields):
             return False
-        with self._explained(f"write role {name}"):
-            self._client.adapter.post(f"/v1/{path}", json=fields)
+        self.post(path, fields, f"write {what}")
         return True
+
+    def delete(self, path: str, what: str) -> bool:
+        """Delete what lies at a path; False where there is nothing."""
+        if self.find(path, f"read {what}") is None:
+            return False
+        with self._explained(f"delete {what}"):
+            self._client.adapter.delete(f"/v1/{path}")
+        return True
+
+    def enable(self, kind: str, mount: str, body: dict[str, Any]) -> bool:
+        """Mount an engine ("mounts") or a login ("auth"); True where written, Conflict where it is of another type."""
+        asked = f"look at the mounts of {kind}"
+        with self._explained(asked):
+            held = self._client.adapter.get(f"/v1/sys/{kind}")["data"].get(f"{mount}/")
+        if held:
+            wanted = body.get("options") or {}
+            if held["type"] != body["type"] or not _says(held.get("options") or {}, wanted):
+                what = f"Vault's mount {mount} is there and is of another type ({held['type']})"
+                raise Conflict.because(what, "see whose it is; RITI changes nothing that is not its own")
+            return False
+        self.post(f"sys/{kind}/{_quote(mount)}", body, f"enable {body['type']} at {mount}")
+        return True
+
+    def find_accessor(self, mount: str) -> str:
+        """By which the identities of a login's mount are told from others'."""
+        with self._explained("look at the mounts of auth"):
+            return str(self._client.adapter.get("/v1/sys/auth")["data"][f"{mount}/"]["accessor"])
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Its URL, and the PEM of the authority that verifies it ("": a public one)."""
+        ca_file = self._server.ca_file
+        return self._server.address, Path(ca_file).read_text() if ca_file else ""
+
+    def _write_policy(self, path: str, name: str, text: str, cas: int | None) -> None:
+        body = {"policy": text, **({"cas": cas} if cas is not None else {})}
+        with self._explained(f"write policy {name}", conflict="check-and-set"):
+            self._client.adapter.post(f"/v1/{path}", json=body)
 
     def _connect(self, token: str) -> Any:
         server = self._server
@@ -271,13 +333,6 @@ class Vault:
                     if "Upgrading" not in str(error) or time.monotonic() > end:
                         raise
             time.sleep(POLL_S)
-
-    def _find(self, path: str, asked: str) -> dict[str, Any] | None:
-        with self._explained(asked):
-            try:
-                return dict(self._client.adapter.get(f"/v1/{path}")["data"])
-            except InvalidPath:
-                return None
 
     def _write(self, path: str, data: dict[str, Any], cas: int) -> int | None:
         """The new version; None where the compare-and-set lost."""
@@ -308,27 +363,6 @@ class Vault:
             except InvalidPath:
                 return None
         return dict(held["data"])
-
-    def _delete(self, path: str, what: str) -> bool:
-        if self._find(path, f"read {what}") is None:
-            return False
-        with self._explained(f"delete {what}"):
-            self._client.adapter.delete(f"/v1/{path}")
-        return True
-
-    def _enable(self, kind: str, mount: str, body: dict[str, Any]) -> bool:
-        asked = f"look at the mounts of {kind}"
-        with self._explained(asked):
-            held = self._client.adapter.get(f"/v1/sys/{kind}")["data"].get(f"{mount}/")
-        if held:
-            wanted = body.get("options") or {}
-            if held["type"] != body["type"] or not _says(held.get("options") or {}, wanted):
-                what = f"Vault's mount {mount} is there and is of another type ({held['type']})"
-                raise Conflict.because(what, "see whose it is; RITI changes nothing that is not its own")
-            return False
-        with self._explained(f"enable {body['type']} at {mount}"):
-            self._client.adapter.post(f"/v1/sys/{kind}/{_quote(mount)}", json=body)
-        return True
 
     def _conflict(self, asked: str) -> RitiError:
         return Conflict.because(

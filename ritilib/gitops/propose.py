@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -50,10 +51,10 @@ def propose(
 ) -> Proposal:
     """Make one commit of the work tree's fleet/ and rendered/ on top of the remote's main (else the local).
 
-    branch None: named after the tree, `riti/<12 digits>`, so that the same proposal twice is one branch and
-    one commit. push: fetch first and push afterwards, where there is a remote. drift is what `riti render
-    --check` found: a proposal is refused unless it is empty. The work tree, the index and the current branch
-    stay as they were.
+    branch None: named after the tree and its base, `riti/<12 digits>`, so that the same proposal twice is one branch and
+    one commit, and a change back to an earlier tree is another. push: fetch first and push afterwards, where there is
+    a remote. drift is what `riti render --check` found: a proposal is refused unless it is empty. The work tree, the
+    index and the current branch stay as they were.
 
     Raises GitopsError: rendered/ is not what the fleet renders, nothing changed, main has moved on, the
     branch holds something else, sync would refuse the commit, Git does not know the author, the remote
@@ -71,7 +72,7 @@ def propose(
     if staged.tree == run_git(repo, "rev-parse", f"{base}^{{tree}}").strip():
         what = f"nothing changed under fleet/ and rendered/ since {base[:12]}, the tip of {BASE}"
         raise GitopsError.because(what, "edit fleet/, run `riti render`, then propose")
-    name = check_branch(repo, branch or f"riti/{staged.tree[:12]}")
+    name = check_branch(repo, branch or _name_branch(base, staged.tree))
     commit = _find_proposed(repo, name, staged, base)
     if commit is None:
         commit = write_commit(repo, staged.tree, (base,), message)
@@ -95,6 +96,10 @@ def _find_base(repo: Path, push: bool, report: Callable[[str], None]) -> str:
         )
         raise GitopsError.because(what, f"{mend}; then propose again")
     return base
+
+
+def _name_branch(base: str, tree: str) -> str:
+    return f"riti/{hashlib.sha256(f'{base} {tree}'.encode()).hexdigest()[:12]}"
 
 
 def check_branch(repo: Path, branch: str) -> str:

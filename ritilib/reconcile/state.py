@@ -110,7 +110,8 @@ class Record:
     live: str = ""
     secrets: str = ""
     policies: str = ""
-    value: str = ""  # SHA-256 of the value in Consul
+    value: str = ""  # SHA-256 of the value in Consul, and the ModifyIndex that writing it had (0: not known)
+    value_index: int = 0
     secrets_version: int = 0
     box_version: int = 0
     generations: Generations | None = None

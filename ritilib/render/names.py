@@ -74,9 +74,107 @@ class UnitNames:
         return f"riti/{self.fleet}/box/{self.key}/word"
 
     @property
+    def box_value(self) -> str:
+        """The key in Consul of the box's live configuration."""
+        return f"riti/{self.fleet}/box/{self.key}/{CONFIG_FORMAT}"
+
+    @property
+    def box_report(self) -> str:
+        """The key in Consul where the box says how it is."""
+        return f"riti/{self.fleet}/box/{self.key}/report"
+
+    @property
+    def box_generation(self) -> str:
+        """The key in Consul that the box advances before it renews: a foreign value there means a clone."""
+        return f"riti/{self.fleet}/box/{self.key}/generation"
+
+    @property
+    def enroll_request(self) -> str:
+        return f"riti/{self.fleet}/enroll/{self.key}/request"
+
+    @property
+    def enroll_reply(self) -> str:
+        return f"riti/{self.fleet}/enroll/{self.key}/reply"
+
+    @property
+    def enroll_role(self) -> str:
+        """The Consul role and policy by which a claim's token writes its request, until the box is in."""
+        return f"enroll-{self.job_id}"
+
+    @property
+    def box_role(self) -> str:
+        """The Consul role and policy, and the Vault policy, of the box itself."""
+        return f"box-{self.job_id}"
+
+    @property
+    def box_vault_path(self) -> str:
+        """The box's document as Vault's KV v2 API names it for reading."""
+        return f"riti/data/{self.box_document}"
+
+    @property
     def vault_path(self) -> str:
         """The document as Vault's KV v2 API names it for reading."""
         return f"riti/data/{self.document}"
+
+
+@dataclass(frozen=True)
+class EnrollmentNames:
+    """What a fleet has once for the enrollment of its boxes, in Consul and Vault."""
+
+    fleet: str
+
+    @property
+    def claim_key(self) -> str:
+        """Vault's transit key that signs claims. No fleet's name begins like this."""
+        return f"_claims-{self.fleet}"
+
+    @property
+    def claims_policy(self) -> str:
+        """The Vault policy of an operator who may sign claims."""
+        return f"riti-{self.fleet}-claims"
+
+    @property
+    def claim_method(self) -> str:
+        """Consul's auth method for claims."""
+        return f"riti-claim-{self.fleet}"
+
+    @property
+    def box_method(self) -> str:
+        """Consul's auth method for the tokens of Vault's OIDC role of the same name."""
+        return f"riti-box-{self.fleet}"
+
+    @property
+    def pki_mount(self) -> str:
+        return f"riti-pki-{self.fleet}"
+
+    @property
+    def cert_mount(self) -> str:
+        return f"riti-cert-{self.fleet}"
+
+    @property
+    def oidc_key(self) -> str:
+        return f"riti-{self.fleet}"
+
+    @property
+    def oidc_role(self) -> str:
+        return f"riti-box-{self.fleet}"
+
+    @property
+    def blocked(self) -> str:
+        """The key in Consul with the fingerprints that the overlay refuses."""
+        return f"riti/{self.fleet}/blocked"
+
+    @property
+    def bindings(self) -> str:
+        """The prefix in Consul of which key each box is bound to."""
+        return f"riti/{self.fleet}/enrolled/"
+
+    def binding(self, key: str) -> str:
+        return f"{self.bindings}{key}"
+
+    def used(self, jti: str) -> str:
+        """The key in Consul that says to whom a claim is bound, for ever."""
+        return f"riti/{self.fleet}/enrolled-jti/{jti}"
 
 
 @dataclass(frozen=True)

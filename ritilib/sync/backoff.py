@@ -1,25 +1,11 @@
-"""When to try again: longer after each failure, never at the same moment as the others, at once for a new wish."""
+"""Which units failed with what they wish for, and when each is due again: at once for a new wish."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-Random = Callable[[], float]  # from 0 to 1, as random.random
-
-
-@dataclass(frozen=True)
-class Backoff:
-    """first_s doubles with each failure in a row up to longest_s; share of it is left to chance, downwards."""
-
-    first_s: float = 5.0
-    longest_s: float = 600.0
-    share: float = 0.5
-
-    def delay(self, failures: int, random: Random) -> float:
-        """Seconds to wait after so many failures in a row (1 or more)."""
-        whole = min(self.first_s * 2.0 ** min(failures - 1, 60), self.longest_s)
-        return whole * (1 - self.share * random())
+from ritilib.reconcile.backoff import Backoff, Random
 
 
 @dataclass(frozen=True)
@@ -62,8 +48,3 @@ def is_due(held: Held, key: str, wish: str, now_s: float) -> bool:
 def find_next(held: Held, now_s: float) -> float | None:
     """Seconds until the first of them is due (0: now); None where none waits."""
     return max(0.0, min(one.retry_at_s for one in held.values()) - now_s) if held else None
-
-
-def spread(interval_s: float, random: Random, share: float = 0.1) -> float:
-    """The interval, up to share shorter or longer, so that instances do not ask in step."""
-    return interval_s * (1 + share * (2 * random() - 1))

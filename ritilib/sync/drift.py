@@ -16,7 +16,7 @@ from ritilib.clients.protocols import ConsulClient
 from ritilib.clients.settings import Settings
 from ritilib.clients.watching import WatchSession
 from ritilib.errors import RitiError
-from ritilib.sync.backoff import Backoff, Random
+from ritilib.reconcile.backoff import Backoff, Random
 from ritilib.sync.observe import Places, read_suspensions
 from ritilib.sync.wake import Report, Wakeups
 

@@ -107,7 +107,8 @@ def sync_once(
         commit = record.commit if record and change.is_partial else desired.commit
         # a part that is not to rotate is written with what the links hold
         given = None if change.is_partial and not change.rotates else rotation.given.get(change.key)
-        return apply_change(change, desired.fleet_id, commit, record, index, through, now, leave, given)
+        live = seen.observed.jobs.get(change.wish.names.job_id)
+        return apply_change(change, desired.fleet_id, commit, record, index, through, now, leave, given, live)
 
     down = find_down(
         plan.wishes, seen.observed.jobs, troubles.watched | {change.key for change in plan.changes}

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from ritilib.sync.backoff import Backoff, Held, Random, find_next, keep_wished, note_failure, note_success
+from ritilib.reconcile.backoff import Backoff, Random
+from ritilib.sync.backoff import Held, find_next, keep_wished, note_failure, note_success
 from ritilib.sync.synced import Synced
 
 

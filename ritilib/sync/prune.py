@@ -17,6 +17,7 @@ from ritilib.render.names import UnitNames
 from ritilib.sync.observe import Places, Seen, read_suspensions
 from ritilib.sync.unit.apply import JWT_MOUNT, Servers, describe_owner
 from ritilib.sync.unit.door import CLOSING_S, close_door, count_calls
+from ritilib.sync.unit.word import Speaker
 
 # The newest commit's desired state, given the newest one known so far: that one itself while no newer commit came.
 Newest = Callable[[Desired], Desired]
@@ -143,7 +144,10 @@ class _Pruner:
         if names.is_lighthouse or stop.job is None or stop.job.stopped:
             return ""
         nomad, consul = self.servers.nomad, self.servers.consul
-        return count_calls(nomad, names) or close_door(names, consul, nomad, CLOSING_S)
+        speaker = Speaker(nomad, names.job_id)
+        if why := count_calls(speaker):
+            return why
+        return close_door(names, consul.read(names.kv_key), consul, speaker, CLOSING_S).why
 
     def stop(self, stop: Stop) -> None:
         """Intent (the time, which counts for the limit from then on) → job → inventory."""

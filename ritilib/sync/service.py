@@ -18,8 +18,8 @@ from random import random as any_random
 from ritilib.clients.settings import Settings
 from ritilib.errors import Denied, LeadershipLost, RitiError
 from ritilib.gitops.desired import Desired
+from ritilib.reconcile.backoff import Random
 from ritilib.reconcile.state import hash_text
-from ritilib.sync.backoff import Random
 from ritilib.sync.chronicle import Chronicle
 from ritilib.sync.lead.accepted import note_accepted, read_accepted
 from ritilib.sync.lead.election import Candidate, Leadership, take_lead

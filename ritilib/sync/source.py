@@ -11,7 +11,7 @@ from ritilib.errors import GitopsError, HistoryRefused, RitiError, Unreachable
 from ritilib.gitops.desired import Desired, read_desired
 from ritilib.gitops.history import Accepted
 from ritilib.gitops.mirror import Mirror
-from ritilib.sync.backoff import Backoff, Random, spread
+from ritilib.reconcile.backoff import Backoff, Random, spread
 from ritilib.sync.wake import Report, Wakeups
 
 AGAIN = Backoff(first_s=1.0, longest_s=60.0)

@@ -82,6 +82,20 @@ def test_a_prefix_lists_its_keys_only_and_sorted(consul: ConsulClient, fleet: st
     assert tuple(entry.key for entry in consul.read_tree(f"riti/{fleet}/pbx/").entries) == wanted
 
 
+def test_several_keys_are_written_all_or_none(consul: ConsulClient, fleet: str) -> None:
+    one, two = f"riti/{fleet}/one", f"riti/{fleet}/two"
+    first, second = consul.write_all([(one, b"1", 0), (two, b"2", 0)])
+    for indexes in ((first, 0), (0, second)):
+        with pytest.raises(Conflict):
+            consul.write_all([(one, b"3", indexes[0]), (two, b"4", indexes[1])])
+    assert [entry.value for entry in consul.read_tree(f"riti/{fleet}/").entries] == [b"1", b"2"]
+    third, same = consul.write_all([(one, b"3", first), (two, b"2", second)])
+    found = {
+        entry.key: (entry.value, entry.modify_index) for entry in consul.read_tree(f"riti/{fleet}/").entries
+    }
+    assert found == {one: (b"3", third), two: (b"2", same)}
+
+
 def test_the_index_is_the_newest_write_below_the_prefix(consul: ConsulClient, fleet: str) -> None:
     prefix = f"riti/{fleet}/pbx/"
     consul.write(f"{prefix}a", b"1", 0)
@@ -153,23 +167,25 @@ def test_a_blocking_query_is_ended_by_a_change(consul: ConsulClient, fleet: str,
         assert waiting.result(timeout=30).index > index
 
 
-def test_policies_and_roles_are_written_once(consul: ConsulClient, fleet: str) -> None:
+@pytest.mark.parametrize("is_new", [False, True])
+def test_policies_and_roles_are_written_once(consul: ConsulClient, fleet: str, is_new: bool) -> None:
     name, description = f"pbx-{fleet}--c--b", f"riti {fleet} c/b"
     for wanted in (True, False):
-        assert consul.put_policy(name, RULES, description) is wanted
-        assert consul.put_role(name, (name,), description) is wanted
+        assert consul.put_policy(name, RULES, description, is_new) is wanted
+        assert consul.put_role(name, (name,), description, is_new) is wanted
     assert consul.put_policy(name, RULES.replace("a/", "b/"), description) is True
     assert consul.put_role(name, (), description) is True
 
 
-def test_what_bears_another_mark_is_left_alone(consul: ConsulClient, fleet: str) -> None:
+@pytest.mark.parametrize("is_new", [False, True])
+def test_what_bears_another_mark_is_left_alone(consul: ConsulClient, fleet: str, is_new: bool) -> None:
     name = f"pbx-{fleet}--c--b"
     consul.put_policy(name, RULES, "somebody else")
     consul.put_role(name, (name,), f"riti {fleet}-2 c/b")
     with pytest.raises(Conflict):
-        consul.put_policy(name, RULES, f"riti {fleet} c/b")
+        consul.put_policy(name, RULES, f"riti {fleet} c/b", is_new)
     with pytest.raises(Conflict):
-        consul.put_role(name, (name,), f"riti {fleet} c/b")
+        consul.put_role(name, (name,), f"riti {fleet} c/b", is_new)
 
 
 def test_policies_and_roles_are_deleted_once_and_only_with_their_whole_mark(

@@ -144,6 +144,16 @@ def test_a_missing_key_is_an_error(vault: VaultClient, fleet: str) -> None:
         vault.compute_hmac(fleet, "a")
 
 
+def test_what_is_taken_for_new_and_is_not_is_compared(vault: VaultClient, fleet: str, jwks_url: str) -> None:
+    vault.enable_jwt(f"jwt-{fleet}", jwks_url)
+    name = f"pbx-{fleet}"
+    assert [vault.put_policy(name, TEXT.format(one), is_new=True) for one in (1, 1, 2)] == [True, False, True]
+    vault.put_role(f"jwt-{fleet}", "pbx", ROLE, is_new=True)
+    assert vault.put_role(f"jwt-{fleet}", "pbx", ROLE) is False
+    vault.put_role(f"jwt-{fleet}", "pbx", {**ROLE, "token_period": 900}, is_new=True)
+    assert vault.put_role(f"jwt-{fleet}", "pbx", {**ROLE, "token_period": 900}) is False
+
+
 def test_policies_and_roles_are_written_once(vault: VaultClient, fleet: str, jwks_url: str) -> None:
     vault.enable_jwt(f"jwt-{fleet}", jwks_url)
     for wanted in (True, False):

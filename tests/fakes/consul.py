@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from ritilib.clients.consul_values import BindingRule, Entry, Keys, Tree, Watched
@@ -28,6 +28,7 @@ class FakeConsul:
         self.policies: dict[str, tuple[str, str]] = {}
         self.roles: dict[str, tuple[tuple[str, ...], str]] = {}
         self.auth_methods: dict[str, tuple[dict[str, Any], str]] = {}
+        self.longest_s: dict[str, int] = {}
         self.binding_rules: dict[str, list[BindingRule]] = {}
         self.tokens: dict[str, tuple[str, ...]] = {}
         self.accessors: dict[str, str] = {}
@@ -55,17 +56,20 @@ class FakeConsul:
             return Keys(self._index_of(prefix), self._below(prefix))
 
     def write(self, key: str, value: bytes, modify_index: int) -> int:
-        held = self.entries.get(key)
-        if (held.modify_index if held else 0) != modify_index:
-            raise _conflict(f"write key {key}")
-        session = held.session if held else ""
-        if held is None or held.value != value:
-            with self.moved:
-                self.index += 1
-                self.entries[key] = Entry(key, value, self.index, session)
-                self.moved.notify_all()
-        self.journal.write(f"consul write {key}")
-        return self.entries[key].modify_index
+        return self.write_all([(key, value, modify_index)])[0]
+
+    def write_all(self, writes: Sequence[tuple[str, bytes, int]]) -> tuple[int, ...]:
+        held = [self.entries.get(key) for key, _, _ in writes]
+        if [one.modify_index if one else 0 for one in held] != [index for _, _, index in writes]:
+            raise _conflict(f"write {', '.join(key for key, _, _ in writes)}")
+        with self.moved:
+            self.index += 1
+            for (key, value, _), one in zip(writes, held, strict=True):
+                if one is None or one.value != value:
+                    self.entries[key] = Entry(key, value, self.index, one.session if one else "")
+            self.moved.notify_all()
+        self.journal.write(f"consul write {', '.join(key for key, _, _ in writes)}")
+        return tuple(self.entries[key].modify_index for key, _, _ in writes)
 
     def put(self, key: str, value: bytes) -> bool:
         held = self.read(key)
@@ -124,10 +128,10 @@ class FakeConsul:
             raise _conflict(f"unlock key {key}")
         return self._store(key, value, "", f"consul unlock {key}")
 
-    def put_policy(self, name: str, rules: str, description: str) -> bool:
+    def put_policy(self, name: str, rules: str, description: str, is_new: bool = False) -> bool:
         return self._put("policy", self.policies, name, (rules, description))
 
-    def put_role(self, name: str, policies: tuple[str, ...], description: str) -> bool:
+    def put_role(self, name: str, policies: tuple[str, ...], description: str, is_new: bool = False) -> bool:
         return self._put("role", self.roles, name, (tuple(sorted(policies)), description))
 
     def delete_policy(self, name: str, description: str) -> bool:
@@ -136,13 +140,17 @@ class FakeConsul:
     def delete_role(self, name: str, description: str) -> bool:
         return self._delete("role", self.roles, name, description)
 
-    def put_auth_method(self, name: str, config: dict[str, Any], description: str) -> bool:
+    def put_auth_method(
+        self, name: str, config: dict[str, Any], description: str, longest_s: int | None = None
+    ) -> bool:
         held = self.auth_methods.get(name)
-        if held and held[0] == config:
+        if held and held[0] == config and longest_s in (None, self.longest_s.get(name)):
             return False
         if held and not held[1].startswith("riti "):
             raise _conflict(f"write auth method {name}")
         self.auth_methods[name] = (config, description)
+        if longest_s is not None:
+            self.longest_s[name] = longest_s
         self.journal.write(f"consul write auth method {name}")
         return True
 

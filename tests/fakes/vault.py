@@ -6,13 +6,14 @@ import copy
 import hashlib
 import hmac
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ritilib.clients.tokens import Issued
 from ritilib.clients.vault import Document
 from ritilib.errors import Conflict, ServerError
+from tests.fakes.engines import Engines
 from tests.fakes.journal import Journal
 
 
@@ -36,6 +37,7 @@ class FakeVault:
         self.jwks_urls: dict[str, str] = {}
         self.tokens: dict[str, tuple[str, ...]] = {}
         self.accessors: dict[str, str] = {}
+        self.engines = Engines()
 
     def read_document(self, path: str) -> Document | None:
         self.journal.ask(f"vault read {path}")
@@ -81,14 +83,14 @@ class FakeVault:
             )
         return {text: hmac.new(self.keys[key], text.encode(), hashlib.sha256).hexdigest() for text in texts}
 
-    def put_policy(self, name: str, text: str) -> bool:
+    def put_policy(self, name: str, text: str, is_new: bool = False) -> bool:
         if self.policies.get(name) == text:
             return False
         self.policies[name] = text
         self.journal.write(f"vault write policy {name}")
         return True
 
-    def put_role(self, mount: str, name: str, fields: dict[str, Any]) -> bool:
+    def put_role(self, mount: str, name: str, fields: dict[str, Any], is_new: bool = False) -> bool:
         held = self.roles.setdefault((mount, name), {})
         if all(_sort(held.get(field)) == _sort(value) for field, value in fields.items()):
             return False
@@ -157,6 +159,39 @@ class FakeVault:
     def has_token(self, token: str, policies: tuple[str, ...]) -> bool:
         self.journal.ask("vault look at a token")
         return self.tokens.get(token) == tuple(sorted(policies))
+
+    def find(self, path: str, asked: str) -> dict[str, Any] | None:
+        self.journal.ask(f"vault {asked}")
+        return copy.deepcopy(self.engines.find(path))
+
+    def post(self, path: str, body: Mapping[str, Any], asked: str) -> dict[str, Any]:
+        answer = self.engines.post(path, dict(body))
+        self.journal.write(f"vault {asked}")
+        return answer
+
+    def put_fields(self, path: str, what: str, fields: Mapping[str, Any]) -> bool:
+        held = self.find(path, f"read {what}")
+        if held and all(_sort(held.get(field)) == _sort(value) for field, value in fields.items()):
+            return False
+        self.post(path, fields, f"write {what}")
+        return True
+
+    def delete(self, path: str, what: str) -> bool:
+        if self.find(path, f"read {what}") is None:
+            return False
+        del self.engines.held[path]
+        self.journal.write(f"vault delete {what}")
+        return True
+
+    def enable(self, kind: str, mount: str, body: dict[str, Any]) -> bool:
+        return self._enable(mount if kind == "mounts" else f"{kind}/{mount}", body["type"])
+
+    def find_accessor(self, mount: str) -> str:
+        return f"accessor_of_{mount}"
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return "https://vault.invalid", ""
 
     def _enable(self, mount: str, kind: str) -> bool:
         if self.mounts.get(mount, kind) != kind:

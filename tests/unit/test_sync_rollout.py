@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from ritilib.fleet.stretch import Stretch
 from ritilib.gitops.desired import Desired
 from ritilib.render.names import CLOSED_DOOR, OPEN_DOOR
 from ritilib.render.upkeep import Windows
+from tests.unit.removing import name
 from tests.unit.replacing import BOXES, World, make_desired
 
 PAUSE = timedelta(minutes=10)
@@ -80,10 +82,12 @@ def test_a_pbx_with_a_call_waits_and_is_replaced_when_it_has_ended(world: World)
 
 def test_a_call_in_the_last_moment_opens_the_door_again(world: World) -> None:
     world.arriving = {CANARY}
-    before = (world.read_plan(CANARY), world.read_record(CANARY))
+    plan, record = world.read_plan(CANARY), world.read_record(CANARY)
     done = world.sync(NEW)
     assert (done.changed, list_new(world), done.busy) == ((), set(), {CANARY})
-    assert (world.read_plan(CANARY), world.read_record(CANARY)) == before
+    after = world.read_record(CANARY)
+    assert (world.read_plan(CANARY), replace(after, value_index=record.value_index)) == (plan, record)
+    assert after.value_index == world.consul.entries[name(CANARY).kv_key].modify_index
 
 
 def test_a_watcher_that_is_gone_is_not_believed(world: World) -> None:

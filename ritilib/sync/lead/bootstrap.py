@@ -11,6 +11,7 @@ from ritilib.clients.protocols import ConsulClient, NomadClient, VaultClient
 from ritilib.clients.vault import KV_MOUNT, TRANSIT_MOUNT
 from ritilib.errors import Conflict, Problem, RitiError
 from ritilib.reconcile.leading import Timing
+from ritilib.sync.enroll.prepare import prepare_enrollment
 from ritilib.sync.lead.identity import (
     delete_identity,
     describe_controller,
@@ -89,6 +90,7 @@ def bootstrap(
     consul.put_auth_method(AUTH_METHOD, _auth_method(jwks_url), AUTH_METHOD_DESCRIPTION)
     consul.put_binding_rule(AUTH_METHOD, "role", ROLE_OF_JOB, TASKS_ONLY, AUTH_METHOD_DESCRIPTION)
     _refuse_wide_rules(consul)
+    prepare_enrollment(consul, vault, fleet, fleet_id, report)
     _make_authority(vault, overlay_tool, fleet, report)
     report("the controller's rights and tokens")
     _make_leader_rights(nomad, consul, vault, fleet, fleet_id)

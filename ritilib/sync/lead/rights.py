@@ -19,7 +19,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ritilib.clients.vault import KV_MOUNT, TRANSIT_MOUNT
-from ritilib.render.names import ControllerNames
+from ritilib.render.names import ControllerNames, EnrollmentNames
+from ritilib.sync.enroll.prepare import PKI_ROLE
 from ritilib.sync.unit.apply import JWT_MOUNT
 
 READ, WRITE, CALL = ["read"], ["create", "read", "update"], ["update"]
@@ -77,10 +78,11 @@ class Rights:
         return f'{keys}{lock}session_prefix "" {{\n  policy = "write"\n}}\n\nacl = "write"\n'
 
     def vault_leader(self) -> str:
-        """The fleet's documents, its HMACs, and its PBXes' policies and roles.
+        """The fleet's documents, its HMACs, its PBXes' and boxes' policies and roles, and its boxes' certificates.
 
         Vault narrows the names of the policies that it may write, not what they say.
         """
+        names = EnrollmentNames(self.fleet)
         return _write_paths(
             {
                 f"{KV_MOUNT}/data/{self.fleet}/*": WRITE,
@@ -92,6 +94,11 @@ class Rights:
                 f"{TRANSIT_MOUNT}/hmac/{self.fleet}/*": CALL,
                 f"sys/policies/acl/pbx-{self.fleet}--*": REMOVE,
                 f"auth/{JWT_MOUNT}/role/pbx-{self.fleet}--*": REMOVE,
+                f"sys/policies/acl/box-{self.fleet}--*": REMOVE,
+                f"auth/{names.cert_mount}/certs/{self.fleet}--*": REMOVE,
+                f"{names.pki_mount}/sign/{PKI_ROLE}": CALL,
+                f"{names.pki_mount}/issuer/default": READ,
+                f"{TRANSIT_MOUNT}/keys/{names.claim_key}": READ,
             }
         )
 

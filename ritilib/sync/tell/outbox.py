@@ -14,7 +14,7 @@ from random import random as any_random
 from typing import Protocol
 
 from ritilib.errors import Denied, RitiError, Unreachable
-from ritilib.sync.backoff import Backoff, Random
+from ritilib.reconcile.backoff import Backoff, Random
 from ritilib.sync.wake import Report
 from ritilib.sync.web.metrics import Metrics
 

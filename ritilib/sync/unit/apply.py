@@ -8,16 +8,17 @@ from datetime import datetime
 from typing import Any, Literal
 
 from ritilib.clients.nebula import Authority, OverlayTool
-from ritilib.clients.nomad_values import JobPlan
 from ritilib.clients.protocols import ConsulClient, NomadClient, VaultClient
 from ritilib.reconcile.plan import Change
 from ritilib.reconcile.rotation import FIRST, Generations
-from ritilib.reconcile.state import Record, Wish, hash_text
+from ritilib.reconcile.state import LiveJob, Record, Wish, hash_text
 from ritilib.sync.observe import Places
 from ritilib.sync.unit.door import CLOSING_S, close_door, count_calls, write_closed
-from ritilib.sync.unit.job import write_job
+from ritilib.sync.unit.job import plan_job, write_job
 from ritilib.sync.unit.last_good import keep_last_good
 from ritilib.sync.unit.secrets import write_secrets
+from ritilib.sync.unit.values import Put, put_all
+from ritilib.sync.unit.word import Speaker
 
 JWT_MOUNT = "jwt-nomad"
 TOKEN_AUDIENCE = "vault.io"
@@ -73,22 +74,24 @@ def apply_change(
     now: datetime,
     leave: Leave,
     generations: Generations | None = None,
+    live: LiveJob | None = None,
 ) -> Outcome:
     """Bring one unit to its wish: secrets → policy and role → KV → job → inventory.
 
     record and record_index are the inventory's entry as it was read (None, 0: there is none). Where the job would
     replace a running task, the whole unit is held back as leave says (rules 9 and 11: a new dial plan may need the new
-    image). generations are those of its links' secrets (None: as before). Raises Conflict where another writer came in
-    between; nothing is tried again blindly.
+    image). generations are those of its links' secrets (None: as before); live is its job as the list shows it (None:
+    there is none). Raises Conflict where another writer came in between; nothing is tried again blindly.
     """
     wish, places = change.wish, Places(change.wish.names.fleet)
-    planned = _plan_job(wish, servers.nomad) if change.job else None
+    planned = plan_job(wish, live, servers.nomad) if change.job else None
     base = record or Record("applying", commit)
     replaces = planned is not None and planned[1].changes == "destructive"
     if replaces and leave.when == "never":
         return Outcome(change.key, held=leave.why, value=base.value)
     waits_for_calls = replaces and leave.when == "idle" and not wish.names.is_lighthouse
-    if waits_for_calls and (why := count_calls(servers.nomad, wish.names)):
+    speaker = Speaker(servers.nomad, wish.names.job_id)
+    if waits_for_calls and (why := count_calls(speaker)):
         return Outcome(change.key, held=why, busy=True, value=base.value)
     entry = places.record(change.key)
     begun = base
@@ -102,15 +105,22 @@ def apply_change(
     index = record_index
     if intent != record:
         index = servers.consul.write(entry, intent.to_bytes(), record_index)
+    value_index = _find_value_index(change, record)
     if replaces:
-        keep_last_good(wish, base, servers.nomad, servers.consul)
-    if waits_for_calls and (why := close_door(wish.names, servers.consul, servers.nomad, CLOSING_S)):
-        if record:
-            servers.consul.write(entry, record.to_bytes(), index)
-        return Outcome(change.key, held=why, busy=True, value=base.value)
+        held = servers.consul.read(wish.names.kv_key)
+        keep_last_good(wish, base, held, servers.nomad, servers.consul)
+        if waits_for_calls:
+            closing = close_door(wish.names, held, servers.consul, speaker, CLOSING_S)
+            if closing.why:
+                if record:
+                    # what is open again has another index, and is what was recorded
+                    record = replace(record, value_index=closing.index or record.value_index)
+                    servers.consul.write(entry, record.to_bytes(), index)
+                return Outcome(change.key, held=closing.why, busy=True, value=base.value)
+            value_index = closing.index
     done = begun
     if change.secrets:
-        written = write_secrets(
+        documents = write_secrets(
             wish,
             fleet_id,
             servers.vault,
@@ -119,25 +129,28 @@ def apply_change(
             now,
             generations or base.holds,
             is_known,
+            is_new=record is None,
         )
         done = replace(
             done,
-            box_version=written.box_version,
-            generations=written.generations if written.generations != FIRST else None,
+            box_version=documents.box_version,
+            generations=documents.generations if documents.generations != FIRST else None,
             secrets=wish.digests.secrets,
-            secrets_version=written.version,
-            renew_at=written.renew_at.isoformat(),
+            secrets_version=documents.version,
+            renew_at=documents.renew_at.isoformat(),
         )
     if change.policies:
-        _write_policies(wish, fleet_id, servers)
+        _write_policies(wish, fleet_id, servers, is_new=record is None)
         done = replace(done, policies=wish.digests.policies)
     if change.live or waits_for_calls:
         value = wish.live_value(done.secrets_version)
         if waits_for_calls and wish.live:
             # sync.judge opens the door when the new task is up: the old one could else take a call in its last moment
             value = write_closed(value)
-        servers.consul.put(wish.names.kv_key, value)
-        done = replace(done, live=wish.digests.live, value=hash_text(value))
+        written = put_all([Put(wish.names.kv_key, value, value_index)], servers.consul)
+        done = replace(
+            done, live=wish.digests.live, value=hash_text(value), value_index=written[wish.names.kv_key]
+        )
     registered = None
     if planned:
         registered = write_job(*planned, servers.nomad)
@@ -149,17 +162,20 @@ def apply_change(
     return Outcome(change.key, registered, "", False, done.value, unjudged, index)
 
 
-def _plan_job(wish: Wish, nomad: NomadClient) -> tuple[dict[str, Any], JobPlan]:
-    job = nomad.parse(wish.job)
-    return job, nomad.plan(job)
+def _find_value_index(change: Change, record: Record | None) -> int | None:
+    """By which its value may be written without a look; None where a look is due."""
+    if record is None:
+        return 0
+    is_edited = any(why.part == "live" and why.cause == "drift" for why in change.whys)
+    return None if is_edited or record.state != "applied" else record.value_index or None
 
 
-def _write_policies(wish: Wish, fleet_id: str, servers: Servers) -> None:
+def _write_policies(wish: Wish, fleet_id: str, servers: Servers, is_new: bool) -> None:
     names, description = wish.names, describe_owner(fleet_id, wish.names.key)
-    servers.vault.put_policy(names.role, wish.files["pbx/vault-policy.hcl"])
-    servers.vault.put_role(JWT_MOUNT, names.role, vault_role(wish))
-    servers.consul.put_policy(names.role, wish.files["pbx/consul-policy.hcl"], description)
-    servers.consul.put_role(names.role, (names.role,), description)
+    servers.vault.put_policy(names.role, wish.files["pbx/vault-policy.hcl"], is_new)
+    servers.vault.put_role(JWT_MOUNT, names.role, vault_role(wish), is_new)
+    servers.consul.put_policy(names.role, wish.files["pbx/consul-policy.hcl"], description, is_new)
+    servers.consul.put_role(names.role, (names.role,), description, is_new)
 
 
 def describe_owner(fleet_id: str, key: str) -> str:

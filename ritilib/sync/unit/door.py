@@ -2,67 +2,86 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
+from dataclasses import dataclass
 
-from ritilib.clients.protocols import ConsulClient, NomadClient
-from ritilib.errors import ServerError
+from ritilib.clients.consul_values import Entry
+from ritilib.clients.protocols import ConsulClient
+from ritilib.errors import Conflict, ServerError
 from ritilib.reconcile.state import encode_live, read_live_files
 from ritilib.render.names import CLOSED_DOOR, OPEN_DOOR, UnitNames
-from ritilib.sync.unit.word import Word, read_word
+from ritilib.sync.unit.word import Speaker, Word
 
 PLAN = "extensions.conf"
 # A value in Consul was in force after 0.24 s (bench reload); a PBX that takes longer is asked again at the next cycle.
 CLOSING_S = 5.0
-LOOK_EVERY_S = 0.1
+LOOK_EVERY_S = 0.15
 
 
-def count_calls(nomad: NomadClient, names: UnitNames) -> str:
+@dataclass(frozen=True)
+class Closing:
+    """What came of closing a door: why it is open again ("": it is closed, and there is no call), and the ModifyIndex
+    of the value then (0: it was not written)."""
+
+    why: str = ""
+    index: int = 0
+
+
+def count_calls(speaker: Speaker) -> str:
     """Why the PBX may not be replaced as far as its last word goes; "" where it says that it has no call."""
-    return _judge(read_word(nomad, names.job_id))
+    return _judge(speaker.read())
 
 
-def close_door(names: UnitNames, consul: ConsulClient, nomad: NomadClient, within_s: float) -> str:
-    """Have the PBX refuse new calls, and see it without any: "" where that is so now.
+def close_door(
+    names: UnitNames, held: Entry | None, consul: ConsulClient, speaker: Speaker, within_s: float
+) -> Closing:
+    """Have the PBX refuse new calls, and see it without any. held is its value in Consul now.
 
-    Else the reason, and the door is open again. What is closed is the dial plan in force, not the one that is wished:
+    Where it has calls its door is open again. What is closed is the dial plan in force, not the one that is wished:
     that may need the task that is to come. That its watcher acknowledges the closed one shows that it is alive, so that
     no old word is believed. Raises Conflict where another writes its value meanwhile.
     """
-    entry = consul.read(names.kv_key)
-    plan = json.loads(entry.value)["files"].get(PLAN, "") if entry else ""
-    if entry is None or plan.count(OPEN_DOOR) + plan.count(CLOSED_DOOR) != 1:
-        return "its dial plan in force cannot refuse calls"
-    text, index = write_closed(entry.value), entry.modify_index
-    if text != entry.value:
+    plan = json.loads(held.value)["files"].get(PLAN, "") if held else ""
+    if held is None or plan.count(OPEN_DOOR) + plan.count(CLOSED_DOOR) != 1:
+        return Closing("its dial plan in force cannot refuse calls")
+    text, index = write_closed(held.value), held.modify_index
+    if text != held.value:
         index = consul.write(names.kv_key, text, index)
     closed = {PLAN: plan.replace(OPEN_DOOR, CLOSED_DOOR)}
     end = time.monotonic() + within_s
     while True:
-        word = read_word(nomad, names.job_id)
+        time.sleep(LOOK_EVERY_S)  # no value is in force sooner
+        word = speaker.read()
         if word and not word.is_running:
-            return ""
+            return Closing(index=index)
         in_force = word is not None and word.has_in_force(closed)
         why = _judge(word) if in_force else "it does not acknowledge that it shall take no new call"
         if not why:
-            return ""
+            return Closing(index=index)
         if time.monotonic() >= end:
-            consul.write(names.kv_key, write_open(text), index)
-            return why
-        time.sleep(LOOK_EVERY_S)
+            return Closing(why, consul.write(names.kv_key, write_open(text), index))
 
 
-def open_door(names: UnitNames, consul: ConsulClient) -> bytes:
-    """Have the PBX take calls, where it does not; its value. Raises Conflict, and ServerError where it has no value."""
+def open_door(names: UnitNames, expected: bytes, index: int, consul: ConsulClient) -> tuple[bytes, int]:
+    """Have the PBX take calls, where it does not; its value, and that one's ModifyIndex.
+
+    expected is what its value says with an open door, index the ModifyIndex that it has as far as is known: what is
+    there is looked at only where it is another. Raises Conflict, and ServerError where it has no value.
+    """
+    if index:
+        with contextlib.suppress(Conflict):
+            return expected, consul.write(names.kv_key, expected, index)
     entry = consul.read(names.kv_key)
     if entry is None:
         raise ServerError.because(
             f"the value of {names.key} in Consul is gone", "the next sync writes it again"
         )
-    text = write_open(entry.value)
+    text, index = write_open(entry.value), entry.modify_index
     if text != entry.value:
-        consul.write(names.kv_key, text, entry.modify_index)
-    return text
+        index = consul.write(names.kv_key, text, index)
+    return text, index
 
 
 def reopen_door(names: UnitNames, consul: ConsulClient) -> None:

@@ -10,7 +10,7 @@ from ritilib.clients.protocols import ConsulClient, NomadClient
 from ritilib.reconcile.rollout import Stage
 from ritilib.reconcile.state import Record, Wish, hash_text
 from ritilib.sync.unit.door import open_door
-from ritilib.sync.unit.word import read_word
+from ritilib.sync.unit.word import Speaker
 
 # Nomad gives up a deployment without progress after 5 min (jobs/pbx/job.nomad.hcl.j2).
 LONGEST = timedelta(minutes=6)
@@ -19,11 +19,13 @@ LOOK_EVERY_S = 0.2
 
 @dataclass(frozen=True)
 class Verdict:
-    """stage: "watched" where it is too early to say; why: what is wrong, "" for good; value: as in Record."""
+    """stage: "watched" where it is too early to say; why: what is wrong, "" for good; value and value_index: as in
+    Record, where it has its door open."""
 
     stage: Stage
     why: str = ""
     value: str = ""
+    value_index: int = 0
 
 
 def judge_unit(
@@ -39,19 +41,22 @@ def judge_unit(
     if deployment.status == "failed":
         return Verdict("bad", deployment.description)
     why = deployment.description
-    value = b""
+    value, index = b"", 0
     if deployment.status == "successful":
         if wish.names.is_lighthouse:
             return Verdict("good")
-        value = open_door(wish.names, consul)
+        value, index = open_door(
+            wish.names, wish.live_value(record.secrets_version), record.value_index, consul
+        )
+    speaker = Speaker(nomad, wish.names.job_id)
     while value:
-        word = read_word(nomad, wish.names.job_id)
+        word = speaker.read()
         if word and not word.problems and word.has_in_force(wish.live_plans):
-            return Verdict("good", value=hash_text(value))
+            return Verdict("good", value=hash_text(value), value_index=index)
         why = "; ".join(word.problems) if word and word.problems else "it does not acknowledge its dial plan"
         if time.monotonic() >= end:
             break
         time.sleep(LOOK_EVERY_S)
     if record.replaced_at and now - datetime.fromisoformat(record.replaced_at) > LONGEST:
         return Verdict("bad", why)
-    return Verdict("watched", why, hash_text(value) if value else "")
+    return Verdict("watched", why, hash_text(value) if value else "", index)

@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
+from ritilib.clients.consul_values import Entry
 from ritilib.clients.protocols import ConsulClient, NomadClient
 from ritilib.errors import ServerError
 from ritilib.reconcile.state import Record, Wish, read_record
@@ -18,6 +19,7 @@ from ritilib.render.names import UnitNames
 from ritilib.sync.observe import Places
 from ritilib.sync.unit.door import write_open
 from ritilib.sync.unit.job import write_job
+from ritilib.sync.unit.values import Put, put_all
 
 # What Nomad adds to a job that it is asked for; the rest is the specification.
 _OF_SERVER = frozenset(
@@ -44,8 +46,10 @@ def name_last_good(names: UnitNames) -> str:
     return f"riti/{names.fleet}/last-good/{names.key}"
 
 
-def keep_last_good(wish: Wish, record: Record, nomad: NomadClient, consul: ConsulClient) -> None:
-    """Remember the job, the value and the inventory's entry that are in force.
+def keep_last_good(
+    wish: Wish, record: Record, held: Entry | None, nomad: NomadClient, consul: ConsulClient
+) -> None:
+    """Remember the job, the value (held, as it is in Consul now) and the inventory's entry that are in force.
 
     Where something is kept already, that stays: the unit was replaced, and is not known to be good yet.
     """
@@ -55,15 +59,15 @@ def keep_last_good(wish: Wish, record: Record, nomad: NomadClient, consul: Consu
     if not record.job:
         return  # nothing is known of what runs
     job = nomad.read_job(wish.names.job_id)
-    value = consul.read(wish.names.kv_key)
     if job is None:
         return
     kept = {
         "job": {name: said for name, said in job.items() if name not in _OF_SERVER},
-        "value": base64.b64encode(write_open(value.value)).decode() if value else "",
+        "value": base64.b64encode(write_open(held.value)).decode() if held else "",
         "record": asdict(replace(record, state="applied")),
     }
-    consul.put(place, json.dumps(kept, sort_keys=True).encode())
+    # there is one only where an earlier sync did not live to forget it
+    put_all([Put(place, json.dumps(kept, sort_keys=True).encode(), 0)], consul)
 
 
 def forget_last_good(names: UnitNames, consul: ConsulClient) -> None:
@@ -97,11 +101,14 @@ def go_back(
         return done, consul.write(entry, done.to_bytes(), index)
     kept = _read(held.value, held.key)
     before = read_record(held.key, json.dumps(kept["record"]).encode())
+    value_index = 0
     if kept["value"]:
-        consul.put(wish.names.kv_key, base64.b64decode(kept["value"]))
+        value = Put(wish.names.kv_key, base64.b64decode(kept["value"]), record.value_index or None)
+        value_index = put_all([value], consul)[value.key]
     registered = write_job(kept["job"], nomad.plan(kept["job"]), nomad)
     done = replace(
         before,
+        value_index=value_index,
         job_modify_index=registered,
         replaced_by=record.replaced_by,
         replaced_at=record.replaced_at,

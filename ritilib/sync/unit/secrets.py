@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from ritilib.clients.nebula import Authority, OverlayTool
 from ritilib.clients.protocols import VaultClient
 from ritilib.clients.vault import Document
-from ritilib.errors import GitopsError, Problem, ServerError
+from ritilib.errors import Conflict, GitopsError, Problem, ServerError
 from ritilib.reconcile.rotation import FIRST, Generations
 from ritilib.reconcile.state import Wish
 from ritilib.render.names import join_secrets
@@ -51,16 +51,41 @@ def write_secrets(
     now: datetime,
     generations: Generations = FIRST,
     is_known: bool = True,
+    is_new: bool = False,
 ) -> Written:
     """Make the documents of the unit's PBX (and of its box) say what the wish names; write only what differs.
 
     generations are those of its links' secrets. Where the inventory knows nothing of the unit (not is_known), those
-    that its document holds stay: it may be in the middle of a rotation whose inventory was lost.
+    that its document holds stay: it may be in the middle of a rotation whose inventory was lost. is_new: there is no
+    document as far as is known, so that none is looked at before one cannot be made.
 
     Pair secrets and telephone passwords are Vault transit's HMAC of their names, so both ends of a pair and a
     second try come to the same. Raises Conflict where somebody else wrote in between.
     """
-    document = vault.read_document(wish.names.document)
+    if is_new:
+        try:
+            return _write_documents(
+                wish, fleet_id, vault, authority, tool, now, generations, is_known, lambda _path: None
+            )
+        except Conflict:
+            pass  # there is one: the inventory was lost, or a deletion is not known of
+    return _write_documents(
+        wish, fleet_id, vault, authority, tool, now, generations, is_known, vault.read_document
+    )
+
+
+def _write_documents(
+    wish: Wish,
+    fleet_id: str,
+    vault: VaultClient,
+    authority: Authority,
+    tool: OverlayTool,
+    now: datetime,
+    generations: Generations,
+    is_known: bool,
+    read: Callable[[str], Document | None],
+) -> Written:
+    document = read(wish.names.document)
     wanted = _read_wanted(wish, "pbx/secrets.json", "{}", ("overlay", "pairs"))
     of_box = _read_wanted(wish, "box/secrets.json", "null", ("pairs", "phones", "generation"))
     held: Mapping[str, Any] = document.data if document else {}
@@ -88,7 +113,7 @@ def write_secrets(
         for device, length in _DEVICES:
             if of_box.get(device):
                 data[device] = hmacs[phones[device]][:length]
-        box_document = vault.read_document(wish.names.box_document)
+        box_document = read(wish.names.box_document)
         box_version = _write(vault, wish.names.box_document, box_document, data)
     return Written(version, renew_at, box_version, generations)
 

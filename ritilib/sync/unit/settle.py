@@ -41,12 +41,13 @@ def settle_unit(
         mend = f"the next sync looks again; see `nomad job status {wish.names.job_id}`"
         if verdict.value == hash_text(wish.live_value(record.secrets_version)) != record.value:
             # its door was opened: noted, or the next cycle would take it for somebody else's doing
-            record = replace(record, value=verdict.value)
+            record = replace(record, value=verdict.value, value_index=verdict.value_index)
             index = servers.consul.write(entry, record.to_bytes(), index)
         return Settled(record, index, "watched", Problem("", 0, 0, what, mend))
     if verdict.stage == "good":
-        value = verdict.value or record.value
-        good = replace(record, judged="good", judged_at=now.isoformat(), value=value)
+        good = replace(record, judged="good", judged_at=now.isoformat())
+        if verdict.value:
+            good = replace(good, value=verdict.value, value_index=verdict.value_index)
         index = servers.consul.write(entry, good.to_bytes(), index)
         forget_last_good(wish.names, servers.consul)
         return Settled(good, index, "good")

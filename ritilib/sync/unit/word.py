@@ -13,6 +13,7 @@ from ritilib.reconcile.state import hash_text
 
 WORD_FILE = "alloc/data/pbx.json"  # jobs/pbx/job.nomad.hcl.j2 has the watcher write it there
 _LINKS = "iax.conf"
+LOOKS = 10
 
 
 class _Acknowledged(BaseModel):
@@ -51,17 +52,36 @@ class Word:
         return all(self.acknowledged.get(name) == hash_text(text) for name, text in files.items())
 
 
-def read_word(nomad: NomadClient, job_id: str) -> Word | None:
-    """What the newest running allocation of the job says; None where it has said nothing yet.
+@dataclass
+class Speaker:
+    """A job's newest running allocation, whose word is read again and again: it is looked for again only every LOOKS
+    times, since another may have taken its place."""
 
-    The word may be old: a watcher that is gone leaves its last one. So nothing is concluded from an idle one before it
-    has acknowledged what was just written.
-    """
-    running = nomad.find_running(job_id)
-    if not running:
-        return Word(0, {}, ("no allocation of it runs",), is_running=False)
-    said = nomad.read_alloc_file(running[-1], WORD_FILE)
-    return understand_word(said, WORD_FILE) if said else None
+    nomad: NomadClient
+    job_id: str
+
+    def __post_init__(self) -> None:
+        self._allocation, self._looks = "", 0
+
+    def read(self) -> Word | None:
+        """What it says; None where it has said nothing yet.
+
+        The word may be old: a watcher that is gone leaves its last one. So nothing is concluded from an idle one before
+        it has acknowledged what was just written.
+        """
+        if self._looks % LOOKS == 0 or not self._allocation:
+            running = self.nomad.find_running(self.job_id)
+            self._allocation = running[-1] if running else ""
+        self._looks += 1
+        if not self._allocation:
+            return Word(0, {}, ("no allocation of it runs",), is_running=False)
+        said = self.nomad.read_alloc_file(self._allocation, WORD_FILE)
+        return understand_word(said, WORD_FILE) if said else None
+
+
+def read_word(nomad: NomadClient, job_id: str) -> Word | None:
+    """What the job's newest running allocation says now, as Speaker.read."""
+    return Speaker(nomad, job_id).read()
 
 
 def understand_word(said: bytes, place: str) -> Word:

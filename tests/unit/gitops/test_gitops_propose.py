@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def test_a_proposal_is_one_commit_on_top_of_main(pushed, forge: Path, run_git) -
     before = look_at(pushed)
     made = make(pushed)
     assert look_at(pushed) == before
-    assert made.branch == f"riti/{pushed.git('rev-parse', made.commit + '^{tree}')[:12]}"
+    assert re.fullmatch("riti/[0-9a-f]{12}", made.branch)
     assert run_git(forge, "rev-parse", made.branch) == made.commit
     assert pushed.git("show", "-s", "--format=%P %an %s", made.commit).split(" ", 1) == [
         pushed.git("rev-parse", "main"),
@@ -58,6 +59,20 @@ def test_the_same_proposal_twice_is_one_branch_and_one_commit(pushed, forge: Pat
     change(pushed)
     assert make(pushed) == make(pushed, message="In other words")
     assert run_git(forge, "for-each-ref", "--format=%(refname)", "refs/heads/riti").count("\n") == 0
+
+
+def test_a_change_back_to_an_earlier_tree_is_a_proposal_of_its_own(pushed, forge: Path, run_git) -> None:
+    """Where the forge keeps merged branches."""
+    made = []
+    for text in ("name: One\n", "name: Two\n", "name: One\n"):
+        (pushed.folder / "fleet" / "note.yaml").write_text(text)
+        made.append(make(pushed))
+        run_git(forge, "update-ref", "refs/heads/main", made[-1].commit)
+        pushed.git("add", "fleet")
+        pushed.git("pull", "-q", "--ff-only", "origin", "main")
+    assert len({one.branch for one in made}) == 3
+    trees = [pushed.git("rev-parse", f"{one.commit}^{{tree}}") for one in made]
+    assert trees[0] == trees[2] != trees[1]
 
 
 def test_another_clone_finds_the_same_proposal(pushed, forge: Path, run_git, tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from ritilib.devstack.processes import poll
 from ritilib.errors import GitopsError, HistoryRefused, LeadershipLost, Unreachable
 from ritilib.gitops.desired import Desired
 from ritilib.gitops.history import Accepted
+from ritilib.reconcile.backoff import Backoff
 from ritilib.reconcile.leading import Timing, read_lead
-from ritilib.sync.backoff import Backoff
 from ritilib.sync.chronicle import Chronicle
 from ritilib.sync.drift import Watch, follow_suspensions, follow_values
 from ritilib.sync.journal import Journal

@@ -6,15 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ritilib.sync.backoff import (
-    Backoff,
-    find_next,
-    is_due,
-    keep_wished,
-    note_failure,
-    note_success,
-    spread,
-)
+from ritilib.reconcile.backoff import Backoff, spread
+from ritilib.sync.backoff import find_next, is_due, keep_wished, note_failure, note_success
 
 EXACT = Backoff(first_s=4, longest_s=60, share=0.5)
 MONTEVIDEO, SALTO = "acme/montevideo", "acme/salto"

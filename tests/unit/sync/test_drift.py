@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 import pytest
 
 from ritilib.errors import RitiError, Unreachable
+from ritilib.reconcile.backoff import Backoff
 from ritilib.sync import drift
-from ritilib.sync.backoff import Backoff
 from ritilib.sync.drift import Watch, follow_suspensions, follow_values, watch_drift
 from ritilib.sync.observe import Places
 from ritilib.sync.pausing import resume, suspend

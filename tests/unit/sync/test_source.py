@@ -11,8 +11,8 @@ import pytest
 from ritilib.devstack.processes import poll
 from ritilib.errors import GitopsError, RitiError, Unreachable
 from ritilib.gitops.desired import Desired
+from ritilib.reconcile.backoff import Backoff
 from ritilib.sync import source as module
-from ritilib.sync.backoff import Backoff
 from ritilib.sync.source import Source
 from ritilib.sync.wake import Wakeups
 from tests.unit.sync.serving import DEADLINE_S, Forge, make_fleet

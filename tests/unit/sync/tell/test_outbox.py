@@ -10,7 +10,7 @@ import pytest
 
 from ritilib.devstack.processes import poll
 from ritilib.errors import Denied, RitiError, ServerError, Unreachable
-from ritilib.sync.backoff import Backoff
+from ritilib.reconcile.backoff import Backoff
 from ritilib.sync.tell.outbox import TRIES, Letter, Outbox
 from ritilib.sync.web.metrics import Metrics
 from tests.unit.sync.tell.making import FakeChannel

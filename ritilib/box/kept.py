@@ -1,0 +1,57 @@
+"""What a box has on its data partition, as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ritilib.enroll import jose
+from ritilib.enroll.reply import Reply
+from ritilib.enroll.request import Request, find_digest
+from ritilib.enroll.words import read
+
+
+@dataclass(frozen=True)
+class Generation:
+    """held is what the box last put into Consul ("": nothing yet), next what it puts there now ("": nothing).
+
+    claim_id is the card's for which next was chosen, "" where that was for a renewal; card is the generation of the
+    last card that this box asked with.
+    """
+
+    held: str = ""
+    next: str = ""
+    claim_id: str = ""
+    card: int = 0
+
+
+@dataclass(frozen=True)
+class KeptRequest:
+    """The box's last request; is_renewal where no claim is in it."""
+
+    data: bytes = field(repr=False)
+    digest: str
+    generation_next: str
+    is_renewal: bool
+
+
+@dataclass(frozen=True)
+class Kept:
+    """reply is the last by which the box was bound; has_files whether its certificates are written out as files."""
+
+    thumbprint: str = ""  # of the identity key; "": there is none yet
+    has_overlay_key: bool = False
+    generation: Generation = Generation()
+    request: KeptRequest | None = None
+    reply: Reply | None = None
+    has_files: bool = False
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the last request has its certificates."""
+        return bool(self.request and self.reply and self.reply.request == self.request.digest)
+
+
+def keep_request(data: bytes) -> KeptRequest:
+    """The box's own request, from its bytes; its signature is its own and is not looked at."""
+    request = read(Request, jose.peek(data.decode()), "the request")
+    return KeptRequest(data, find_digest(data), request.generation_next, request.claim is None)
