@@ -91,14 +91,14 @@ class Lab:
         said = {"iss": "riti", "aud": "riti:fleet", "sub": unit, "unit": unit, "jti": uuid.uuid4().hex}
         return sign_jwt({**said, "iat": now, "nbf": now, "exp": now + 3600}, key or self.claims)
 
-    def make_box(self, unit: str, days: int = 30) -> BoxKey:
+    def make_box(self, unit: str, ttl: str = "720h") -> BoxKey:
         """A certificate of the fleet's authority, as the controller has it signed."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, unit)])
         request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
         pem = request.public_bytes(Encoding.PEM).decode()
         signed = self.vault(
-            "POST", f"riti-pki-{FLEET}/sign/box", {"csr": pem, "common_name": unit, "ttl": f"{days * 24}h"}
+            "POST", f"riti-pki-{FLEET}/sign/box", {"csr": pem, "common_name": unit, "ttl": ttl}
         )["data"]["certificate"]
         return write_pair(self.state / "boxes", unit, signed + "\n", key)
 

@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,7 +17,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 from ritilib.devstack.processes import wait_until
 from ritilib.devstack.record import LOOPBACK, find_log
@@ -85,7 +85,7 @@ def test_the_own_keys_are_read_and_written(lab: Lab, salto: BoxKey, consul_token
     assert lab.ask("GET", f"{OWN}/1?raw", salto, consul_token).text == "the configuration"
     assert lab.ask("GET", f"/v1/kv/riti/{FLEET}/blocked?stale=&raw=", salto, consul_token).text == "[]"
     for name in ("word", "report", "generation"):
-        assert lab.ask("PUT", f"{OWN}/{name}", salto, consul_token, b"{}").text.strip() == "true"
+        assert lab.ask("PUT", f"{OWN}/{name}?dc=dc1", salto, consul_token, b"{}").text.strip() == "true"
         assert lab.ask("GET", f"{OWN}/{name}?raw&consistent", salto, consul_token).text == "{}"
 
 
@@ -179,11 +179,10 @@ NEVER = [
     ("PUT", f"/v1/kv/riti/{FLEET}/enroll/acme/salto/reply"),
     ("GET", f"{OWN}/1?recurse"),
     ("GET", f"{OWN}/1?keys&separator=/"),
-    ("GET", f"{OWN}/1?dc=elsewhere"),
     ("GET", f"{OWN}/1?token=none"),
     ("PUT", f"{OWN}/word?flags=1"),
     ("PUT", f"{OWN}/word?acquire=00000000-0000-0000-0000-000000000000"),
-    ("POST", "/v1/acl/login?dc=elsewhere"),
+    ("POST", "/v1/acl/login?meta=x"),
     ("GET", "/v1/sys/health"),
     ("GET", "/v1/sys/seal-status"),
     ("PUT", "/v1/sys/init"),
@@ -354,23 +353,44 @@ def test_a_forged_certificate_in_a_header_logs_nobody_in(lab: Lab, salto: BoxKey
             )
 
 
-def test_a_strangers_certificate_ends_the_handshake(lab: Lab) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, SALTO)])
-    like = x509.load_pem_x509_certificate(lab.boxes[SALTO].pem.encode())
-    own = (
+def copy_certificate(
+    like: x509.Certificate, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+) -> x509.Certificate:
+    """All that another certificate says, of another key and signed by it."""
+    copied = (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(like.issuer)
+        .subject_name(like.subject)
+        .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(like.serial_number)
         .not_valid_before(like.not_valid_before_utc)
         .not_valid_after(like.not_valid_after_utc)
-        .sign(key, hashes.SHA256())
     )
-    stranger = write_pair(lab.state / "boxes", SALTO, own.public_bytes(Encoding.PEM).decode(), key)
-    with pytest.raises(requests.exceptions.ConnectionError):
-        lab.ask("GET", f"{OWN}/1", stranger)
+    for extension in like.extensions:
+        copied = copied.add_extension(extension.value, extension.critical)
+    return copied.sign(key, hashes.SHA256())
+
+
+def test_a_certificate_that_is_not_good_is_none(lab: Lab, consul_token: dict[str, str]) -> None:
+    """Another key with the authority's words copied, one that signed itself, and one of the authority that is over."""
+    like = x509.load_pem_x509_certificate(lab.boxes[SALTO].pem.encode())
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificates = [copy_certificate(like, issuer, key) for issuer in (like.issuer, like.subject)]
+    folder = lab.state / "boxes"
+    bad = [write_pair(folder, SALTO, one.public_bytes(Encoding.PEM).decode(), key) for one in certificates]
+    over = lab.make_box(SALTO, "1s")
+    end = x509.load_pem_x509_certificate(over.pem.encode()).not_valid_after_utc
+    log = find_log(lab.state, "gateway")
+    wait_until(lambda: datetime.now(UTC) > end, DEADLINE_S, "waiting until it is over", log)
+    for box in (*bad, over):
+        refuse(lab.ask("GET", f"{OWN}/1", box, consul_token), lab, 403)
+        refuse(lab.ask("POST", LOGIN, box, body={"name": SALTO}), lab, 403)
+        assert lab.read_log()[-1]["box"] == "-"
+        # but a box whose certificate is over may enroll again
+        said = {"AuthMethod": f"riti-claim-{FLEET}", "BearerToken": lab.write_claim(f"{FLEET}--acme--none")}
+        assert (
+            lab.ask("POST", "/v1/acl/login", box, body=said).headers["X-Consul-Default-Acl-Policy"] == "deny"
+        )
 
 
 @pytest.mark.parametrize(
