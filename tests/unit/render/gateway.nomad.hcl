@@ -163,9 +163,9 @@ backend per_box
   stick-table type string len 80 size 50k expire 2m store http_req_rate(10s),conn_cur
 
 frontend boxes
-  # HTTP/1.1 alone, since that is what boxes speak. A certificate of another authority, or one that has expired, ends
-  # the handshake; a box that has none yet comes without.
-  bind "$${RITI_LISTEN}" ssl crt /secrets/gateway.pem ca-file /secrets/boxes.pem verify optional alpn http/1.1 proto h1
+  # HTTP/1.1 alone, since that is what boxes speak. A box without a certificate can only enroll. One with a certificate
+  # that has expired, or is not by the boxes' authority, is such a one: it could else not come back by a new claim.
+  bind "$${RITI_LISTEN}" ssl crt /secrets/gateway.pem ca-file /secrets/boxes.pem verify optional crt-ignore-err all ca-ignore-err all alpn http/1.1 proto h1
   # The path without its query, and no header: neither claim nor token is ever written down.
   log-format '{"at":"%tr","from":"%ci","box":"%[var(txn.box)]","method":"%HM","path":"%[var(txn.path),json(utf8s)]","api":"%[var(txn.api)]","status":%ST,"bytes":%B,"ms":%Ta,"server":"%s","end":"%ts"}'
 
@@ -174,8 +174,7 @@ frontend boxes
   tcp-request connection reject if { sc1_conn_rate gt 200 } || { sc1_conn_cur gt 2000 }
 
   http-request set-var(txn.path) path,bytes(0,200)
-  acl is_box ssl_c_used
-  http-request set-var(txn.box) ssl_c_s_dn(cn) if is_box { ssl_c_verify 0 }
+  http-request set-var(txn.box) ssl_c_s_dn(cn) if { ssl_c_used } { ssl_c_verify 0 } { ssl_c_err 0 } { ssl_c_ca_err 0 }
   acl is_named var(txn.box) -m len 1:80
   http-request track-sc0 var(txn.box) table per_box if is_named
   http-request track-sc2 src table per_stranger unless is_named
@@ -191,11 +190,12 @@ frontend boxes
   acl write method PUT POST
   http-request set-var-fmt(txn.query) "?%[query]"
   acl no_query var(txn.query) -m str ?
-  acl kv_query var(txn.query) -m reg ^[?](?:(?:(?:index|cas)=[0-9]{1,20}|wait=[0-9.]{1,8}(?:ms|s|m)|(?:raw|stale|consistent)(?:=1?)?)(?:&|$))*$
-  acl note_query var(txn.query) -m reg ^[?](?:note=[^&]{0,1000}|replace-existing-checks(?:=[a-z0-9]*)?)?$
+  acl kv_query var(txn.query) -m reg ^[?](?:(?:(?:index|cas)=[0-9]{1,20}|wait=[0-9.]{1,8}(?:ms|s|m)|dc=[a-z0-9_-]{1,64}|(?:raw|stale|consistent)(?:=1?)?)(?:&|$))*$
+  acl dc_query var(txn.query) -m reg ^[?](?:dc=[a-z0-9_-]{1,64})?$
+  acl note_query var(txn.query) -m reg ^[?](?:note=[^&]{0,4000}|replace-existing-checks(?:=[a-z0-9]*)?)?$
   acl version_query var(txn.query) -m reg ^[?](?:version=[0-9]{1,10})?$
 
-  http-request set-var(txn.api) str(consul-login) if post no_query { path /v1/acl/login }
+  http-request set-var(txn.api) str(consul-login) if post dc_query { path /v1/acl/login }
   http-request set-var(txn.api) str(consul-logout) if post no_query { path /v1/acl/logout }
   http-request set-var(txn.api) str(enroll) if get kv_query { path -m reg ^/v1/kv/riti/demo/enroll/[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z][a-z0-9]*(-[a-z0-9]+)*/(request|reply)$ }
   http-request set-var(txn.api) str(enroll) if put kv_query { path -m reg ^/v1/kv/riti/demo/enroll/[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z][a-z0-9]*(-[a-z0-9]+)*/request$ }
