@@ -47,11 +47,17 @@ def name_last_good(names: UnitNames) -> str:
 
 
 def keep_last_good(
-    wish: Wish, record: Record, held: Entry | None, nomad: NomadClient, consul: ConsulClient
+    wish: Wish,
+    record: Record,
+    held: Entry | None,
+    held_box: Entry | None,
+    nomad: NomadClient,
+    consul: ConsulClient,
 ) -> None:
     """Remember the job, the value (held, as it is in Consul now) and the inventory's entry that are in force.
 
-    Where something is kept already, that stays: the unit was replaced, and is not known to be good yet.
+    held_box is its box's value where that changes too (None: it does not), as both ends go back together. Where
+    something is kept already, that stays: the unit was replaced, and is not known to be good yet.
     """
     place = name_last_good(wish.names)
     if record.replaced_at and not record.judged and consul.read(place):
@@ -64,6 +70,7 @@ def keep_last_good(
     kept = {
         "job": {name: said for name, said in job.items() if name not in _OF_SERVER},
         "value": base64.b64encode(write_open(held.value)).decode() if held else "",
+        "box": base64.b64encode(held_box.value).decode() if held_box else "",
         "record": asdict(replace(record, state="applied")),
     }
     # there is one only where an earlier sync did not live to forget it
@@ -101,14 +108,17 @@ def go_back(
         return done, consul.write(entry, done.to_bytes(), index)
     kept = _read(held.value, held.key)
     before = read_record(held.key, json.dumps(kept["record"]).encode())
-    value_index = 0
+    puts = []
     if kept["value"]:
-        value = Put(wish.names.kv_key, base64.b64decode(kept["value"]), record.value_index or None)
-        value_index = put_all([value], consul)[value.key]
+        puts.append(Put(wish.names.kv_key, base64.b64decode(kept["value"]), record.value_index or None))
+    if kept["box"]:
+        puts.append(Put(wish.names.box_kv_key, base64.b64decode(kept["box"]), record.box_index or None))
+    written = put_all(puts, consul)
     registered = write_job(kept["job"], nomad.plan(kept["job"]), nomad)
     done = replace(
         before,
-        value_index=value_index,
+        value_index=written.get(wish.names.kv_key, 0),
+        box_index=written.get(wish.names.box_kv_key, record.box_index),
         job_modify_index=registered,
         replaced_by=record.replaced_by,
         replaced_at=record.replaced_at,
@@ -122,7 +132,12 @@ def go_back(
 def _read(value: bytes, key: str) -> dict[str, Any]:
     try:
         kept = json.loads(value)
-        return {"job": dict(kept["job"]), "value": str(kept["value"]), "record": dict(kept["record"])}
+        return {
+            "job": dict(kept["job"]),
+            "value": str(kept["value"]),
+            "box": str(kept["box"]),
+            "record": dict(kept["record"]),
+        }
     except (ValueError, KeyError, TypeError) as error:
         what = f"what is kept at {key} to go back to cannot be read"
         raise ServerError.because(
