@@ -130,6 +130,7 @@ class Record:
     renew_at: str = ""  # RFC 3339: from then on its overlay certificate is due
     replaced_by: str = ""  # the commit whose job replaced the running task, and when (RFC 3339)
     replaced_at: str = ""
+    kept_index: int = 0  # the ModifyIndex of what is kept to go back to (0: nothing is, or it is not known)
     judged: Literal["", "good", "bad"] = ""  # what became of it, and since when it is known
     judged_at: str = ""
     bad_job: str = ""  # SHA-256 of a job that did not come up: it went back, and that one is not tried again

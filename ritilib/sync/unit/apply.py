@@ -14,9 +14,9 @@ from ritilib.reconcile.plan import Change
 from ritilib.reconcile.rotation import FIRST, Generations
 from ritilib.reconcile.state import LiveJob, Record, Wish, hash_text
 from ritilib.sync.observe import Places
-from ritilib.sync.unit.door import CLOSING_S, close_door, count_calls, write_closed
+from ritilib.sync.unit.begin import begin_replacing
+from ritilib.sync.unit.door import count_calls, write_closed
 from ritilib.sync.unit.job import plan_job, write_job
-from ritilib.sync.unit.last_good import keep_last_good
 from ritilib.sync.unit.secrets import write_secrets
 from ritilib.sync.unit.values import Put, put_all
 from ritilib.sync.unit.word import Speaker
@@ -103,24 +103,16 @@ def apply_change(
         # before anything of it is written: an end that may have more than was recorded would be taken for one behind
         begun = replace(begun, generations=generations)
     intent = replace(begun, state="applying", commit=commit)
-    index = record_index
-    if intent != record:
-        index = servers.consul.write(entry, intent.to_bytes(), record_index)
-    value_index = _find_value_index(change, record)
+    index, value_index = record_index, _find_value_index(change, record)
     if replaces:
-        held = servers.consul.read(wish.names.kv_key)
-        changes_box = base.box not in ("", wish.digests.box)
-        held_box = servers.consul.read(wish.names.box_kv_key) if changes_box else None
-        keep_last_good(wish, base, held, held_box, servers.nomad, servers.consul)
-        if waits_for_calls:
-            closing = close_door(wish.names, held, servers.consul, speaker, CLOSING_S)
-            if closing.why:
-                if record:
-                    # what is open again has another index, and is what was recorded
-                    record = replace(record, value_index=closing.index or record.value_index)
-                    servers.consul.write(entry, record.to_bytes(), index)
-                return Outcome(change.key, held=closing.why, busy=True, value=base.value)
-            value_index = closing.index
+        waited_for = speaker if waits_for_calls else None
+        room = begin_replacing(wish, record, intent, index, servers.nomad, servers.consul, waited_for)
+        if room.why:
+            return Outcome(change.key, held=room.why, busy=True, value=base.value)
+        index, value_index = room.index, room.value_index
+        begun = replace(begun, kept_index=room.record.kept_index)
+    elif intent != record:
+        index = servers.consul.write(entry, intent.to_bytes(), record_index)
     done = begun
     if change.secrets:
         documents = write_secrets(
