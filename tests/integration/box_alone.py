@@ -12,13 +12,11 @@ import subprocess
 import sys
 import tarfile
 import threading
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from ritilib.box.candidate import Program, find_program
 from ritilib.box.console import ask_socket
-from ritilib.box.live import hash_files
 from ritilib.box.start import FOLLOWED
 from ritilib.box.word import SILENT, Word, understand_word
 from ritilib.devstack.images import asterisk
@@ -90,16 +88,6 @@ class BoxAlone:
         for name, more in changed.items():
             files[f"etc/{name}.conf"] += more
         return files
-
-    def write_value(self, files: Mapping[str, str], version: int = 1) -> dict[str, object]:
-        """The live value, before it is JSON."""
-        return {
-            "format": 1,
-            "secrets_version": version,
-            "sha256": hash_files(files),
-            "commit": "c0ffee",
-            "files": dict(files),
-        }
 
     def start(self) -> None:
         self._thread.start()

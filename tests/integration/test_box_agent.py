@@ -1,7 +1,8 @@
-"""The box's agent on the real Asterisk and watcher: what comes into force, what never does, and what is up meanwhile."""
+"""The box's agent on the real Asterisk and watcher: what comes into force, what never does, and calls."""
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 
 from ritilib.box.agent import Agent, Box, Place
 from ritilib.box.candidate import find_program, try_candidate
-from ritilib.box.live import compose_configuration, understand_live
+from ritilib.box.live import Configuration, compose_configuration, name_configuration, understand_live
 from ritilib.box.own import Access, Document
 from ritilib.box.showing import Shown
 from ritilib.box.swap import Generations
@@ -23,16 +24,19 @@ from ritilib.devstack.folders import find_cache
 from ritilib.devstack.images.programs import WATCHER, build_program
 from ritilib.devstack.processes import poll
 from ritilib.errors import RitiError
+from ritilib.reconcile.box_value import encode_box_value, hash_box_files
 from ritilib.render.names import UnitNames
 from tests.fakes.own import FakeOwn
 from tests.integration.box_alone import SECRETS, BoxAlone, unpack_root
 
 WITHIN_S = 60.0
 NAMES = UnitNames("fleet", "acme", "montevideo")
+MORE = "\n[more]\nexten => 1,1,Hangup(16)\n"
+UNKNOWN_OPTION = "\n[bad]\ntype=endpoint\nno_such_option=1\n"
 # what Asterisk warns of, each in another of its parts
 BROKEN = {
     "a peer that cannot be": {"iax": "\n[ghost](cloud-secret)\ntype=friend\nhost=no.such.host.invalid\n"},
-    "an endpoint of an unknown kind": {"pjsip": "\n[bad]\ntype=endpoint\nno_such_option=1\n"},
+    "an endpoint of an unknown kind": {"pjsip": UNKNOWN_OPTION},
     "a dial plan with a label that is not there": {"extensions": "\n[bad]\nexten => s,n,NoOp()\n"},
     "a module that is not there": {"modules": "load = app_no_such.so\n"},
     "what it does not start on": {"modules": "require = app_no_such.so\n"},
@@ -100,9 +104,8 @@ class Run:
         self.agent.is_ending = True
         self._thread.join()
 
-    def offer(self, value: dict[str, object] | bytes) -> None:
-        data = value if isinstance(value, bytes) else json.dumps(value).encode()
-        self.servers.set(NAMES.box_value, data)
+    def offer(self, files: dict[str, str], version: int = 1) -> None:
+        self.servers.set(NAMES.box_value, encode_box_value(files, version, "c0ffee"))
 
     @property
     def report(self) -> dict[str, object]:
@@ -113,15 +116,9 @@ class Run:
     def wait(self, holds: Callable[[], bool], what: str) -> None:
         assert poll(holds, WITHIN_S), f"not so: {what}; {self.report}; {self.said}; {self.log}"
 
-    def wait_in_force(self, value: dict[str, object]) -> None:
-        self.wait(
-            lambda: (
-                self.report.get("in_force") == value["sha256"]
-                and self.report.get("confirmed") is True
-                and self.report.get("secrets_version") == value["secrets_version"]
-            ),
-            "it is in force",
-        )
+    def wait_in_force(self, files: dict[str, str], version: int = 1) -> None:
+        wanted = {"in_force": hash_box_files(files), "secrets_version": version, "confirmed": True}
+        self.wait(lambda: wanted.items() <= self.report.items(), "it is in force")
 
     @property
     def log(self) -> str:
@@ -134,9 +131,8 @@ def run(box: BoxAlone) -> Iterator[Run]:
     """A box that has come up from nothing, on its first value."""
     box.start()
     with Run(box, FakeOwn(Document(1, SECRETS))) as running:
-        value = box.write_value(box.render())
-        running.offer(value)
-        running.wait_in_force(value)
+        running.offer(box.render())
+        running.wait_in_force(box.render())
         yield running
 
 
@@ -144,25 +140,24 @@ def test_from_nothing_to_a_configuration_and_every_change_of_it_under_a_call(run
     assert box.starts == 1
     box.call()
     run.wait(lambda: box.count_channels() == 2, "a call is up")
-    changed = box.write_value(box.render(extensions="\n[more]\nexten => 1,1,Hangup(16)\n"))
+    changed = box.render(extensions=MORE)
     run.offer(changed)
     run.wait_in_force(changed)
     assert "'1' =>" in box.ask("dialplan show more")
     # a secret of its own has another version, and the same files
     run.servers.document = Document(2, SECRETS | {"phones": {"101": "an0ther"}})
-    rotated = box.write_value(box.render(extensions="\n[more]\nexten => 1,1,Hangup(16)\n"), version=2)
-    run.offer(rotated)
-    run.wait_in_force(rotated)
+    run.offer(changed, version=2)
+    run.wait_in_force(changed, version=2)
     assert (box.count_channels(), box.starts) == (2, 1)
     # and what it reads at its start only waits for the end of the call
-    anew = box.write_value(box.render(rtp="rtpholdtimeout=300\n"), version=2)
-    run.offer(anew)
+    anew = box.render(rtp="rtpholdtimeout=300\n")
+    run.offer(anew, version=2)
     run.wait(lambda: "end of a call" in str(run.report.get("why")), "it waits for the end of the call")
     assert (box.count_channels(), box.starts) == (2, 1)
     box.ask("channel request hangup all")
-    run.wait_in_force(anew)
+    run.wait_in_force(anew, version=2)
     assert box.starts == 2
-    assert (box.folder / "data/overlay/overlay.yml").read_text() == anew["files"]["overlay.yml"]  # type: ignore[index]
+    assert (box.folder / "data/overlay/overlay.yml").read_text() == anew["overlay.yml"]
 
 
 def test_whatever_is_wrong_with_a_value_the_running_one_stays_and_the_report_says_why(
@@ -171,27 +166,24 @@ def test_whatever_is_wrong_with_a_value_the_running_one_stays_and_the_report_say
     box.call()
     run.wait(lambda: box.count_channels() == 2, "a call is up")
     first = run.report["in_force"]
-    good = box.write_value(box.render(extensions="\n[more]\nexten => 1,1,Hangup(16)\n"))
+    good = box.render(extensions=MORE)
+    whole = encode_box_value(good, 1, "c0ffee")
+    said = json.loads(gzip.decompress(whole))
     for value, words in (
-        (json.dumps(good).encode()[:-100], "only the beginning of it"),
-        (json.dumps(good | {"sha256": "0" * 64}).encode(), "not those of its sha256"),
-        (json.dumps(good | {"format": 2, "more": 1}).encode(), "`more` is no key of this format"),
-        (json.dumps(box.write_value(box.render(), version=9)).encode(), "version 1, and the value needs 9"),
+        (whole[:-100], "only the beginning of one"),
+        (gzip.compress(json.dumps(said | {"sha256": "0" * 64}).encode()), "not those of its sha256"),
+        (gzip.compress(json.dumps(said | {"more": 1}).encode()), "`more` is no key of this format"),
+        (encode_box_value(box.render(), 9, "c0ffee"), "version 1, and the value needs 9"),
     ):
-        run.offer(value)
+        run.servers.set(NAMES.box_value, value)
         run.wait(lambda words=words: words in str(run.report.get("why")), words)  # type: ignore[misc]
         assert (run.report["in_force"], run.report["confirmed"]) == (first, True)
     refused = set()
     for words, changed in BROKEN.items():
-        value = box.write_value(box.render(**changed))
-        run.offer(value)
-        run.wait(
-            lambda value=value: (
-                str(value["sha256"])[:32]  # type: ignore[misc]
-                in str(run.report.get("refused") or "")
-            ),
-            f"{words} is refused",
-        )
+        bad = box.render(**changed)
+        run.offer(bad)
+        identity = name_configuration(hash_box_files(bad), 1)
+        run.wait(lambda identity=identity: identity in str(run.report.get("refused")), f"{words} is refused")  # type: ignore[misc]
         assert (run.report["in_force"], run.report["confirmed"]) == (first, True)
         refused.add(json.dumps(run.report["refused"]))
     assert len(refused) == len(BROKEN)
@@ -218,16 +210,19 @@ def test_without_a_network_it_starts_on_the_last_good_one(run: Run, box: BoxAlon
         assert (told["in_force"], told["confirmed"], told["refused"], told["why"]) == (first, True, None, "")
 
 
+def make(box: BoxAlone) -> Configuration:
+    return compose_configuration(understand_live(encode_box_value(box.render(), 1, "c0ffee")), SECRETS, 1)
+
+
 def test_killed_at_every_fsync_of_a_swap_what_is_left_boots(box: BoxAlone, tmp_path: Path) -> None:
-    old, new = box.write_value(box.render()), box.write_value(box.render(extensions="\n[more]\n"))
-    value, secrets = tmp_path / "value.json", tmp_path / "secrets.json"
-    value.write_text(json.dumps(new))
+    value, secrets = tmp_path / "value", tmp_path / "secrets.json"
+    value.write_bytes(encode_box_value(box.render(extensions=MORE), 1, "c0ffee"))
     secrets.write_text(json.dumps(SECRETS))
+    made = make(box)
     left = set()
     for last in range(1, 100):
         generations = Generations(tmp_path / f"at-{last}")
         generations.recover()
-        made = compose_configuration(understand_live(json.dumps(old).encode()), SECRETS, 1)
         generations.switch(generations.stage(made).identity)
         generations.confirm()
         argv = [sys.executable, "-m", "tests.box_dying", str(generations.folder), value, secrets, str(last)]
@@ -241,9 +236,7 @@ def test_killed_at_every_fsync_of_a_swap_what_is_left_boots(box: BoxAlone, tmp_p
 
 
 def test_a_candidate_that_hangs_is_cut_off_at_its_bound(box: BoxAlone) -> None:
-    made = compose_configuration(
-        understand_live(json.dumps(box.write_value(box.render())).encode()), SECRETS, 1
-    )
+    made = make(box)
     program = find_program(box.root)
     with pytest.raises(RitiError, match=r"was not ready within 0 s"):
         try_candidate(made.asterisk, program, box.folder / "scratch", (), bound_s=0.01)
@@ -252,15 +245,10 @@ def test_a_candidate_that_hangs_is_cut_off_at_its_bound(box: BoxAlone) -> None:
 
 @pytest.mark.parametrize("isolate", [True, False])
 def test_every_network_that_a_candidate_may_have_shows_the_same(box: BoxAlone, isolate: bool) -> None:
-    made = compose_configuration(
-        understand_live(json.dumps(box.write_value(box.render())).encode()), SECRETS, 1
-    )
+    made = make(box)
     program = find_program(box.root)
     trial = try_candidate(made.asterisk, program, box.folder / "scratch", (), isolate=isolate)
     assert (trial.is_isolated, trial.complaints) == (isolate, ())
+    bad = {**made.asterisk, "pjsip.conf": made.asterisk["pjsip.conf"] + UNKNOWN_OPTION}
     with pytest.raises(RitiError, match="no_such_option"):
-        bad = {
-            **made.asterisk,
-            "pjsip.conf": made.asterisk["pjsip.conf"] + BROKEN["an endpoint of an unknown kind"]["pjsip"],
-        }
         try_candidate(bad, program, box.folder / "scratch", (), isolate=isolate)
