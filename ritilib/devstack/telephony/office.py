@@ -97,15 +97,15 @@ class Office:
         return output
 
     def apply(
-        self, rendered: Mapping[str, str], secrets: Mapping[str, Any], version: int = 0
+        self, rendered: Mapping[str, str], secrets: Mapping[str, Any], version: int = 0, generation: int = 0
     ) -> tuple[str, ...]:
         """Give the box new files and secrets; only what changed is reloaded, no call is dropped.
 
-        version is that of the box's document (compose_box).
+        version is that of the box's document, generation that of its PBX (compose_box).
         Returns the reload commands, () when nothing changed. Raises GitopsError for a missing secret and
         DevstackError for a file that Asterisk reads at its start only, both before anything is written.
         """
-        files = compose_box(rendered, secrets, version)
+        files = compose_box(rendered, secrets, version, generation)
         reloads = find_reloads(self.files, files)
         write_box_folder(self._secrets / "asterisk", files, self.files, BOX_USER)
         self.files = files
@@ -132,7 +132,7 @@ class Office:
 
     def find_missing(self) -> tuple[str, ...]:
         """IAX2 peers and PJSIP endpoints that are configured and not loaded: a reload succeeds either way."""
-        peers = re.findall(r"^\[([^\]]+)\]\([^)]*-secret\)", self.files.get("iax.conf", ""), re.MULTILINE)
+        peers = re.findall(r"^\[([^\]]+)\]\([^)]*-secret[,)]", self.files.get("iax.conf", ""), re.MULTILINE)
         endpoints = re.findall(
             r"^\[([^\]]+)\](?:\(.*\))?\ntype=endpoint$", self.files.get("pjsip.conf", ""), re.MULTILINE
         )
