@@ -557,7 +557,7 @@ EOT
 {{- with $live := key "riti/pilot/pbx/solo/house/1" | parseJSON }}; secrets version {{ printf "%.0f" $live.secrets_version }}
 {{ with secret (printf "riti/data/pilot/pbx/solo/house?version=%.0f" $live.secrets_version) }}{{ range $name, $secret := .Data.data.iax }}[{{ $name }}-secret](!)
 secret={{ $secret }}
-{{ end }}{{ end }}{{ $peers := index $live.files "iax.conf" }}{{ range ls "riti/pilot/generation/solo/" }}{{ if .Value | regexMatch `^\{"generation": [0-9]*[13579],` }}{{ $peers = $peers | replaceAll (printf "(pbx-%s-secret,pbx-%s.0)" .Key .Key) (printf "(pbx-%s-secret,pbx-%s.1)" .Key .Key) }}{{ end }}{{ end }}{{ $peers }}{{ end }}
+{{ end }}{{ end }}{{ $peers := index $live.files "iax.conf" }}{{ range ls "riti/pilot/generation/solo/" }}{{ if .Value | regexMatch `^."generation": [0-9]*[13579],` }}{{ $peers = $peers | replaceAll (printf "(pbx-%s-secret,pbx-%s.0)" .Key .Key) (printf "(pbx-%s-secret,pbx-%s.1)" .Key .Key) }}{{ end }}{{ end }}{{ $peers }}{{ end }}
 EOT
       }
       kill_timeout = "1h"
