@@ -127,6 +127,7 @@ def pair(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pai
     folder = tmp_path_factory.mktemp(FLEET)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(unit, "LOST_AFTER", LOST_AFTER)
+        (folder / "far").mkdir()
         with hold_docker_client(stack, folder / "far", FAR) as far:
             allow_own_node(stack, False, FAR)  # that only one host is asked for room
             with open_company(stack, folder, FLEET, 4340) as company:
