@@ -43,9 +43,9 @@ def find_overlay_public(store: Store) -> str:
     return write_pem("PUBLIC", private.public_key().public_bytes_raw())
 
 
-def choose_generation(store: Store, held: str) -> None:
-    """Keep the random value that the box will put into Consul next."""
-    store.keep_generation(Generation(held, secrets.token_urlsafe(RANDOM_BYTES)))
+def make_random() -> str:
+    """Something that nobody guesses, and nobody chooses twice."""
+    return secrets.token_urlsafe(RANDOM_BYTES)
 
 
 def make_request(
@@ -64,7 +64,7 @@ def make_request(
         csr=_make_csr(private, unit),
         overlay_public=find_overlay_public(store),
         serial=serial,
-        nonce=secrets.token_urlsafe(RANDOM_BYTES),
+        nonce=make_random(),
         generation_next=generation.next,
         image=image,
         made_at=now.isoformat(timespec="seconds"),

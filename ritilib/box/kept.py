@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ritilib.enroll import jose
-from ritilib.enroll.claim import peek_claim
 from ritilib.enroll.reply import Reply
 from ritilib.enroll.request import Request, find_digest
 from ritilib.enroll.words import read
@@ -13,25 +12,26 @@ from ritilib.enroll.words import read
 
 @dataclass(frozen=True)
 class Generation:
-    """held is what the box last put into Consul ("": nothing yet), next what it will put there or has just put."""
+    """held is what the box last put into Consul ("": nothing yet), next what it puts there now ("": nothing).
+
+    claim_id is the card's for which next was chosen, "" where that was for a renewal; card is the generation of the
+    last card that this box asked with.
+    """
 
     held: str = ""
     next: str = ""
+    claim_id: str = ""
+    card: int = 0
 
 
 @dataclass(frozen=True)
 class KeptRequest:
-    """The box's last request. claim_id and claim_generation are of the card's claim, "" and 0 at a renewal."""
+    """The box's last request; is_renewal where no claim is in it."""
 
     data: bytes = field(repr=False)
     digest: str
     generation_next: str
-    claim_id: str = ""
-    claim_generation: int = 0
-
-    @property
-    def is_renewal(self) -> bool:
-        return not self.claim_id
+    is_renewal: bool
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,4 @@ class Kept:
 def keep_request(data: bytes) -> KeptRequest:
     """The box's own request, from its bytes; its signature is its own and is not looked at."""
     request = read(Request, jose.peek(data.decode()), "the request")
-    digest = find_digest(data)
-    if request.claim is None:
-        return KeptRequest(data, digest, request.generation_next)
-    claim = peek_claim(request.claim)
-    return KeptRequest(data, digest, request.generation_next, claim.jti, claim.generation)
+    return KeptRequest(data, find_digest(data), request.generation_next, request.claim is None)

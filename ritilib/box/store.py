@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 from ritilib.box.kept import Generation, Kept, keep_request
@@ -70,7 +71,10 @@ class Store:
         self._write_beside(name, text, is_safe=False).rename(self.data / name)
 
     def keep_generation(self, generation: Generation) -> None:
-        self.write(GENERATION, json.dumps({"held": generation.held, "next": generation.next}))
+        self.write(GENERATION, json.dumps(asdict(generation)))
+
+    def keep_reply(self, reply: Reply) -> None:
+        self.write(REPLY, reply.encode().decode())
 
     def keep_files(self, reply: Reply) -> None:
         """Write out the certificates of a reply for the programs that read them as files."""

@@ -35,6 +35,7 @@ COMMANDS = {
     "controller": "controller",
     "status": "status",
     "history": "history",
+    "join": "join",
     "dev": "dev",
 }
 

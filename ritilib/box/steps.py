@@ -1,0 +1,216 @@
+"""What a box does next on its way in: a pure function of what it keeps, what it has learned, and the time."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from cryptography import x509
+
+from ritilib.box.kept import Generation, Kept, KeptRequest
+from ritilib.enroll.claim import Claim
+from ritilib.enroll.reply import Reply
+from ritilib.enroll.request import read_request
+from ritilib.errors import EnrollError
+
+RENEWED_AT = 1 / 3  # of a certificate's life, so that twenty days without a controller end no telephony
+JITTER = 0.1  # of that time, up and down
+
+
+class Step(StrEnum):
+    """One thing to do: at most one file written, or one request sent."""
+
+    MAKE_IDENTITY = "make the box's key"
+    MAKE_OVERLAY_KEY = "make the overlay's key"
+    CHOOSE_GENERATION = "choose the next generation"
+    MAKE_REQUEST = "make the request"
+    LOGIN_BY_CLAIM = "log in by the card's claim"
+    READ_REQUEST = "look whether a request is there"
+    PUT_REQUEST = "put the request"
+    WAIT_REPLY = "wait for the reply"
+    KEEP_REPLY = "keep the reply"
+    WRITE_FILES = "write the certificates"
+    END_CLAIM = "log out"
+    LOGIN_BY_CERTIFICATE = "log in by the certificate"
+    TAKE_JWT = "ask Vault for a word to Consul"
+    LOGIN_BY_JWT = "log in to Consul by it"
+    ADVANCE = "put the next generation"
+    SETTLE = "keep that it is there"
+    REPORT_IN = "report that the box is in"
+    READ_DOCUMENT = "look whether its configuration is there"
+    REST = "rest until the certificate is due"
+    STOP_EXPIRED = "stop: the claim has expired"
+    STOP_DENIED = "stop: denied"
+    STOP_CONFLICT = "stop: the card was used by another box"
+    STOP_COPY = "stop: there is a copy of this box"
+
+
+class Standing(StrEnum):
+    """What lies where the box puts its request."""
+
+    NOTHING = "nothing"
+    OURS = "our request"
+    PREVIOUS = "the request before, which has its answer"
+    FOREIGN = "a request by another key"
+    COPY = "a request by our key, which we did not make"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What this run has learned; all of it is learned again after a restart."""
+
+    claim_token: str = field(default="", repr=False)
+    vault_token: str = field(default="", repr=False)
+    jwt: str = field(default="", repr=False)
+    box_token: str = field(default="", repr=False)
+    standing: Standing | None = None
+    request_index: int = 0
+    answer: Reply | None = None
+    answer_moved: int = 0
+    is_advanced: bool = False
+    is_copied: bool = False
+    is_reported: bool = False
+    has_document: bool = False
+
+
+def next_step(kept: Kept, known: Known, claim: Claim, now: datetime | None) -> Step:
+    """The one thing to do now; now is None as long as nobody knows the time."""
+    if not kept.thumbprint:
+        return Step.MAKE_IDENTITY
+    if not kept.has_overlay_key:
+        return Step.MAKE_OVERLAY_KEY
+    generation, request = kept.generation, kept.request
+    if is_new_card(kept, claim):
+        return Step.CHOOSE_GENERATION
+    if known.is_copied:
+        return Step.STOP_COPY
+    if generation.next and (request is None or request.generation_next != generation.next):
+        is_ready = bool(generation.claim_id) or known.is_advanced
+        return Step.MAKE_REQUEST if is_ready else _sign_in(known) or Step.ADVANCE
+    if request and not kept.is_answered:
+        return _ask(request, known, claim, now)
+    return _stay(kept, known, now)
+
+
+def is_new_card(kept: Kept, claim: Claim) -> bool:
+    """Whether the card is one to ask with: the first; another one for a box that is not bound yet; or one of a higher
+    generation than the last, which is how a box is let in anew."""
+    generation = kept.generation
+    if claim.generation != generation.card or not generation.claim_id:
+        return claim.generation > generation.card
+    is_bound = (
+        kept.is_answered and kept.request is not None and kept.request.generation_next == generation.next
+    )
+    return not is_bound and claim.jti != generation.claim_id
+
+
+def _ask(request: KeptRequest, known: Known, claim: Claim, now: datetime | None) -> Step:
+    """On the way to an answer: by the claim's token at first, by the box's own at a renewal."""
+    if request.is_renewal:
+        signing_in = _sign_in(known)
+        if signing_in:
+            return signing_in
+    elif not known.claim_token:
+        is_late = now is not None and now >= datetime.fromtimestamp(claim.exp, UTC)
+        return Step.STOP_EXPIRED if is_late else Step.LOGIN_BY_CLAIM
+    match known.standing:
+        case None:
+            return Step.READ_REQUEST
+        case Standing.FOREIGN:
+            return Step.STOP_CONFLICT
+        case Standing.COPY:
+            return Step.STOP_COPY
+        case Standing.NOTHING | Standing.PREVIOUS:
+            return Step.PUT_REQUEST
+    if known.answer is None or known.answer.request != request.digest:
+        return Step.WAIT_REPLY
+    match known.answer.state:
+        case "bound":
+            return Step.KEEP_REPLY
+        case "waiting":
+            return Step.WAIT_REPLY
+        case "denied":
+            return Step.STOP_DENIED
+    return Step.STOP_CONFLICT
+
+
+def _stay(kept: Kept, known: Known, now: datetime | None) -> Step:
+    """Bound: into Vault and Consul by its own certificate, and there from one renewal to the next."""
+    if not kept.has_files:
+        return Step.WRITE_FILES
+    if known.claim_token:
+        return Step.END_CLAIM
+    signing_in = _sign_in(known)
+    if signing_in:
+        return signing_in
+    if kept.generation.next:
+        return Step.SETTLE if known.is_advanced else Step.ADVANCE
+    if not known.is_reported:
+        return Step.REPORT_IN
+    due = find_renewal(kept)
+    if now is not None and due is not None and now >= due:
+        return Step.CHOOSE_GENERATION
+    return Step.REST if known.has_document else Step.READ_DOCUMENT
+
+
+def _sign_in(known: Known) -> Step | None:
+    if known.box_token:
+        return None
+    if known.jwt:
+        return Step.LOGIN_BY_JWT
+    return Step.TAKE_JWT if known.vault_token else Step.LOGIN_BY_CERTIFICATE
+
+
+def choose(kept: Kept, claim: Claim, fresh: str) -> Generation:
+    """What CHOOSE_GENERATION keeps; fresh is random."""
+    if is_new_card(kept, claim):
+        return Generation(
+            "", fresh, claim.jti, claim.generation
+        )  # whatever was in Consul was before this card
+    return Generation(kept.generation.held, fresh, "", kept.generation.card)
+
+
+def settle(generation: Generation) -> Generation:
+    """What SETTLE keeps."""
+    return Generation(generation.next, "", "", generation.card)
+
+
+def find_standing(kept: Kept, found: bytes | None) -> Standing:
+    """What the bytes are that lie where the box puts its request; None: there are none."""
+    if found is None:
+        return Standing.NOTHING
+    assert kept.request is not None
+    if found == kept.request.data:
+        return Standing.OURS
+    try:
+        other = read_request(found)
+    except EnrollError:
+        return Standing.FOREIGN
+    if kept.reply and other.digest == kept.reply.request:
+        return Standing.PREVIOUS
+    if other.thumbprint != kept.thumbprint:
+        return Standing.FOREIGN
+    return Standing.COPY
+
+
+def find_copy(generation: Generation, found: str) -> bool:
+    """Whether the value in Consul is none that this box put there; found is "" where there is none.
+
+    A box that has put none yet takes over whatever the one before it left.
+    """
+    return bool(generation.held) and found not in ("", generation.held, generation.next)
+
+
+def find_renewal(kept: Kept) -> datetime | None:
+    """When the certificate is due: at a third of its life, up to a tenth of that sooner or later, the same after each
+    restart; sooner where the reply says so. None where there is none."""
+    if not kept.reply or not kept.reply.identity:
+        return None
+    crt = x509.load_pem_x509_certificate(kept.reply.identity.encode())
+    third = (crt.not_valid_after_utc - crt.not_valid_before_utc) * RENEWED_AT
+    chance = int.from_bytes(hashlib.sha256(kept.reply.request.encode()).digest()[:8]) / 2**64
+    due = crt.not_valid_before_utc + third * (1 + JITTER * (2 * chance - 1))
+    said = kept.reply.renew_at
+    return min(due, datetime.fromisoformat(said).astimezone(UTC)) if said else due
