@@ -12,16 +12,16 @@ from functools import cache
 from queue import SimpleQueue
 from typing import Any
 
-from ritilib.clients.consul_values import Entry
 from ritilib.clients.protocols import ConsulClient
 from ritilib.clients.vault_signing import SigningKey
-from ritilib.enroll.binding import Binding, Expected, read_binding
-from ritilib.errors import EnrollError, LeadershipLost, Problem, RitiError, Unreachable
+from ritilib.enroll.binding import Binding, Expected
+from ritilib.errors import LeadershipLost, Problem, RitiError, Unreachable
 from ritilib.gitops.company import Unit
 from ritilib.gitops.desired import Desired
 from ritilib.render.names import EnrollmentNames, UnitNames
 from ritilib.sync.enroll.duties import Task, awaits, list_tasks
 from ritilib.sync.enroll.enroller import Box, Done, Enroller
+from ritilib.sync.enroll.found import read_bindings
 from ritilib.sync.observe import Places
 from ritilib.sync.unit.apply import Servers
 
@@ -39,16 +39,6 @@ class Step:
     done: tuple[Done, ...] = ()
     problems: tuple[Problem, ...] = ()
     again_s: float | None = None
-
-
-@dataclass(frozen=True)
-class Found:
-    """Bindings with their indexes, and what of them cannot be read: those boxes are left alone."""
-
-    bindings: Mapping[str, Binding]
-    indexes: Mapping[str, int]
-    problems: tuple[Problem, ...] = ()
-    unreadable: frozenset[str] = frozenset()
 
 
 class Registry:
@@ -182,30 +172,6 @@ class Registry:
             return SEEN_S if any(one.wrote for one in done) else None
         latest = max(datetime.fromisoformat(one.bound_at) for one in waiting)
         return SEEN_S if (now - latest).total_seconds() < LATE_S else SEEN_LATE_S
-
-
-def read_bindings(consul: ConsulClient, fleet: str) -> Found:
-    """Every box's binding, in one request."""
-    prefix = EnrollmentNames(fleet).bindings
-    indexes: dict[str, int] = {}
-    problems: list[Problem] = []
-    unreadable: set[str] = set()
-
-    def take(entry: Entry) -> Binding | None:
-        key = entry.key.removeprefix(prefix)
-        try:
-            binding = read_binding(entry.value)
-        except EnrollError as error:
-            unreadable.add(key)
-            mend = "see who wrote it; removed, the box needs a new card"
-            problems.append(Problem("", 0, 0, f"{entry.key} in Consul: {error.problems[0].what}", mend))
-            return None
-        indexes[key] = entry.modify_index
-        return binding
-
-    _, found = consul.fold_tree(prefix, take)
-    bindings = {key.removeprefix(prefix): one for key, one in found.items() if one is not None}
-    return Found(bindings, indexes, tuple(problems), frozenset(unreadable))
 
 
 def _handle(
