@@ -69,6 +69,11 @@ class UnitNames:
         return f"{self.fleet}/box/{self.key}"
 
     @property
+    def box_kv_key(self) -> str:
+        """The box's one value in Consul (reconcile.box_value)."""
+        return f"riti/{self.fleet}/box/{self.key}/{CONFIG_FORMAT}"
+
+    @property
     def box_word(self) -> str:
         """The key in Consul where the box says what it has in force: its watcher's state, as it stands."""
         return f"riti/{self.fleet}/box/{self.key}/word"

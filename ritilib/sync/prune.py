@@ -170,7 +170,7 @@ class _Pruner:
         self.servers.consul.write(entry, record.to_bytes(), index)
 
     def purge(self, purge: Purge) -> None:
-        """Intent → job → value → roles and policies → documents → inventory; each step again without harm.
+        """Intent → job → values → roles and policies → documents → inventory; each step again without harm.
 
         The entry goes last, so that a purge that was ended in between is found and ended by the next sync; from the
         intent on it is one of a unit that is not finished, so that a unit that comes back is made whole.
@@ -182,11 +182,13 @@ class _Pruner:
         index = consul.write(entry, intent.to_bytes(), self.seen.record_indexes[purge.key])
         if job:
             self.servers.nomad.purge_job(names.job_id, purge.record.job_modify_index)
-        # every format of the value; the slash at the end keeps a name that begins alike
-        for key in consul.list_keys(f"{Places(names.fleet).live}{purge.key}/").keys:
-            held = consul.read(key)
-            if held:
-                consul.delete(key, held.modify_index)
+        places = Places(names.fleet)
+        for folder in (places.live, places.boxes):
+            # every format of the value; the slash at the end keeps a name that begins alike
+            for key in consul.list_keys(f"{folder}{purge.key}/").keys:
+                held = consul.read(key)
+                if held:
+                    consul.delete(key, held.modify_index)
         owner = describe_owner(self.desired.fleet_id, purge.key)
         consul.delete_role(names.role, owner)
         consul.delete_policy(names.role, owner)
