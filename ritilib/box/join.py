@@ -15,7 +15,7 @@ from ritilib.box.identity import make_identity, make_overlay_key, make_random, m
 from ritilib.box.kept import Kept
 from ritilib.box.servers import Servers
 from ritilib.box.showing import STOPS, Shown, State, find_state
-from ritilib.box.steps import Known, Step, choose, find_copy, find_standing, next_step, settle
+from ritilib.box.steps import Known, Standing, Step, choose, find_copy, find_standing, next_step, settle
 from ritilib.box.store import IDENTITY_CRT, IDENTITY_KEY, STATUS, Store
 from ritilib.enroll.card import Join
 from ritilib.enroll.claim import Claim
@@ -176,7 +176,8 @@ class Joiner:
         assert kept.request is not None
         key, index = self._card.join.names.enroll_request, self._known.request_index
         # whether it was written or somebody was faster, what is there now says it best
-        self._known = replace(self._known, standing=None)
+        is_foreign = self._known.standing is Standing.FOREIGN
+        self._known = replace(self._known, standing=None, has_objected=is_foreign or self._known.has_objected)
         self._servers.put(self._token(kept), key, kept.request.data, index)
 
     def _wait_reply(self, kept: Kept) -> bool:
@@ -224,9 +225,10 @@ class Joiner:
         key = kept.thumbprint[:8]
         shown = Shown(state, self._card.join.unit, self._card.serial, key, why)
         if shown != self._shown:
-            self._shown = shown
+            before, self._shown = self._shown, shown
             self._store.show(STATUS, shown.encode())
-            self._show(shown)
+            if before is None or before.words != shown.words:
+                self._show(shown)
         return shown
 
 

@@ -12,8 +12,7 @@ from cryptography import x509
 from ritilib.box.kept import Generation, Kept, KeptRequest
 from ritilib.enroll.claim import Claim
 from ritilib.enroll.reply import Reply
-from ritilib.enroll.request import read_request
-from ritilib.errors import EnrollError
+from ritilib.enroll.request import find_digest
 
 RENEWED_AT = 1 / 3  # of a certificate's life, so that twenty days without a controller end no telephony
 JITTER = 0.1  # of that time, up and down
@@ -53,13 +52,16 @@ class Standing(StrEnum):
     NOTHING = "nothing"
     OURS = "our request"
     PREVIOUS = "the request before, which has its answer"
-    FOREIGN = "a request by another key"
-    COPY = "a request by our key, which we did not make"
+    FOREIGN = "a request that this box did not make"
 
 
 @dataclass(frozen=True)
 class Known:
-    """What this run has learned; all of it is learned again after a restart."""
+    """What this run has learned; all of it is learned again after a restart.
+
+    has_objected: whether a request that was there and is not ours was replaced by ours already. is_copied: whether
+    Consul has a generation that this box did not put there.
+    """
 
     claim_token: str = field(default="", repr=False)
     vault_token: str = field(default="", repr=False)
@@ -67,6 +69,7 @@ class Known:
     box_token: str = field(default="", repr=False)
     standing: Standing | None = None
     request_index: int = 0
+    has_objected: bool = False
     answer: Reply | None = None
     answer_moved: int = 0
     is_advanced: bool = False
@@ -84,10 +87,8 @@ def next_step(kept: Kept, known: Known, claim: Claim, now: datetime | None) -> S
     generation, request = kept.generation, kept.request
     if is_new_card(kept, claim):
         return Step.CHOOSE_GENERATION
-    if known.is_copied:
-        return Step.STOP_COPY
     if generation.next and (request is None or request.generation_next != generation.next):
-        is_ready = bool(generation.claim_id) or known.is_advanced
+        is_ready = bool(generation.claim_id) or known.is_advanced or known.is_copied
         return Step.MAKE_REQUEST if is_ready else _sign_in(known) or Step.ADVANCE
     if request and not kept.is_answered:
         return _ask(request, known, claim, now)
@@ -118,12 +119,11 @@ def _ask(request: KeptRequest, known: Known, claim: Claim, now: datetime | None)
     match known.standing:
         case None:
             return Step.READ_REQUEST
-        case Standing.FOREIGN:
-            return Step.STOP_CONFLICT
-        case Standing.COPY:
-            return Step.STOP_COPY
         case Standing.NOTHING | Standing.PREVIOUS:
             return Step.PUT_REQUEST
+        case Standing.FOREIGN:
+            # the controller has to see both, or it could not lock them; whoever objects as well is not answered twice
+            return _stop(request) if known.has_objected else Step.PUT_REQUEST
     if known.answer is None or known.answer.request != request.digest:
         return Step.WAIT_REPLY
     match known.answer.state:
@@ -133,7 +133,11 @@ def _ask(request: KeptRequest, known: Known, claim: Claim, now: datetime | None)
             return Step.WAIT_REPLY
         case "denied":
             return Step.STOP_DENIED
-    return Step.STOP_CONFLICT
+    return _stop(request)
+
+
+def _stop(request: KeptRequest) -> Step:
+    return Step.STOP_COPY if request.is_renewal else Step.STOP_CONFLICT
 
 
 def _stay(kept: Kept, known: Known, now: datetime | None) -> Step:
@@ -181,18 +185,11 @@ def find_standing(kept: Kept, found: bytes | None) -> Standing:
     """What the bytes are that lie where the box puts its request; None: there are none."""
     if found is None:
         return Standing.NOTHING
-    assert kept.request is not None
-    if found == kept.request.data:
+    if kept.request and found == kept.request.data:
         return Standing.OURS
-    try:
-        other = read_request(found)
-    except EnrollError:
-        return Standing.FOREIGN
-    if kept.reply and other.digest == kept.reply.request:
+    if kept.reply and find_digest(found) == kept.reply.request:
         return Standing.PREVIOUS
-    if other.thumbprint != kept.thumbprint:
-        return Standing.FOREIGN
-    return Standing.COPY
+    return Standing.FOREIGN
 
 
 def find_copy(generation: Generation, found: str) -> bool:
