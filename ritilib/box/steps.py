@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -37,7 +37,6 @@ class Step(StrEnum):
     LOGIN_BY_JWT = "log in to Consul by it"
     ADVANCE = "put the next generation"
     SETTLE = "keep that it is there"
-    REPORT_IN = "report that the box is in"
     READ_DOCUMENT = "look whether its configuration is there"
     REST = "rest until the certificate is due"
     STOP_EXPIRED = "stop: the claim has expired"
@@ -59,8 +58,9 @@ class Standing(StrEnum):
 class Known:
     """What this run has learned; all of it is learned again after a restart.
 
-    has_objected: whether a request that was there and is not ours was replaced by ours already. is_copied: whether
-    Consul has a generation that this box did not put there.
+    has_put: whether our request was seen there, or put. has_objected: whether one that is not ours was replaced by ours
+    already. has_looked: whether a reply that is there already was looked for. is_copied: whether Consul has a
+    generation that this box did not put there. is_refused: whether a claim was refused after we objected.
     """
 
     claim_token: str = field(default="", repr=False)
@@ -69,13 +69,26 @@ class Known:
     box_token: str = field(default="", repr=False)
     standing: Standing | None = None
     request_index: int = 0
+    has_put: bool = False
     has_objected: bool = False
+    has_looked: bool = False
     answer: Reply | None = None
     answer_moved: int = 0
     is_advanced: bool = False
     is_copied: bool = False
-    is_reported: bool = False
+    is_refused: bool = False
     has_document: bool = False
+
+    def forget_request(self) -> Known:
+        """What is left where another request is to be made, or what was learned of one counts no more."""
+        return replace(
+            Known(),
+            claim_token=self.claim_token,
+            vault_token=self.vault_token,
+            jwt=self.jwt,
+            box_token=self.box_token,
+            has_document=self.has_document,
+        )
 
 
 def next_step(kept: Kept, known: Known, claim: Claim, now: datetime | None) -> Step:
@@ -113,27 +126,30 @@ def _ask(request: KeptRequest, known: Known, claim: Claim, now: datetime | None)
         signing_in = _sign_in(known)
         if signing_in:
             return signing_in
+    elif known.is_refused:
+        return Step.STOP_CONFLICT
     elif not known.claim_token:
         is_late = now is not None and now >= datetime.fromtimestamp(claim.exp, UTC)
         return Step.STOP_EXPIRED if is_late else Step.LOGIN_BY_CLAIM
+    answer = known.answer if known.answer and known.answer.request == request.digest else None
+    if answer and answer.state == "bound":
+        return Step.KEEP_REPLY
+    if not known.has_looked:
+        return Step.WAIT_REPLY
     match known.standing:
         case None:
             return Step.READ_REQUEST
-        case Standing.NOTHING | Standing.PREVIOUS:
-            return Step.PUT_REQUEST
+        case Standing.OURS:
+            return Step.WAIT_REPLY
         case Standing.FOREIGN:
             # the controller has to see both, or it could not lock them; whoever objects as well is not answered twice
             return _stop(request) if known.has_objected else Step.PUT_REQUEST
-    if known.answer is None or known.answer.request != request.digest:
-        return Step.WAIT_REPLY
-    match known.answer.state:
-        case "bound":
-            return Step.KEEP_REPLY
-        case "waiting":
-            return Step.WAIT_REPLY
-        case "denied":
-            return Step.STOP_DENIED
-    return _stop(request)
+    # the controller takes away what it has answered, but for what waits
+    if known.has_put and answer and answer.state == "denied":
+        return Step.STOP_DENIED
+    if known.has_put and answer and answer.state == "conflict":
+        return _stop(request)
+    return Step.PUT_REQUEST
 
 
 def _stop(request: KeptRequest) -> Step:
@@ -151,8 +167,6 @@ def _stay(kept: Kept, known: Known, now: datetime | None) -> Step:
         return signing_in
     if kept.generation.next:
         return Step.SETTLE if known.is_advanced else Step.ADVANCE
-    if not known.is_reported:
-        return Step.REPORT_IN
     due = find_renewal(kept)
     if now is not None and due is not None and now >= due:
         return Step.CHOOSE_GENERATION

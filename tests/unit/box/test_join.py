@@ -58,7 +58,7 @@ def test_a_box_gets_in(tmp_path: Path) -> None:
     asked = len(world.asked)
     assert make_joiner(world, tmp_path / "data", CARD).run().state == "in"
     again = world.asked[asked:]
-    assert [one for one in again if one.startswith("put")] == [f"put {NAMES.box_report}"]
+    assert not [one for one in again if one.startswith("put")]
 
 
 def test_only_the_owner_reads_what_it_keeps(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_nothing_is_asked_before_keys_and_request_are_on_the_disk(tmp_path: Path
         assert before[at - 1] == "fsync" and before[at + 1 : at + 3] == ["fsync", "fsync"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     faults=st.lists(st.tuples(st.integers(1, 12), st.sampled_from(["cut", "lose", "lose"])), max_size=25),
     is_approved=st.booleans(),
@@ -135,7 +135,7 @@ def test_any_cuts_and_losses_give_one_identity(faults: list[tuple[int, str]], is
     assert world.kv[NAMES.box_generation][1].decode() == kept.generation.held
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(moments=st.lists(st.integers(1, 14), max_size=12))
 def test_a_renewal_is_whole_or_goes_on(moments: list[int]) -> None:
     with TemporaryDirectory() as folder:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -24,12 +24,13 @@ from ritilib.enroll.card import Join
 from ritilib.enroll.claim import Claim, make_claim, sign_claim
 from ritilib.enroll.reply import Reply
 from ritilib.enroll.request import SignedRequest, read_request
-from ritilib.errors import Denied, Unreachable
+from ritilib.errors import Denied, EnrollError, Unreachable
 from ritilib.render.names import UnitNames
 
 START = datetime(2027, 1, 15, 8, tzinfo=UTC)
 NAMES = UnitNames("roja", "acme", "salto")
 FLEET_ID = "7a1f4f0e-43b5-4f5e-9a51-0d6d1a3c2b10"
+MOST_WAITS = 500  # of one run: more are no way in
 LIFE = timedelta(days=30)
 Done = TypeVar("Done")
 Fault = Callable[[str], None]  # called before and after each request, with its name; may raise
@@ -77,10 +78,16 @@ class World:
         held = self.kv.get(NAMES.enroll_request)
         if held is None:
             return
-        signed = read_request(held[1])
+        try:
+            signed = read_request(held[1])
+        except EnrollError:
+            del self.kv[NAMES.enroll_request]
+            return
         reply = self._reply(signed).encode()
         if self.kv.get(NAMES.enroll_reply, (0, b""))[1] != reply:
             self.write(NAMES.enroll_reply, reply)
+        if b'"waiting"' not in reply:
+            del self.kv[NAMES.enroll_request]
 
     def _reply(self, signed: SignedRequest) -> Reply:
         before = self.kv.get(NAMES.enroll_reply)
@@ -155,7 +162,7 @@ class WorldServers:
                 return False
             if key == NAMES.enroll_request:
                 self._world.requests.add(data)
-            if key == NAMES.box_report:
+            if key == NAMES.box_generation:
                 self._world.is_open = False  # the controller deletes the claim's role
             self._world.write(key, data)
             return True
@@ -210,7 +217,13 @@ def make_joiner(
     """A box that has just been switched on; its waits take no time and end in a cut where they do not end."""
     store = Store(data)
     clock = Clock(find_window(card.claim, store.read(IDENTITY_CRT)), lambda: world.now.timestamp())
-    return Joiner(store, WorldServers(world), card, clock, show, lambda s: None, lambda: 0.5)
+    waits = iter(range(MOST_WAITS))
+    return Joiner(store, WorldServers(world), card, clock, show, lambda pause_s: wait(waits), lambda: 0.5)
+
+
+def wait(waits: Iterator[int]) -> None:
+    """No time passes; a box that waits for ever is an error."""
+    assert next(waits, None) is not None, "it waits for ever"
 
 
 def lose(is_lost: Callable[[int], bool]) -> Fault:
