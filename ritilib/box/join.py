@@ -77,6 +77,8 @@ class Joiner:
             except RitiError as error:
                 failures += 1
                 shown = self._fail(kept, step, error)
+                if next_step(kept, self._known, self._card.claim, self._clock.now()) in STOPS:
+                    continue  # the gateway's time, or what was refused, has decided it
                 if is_once and (failures >= TRIES or shown.state in ("not-accepted", "shut-out")):
                     return shown
                 told_s = error.pause_s if isinstance(error, Busy) else 0.0
@@ -195,9 +197,9 @@ class Joiner:
         answer = read_reply(found.data) if found.is_there else None
         is_new = not known.has_looked or (answer is not None and answer != known.answer)
         self._known = replace(known, answer=answer, answer_moved=going, has_looked=True)
-        if not is_new or self._is_final(
-            kept
-        ):  # see whether the request is there still, or was answered by the same
+        is_others = answer is not None and kept.request is not None and answer.request != kept.request.digest
+        if not is_new or is_others or self._is_final(kept):
+            # whether our request is there still, or somebody's is, or it was answered by the same as before
             self._known = replace(self._known, standing=None)
         return is_new
 
