@@ -285,7 +285,7 @@ def _advertised() -> str:
 
 
 def _blocklist(fleet: Fleet) -> str:
-    """The overlay's block list as Nomad's template writes it: an absent key is an empty list, and keeps no task waiting.
+    """The overlay's block list as Nomad's template writes it: an absent key is an empty list, and no task waits for it.
 
     Only hexadecimal digits come out of the key, whatever stands in it: a list that were no YAML, or a template that
     failed, would end every PBX's overlay at once.
