@@ -13,8 +13,9 @@ import pytest
 from ritilib.clients.nebula import Authority, Certificate, OverlayTool
 from ritilib.clients.vault import TRANSIT_MOUNT
 from ritilib.enroll.binding import Binding
-from ritilib.errors import Problem
+from ritilib.errors import Problem, RitiError
 from ritilib.render.upkeep import EnrollmentRules
+from ritilib.sync.enroll.by_hand import approve_now, deny, revoke_now
 from ritilib.sync.enroll.prepare import prepare_enrollment
 from ritilib.sync.unit.apply import Servers
 from tests.enroll.offices import FLEET_ID, KEY, Office
@@ -294,3 +295,46 @@ def end_at(story: str, number: int) -> bool:
             assert binding.state == "bound" and rights == inside
             assert published <= {one.fingerprint for one in binding.overlay}
     return did_die
+
+
+def test_approved_by_hand_it_is_let_in_before_git_says_it(office: Office) -> None:
+    office.wish[KEY] = EnrollmentRules()
+    office.settle()
+    office.put_request(office.make_box().ask(office.make_claim()))
+    office.settle()
+    approve_now(office.consul, "demo", KEY)
+    office.settle()
+    assert read(office).state == "bound"
+    with pytest.raises(RitiError, match="does not wait"):
+        approve_now(office.consul, "demo", KEY)
+
+
+def test_denied_by_hand_it_is_told_so(office: Office) -> None:
+    office.wish[KEY] = EnrollmentRules()
+    box, card = office.make_box(), office.make_claim()
+    office.settle()
+    office.put_request(box.ask(card))
+    office.settle()
+    deny(office.consul, "demo", KEY, "me")
+    office.settle()
+    reply = office.read_reply()
+    assert reply is not None and reply.state == "denied" and read(office).state == "denied"
+    office.merge(serial=SERIAL)
+    office.put_request(box.ask(card))
+    office.settle()
+    assert read(office).state == "denied"
+    office.put_request(box.ask(office.make_claim()))
+    office.settle()
+    assert read(office).state == "bound"
+
+
+def test_revoked_by_hand_it_is_closed_before_git_says_it(office: Office) -> None:
+    office.enroll(office.make_box(), office.make_claim())
+    revoke_now(office.consul, "demo", KEY, "me")
+    office.settle()
+    assert list_rights(office) == set() and read(office).state == "revoked" and read(office).done
+    office.merge(revoked=True)
+    office.settle()
+    office.merge(generation=2, revoked=False)
+    office.settle()
+    assert list_rights(office) == {office.name().enroll_role}
