@@ -39,12 +39,14 @@ def find_warnings(draft: Draft) -> Iterator[Problem]:
 
 def _judge_names(draft: Draft) -> Iterator[Problem]:
     """A box whose name has no room in a certificate cannot enroll."""
-    for (company, slug), (source, _) in draft.boxes.items():
-        unit = f"{draft.fleet.name}--{company}--{slug}"
+    for key, (source, _) in draft.boxes.items():
+        unit = f"{draft.fleet.name}--{key.replace('/', '--')}"
         if len(unit) > LONGEST_CERTIFIED:
-            what = f"the name {unit} has {len(unit)} letters, and a certificate has room for {LONGEST_CERTIFIED}"
+            what = (
+                f"the name {unit} has {len(unit)} letters, and a certificate has room for {LONGEST_CERTIFIED}"
+            )
             mend = "shorten the fleet's, the company's or the office's name: this box cannot enroll"
-            yield source.problem((), what, mend, "name-too-long", "warning")
+            yield source.warning((), what, mend, "name-too-long")
 
 
 def _judge_overlay(draft: Draft) -> Iterator[Problem]:
