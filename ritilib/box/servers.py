@@ -54,7 +54,7 @@ class GatewayServers:
         self._datacenter = {"dc": datacenter} if datacenter else {}
 
     def use_certificate(self, certificate: Path, key: Path) -> None:
-        """Have this certificate for login_by_certificate."""
+        """Show this certificate from now on: but for what it takes to be bound, nothing is answered without."""
         self._gateway.use_certificate(certificate, key)
 
     def login_by_claim(self, claim: str) -> str:
@@ -70,7 +70,7 @@ class GatewayServers:
         asked = "log in to Vault"
         body = json.dumps({"name": self._names.job_id}).encode()
         path = f"/v1/auth/{self._fleet.cert_mount}/login"
-        answer = self._gateway.ask("POST", path, asked, body=body, by_certificate=True, accepted=_NOT_LET_IN)
+        answer = self._gateway.ask("POST", path, asked, body=body, accepted=_NOT_LET_IN)
         if answer.status in _NOT_LET_IN:
             what = f"Vault does not let this box in by its certificate: status {answer.status}"
             raise Denied.because(what, "see that the box is in the fleet, and not revoked")

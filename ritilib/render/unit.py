@@ -14,6 +14,7 @@ from ritilib.render.links import derive_cloud_link, derive_direct_link, derive_m
 from ritilib.render.lists import write_leads, write_peer
 from ritilib.render.mailboxes import OWN_MAILBOX, render_mailboxes
 from ritilib.render.names import OPEN_DOOR, UnitNames
+from ritilib.render.policies import render_box_policies
 from ritilib.render.records import write_record_files
 from ritilib.routing.directory import Directory
 from ritilib.routing.outside import SHORTEST
@@ -158,6 +159,7 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
         **_render_adapter(box, directory),
         "box/overlay.yml": _overlay(fleet, f"box of {box.key}", "/overlay", company.slug, port=0),
         "box/secrets.json": write_json(secrets),
+        **render_box_policies(UnitNames(fleet.name, company.slug, box.slug)),
     }
 
 
