@@ -15,7 +15,7 @@ from ritilib.devstack.demo.verdicts import Step
 from ritilib.devstack.gateway import write_gateway_secrets
 from ritilib.devstack.guests import adopt_process
 from ritilib.devstack.processes import end_process, start_process
-from ritilib.devstack.telephony.joined_office import start_joined_office
+from ritilib.devstack.telephony.joined_office import JoinedOffice, start_joined_office
 from ritilib.devstack.telephony.office import wait_until
 from ritilib.fleet.edit_enrollment import read_box
 from ritilib.gitops.worktree import read_fleet_files
@@ -26,25 +26,17 @@ OPEN_TIMEOUT_S = 60
 LINK_TIMEOUT_S = 180  # the bound is judged; one that is later is waited for, so that the figure is seen
 LINK_MOST_S = 30.0  # from power to a registered link: what a box is promised
 END_S = 30.0
+POLL_S = 30.0
 
 
 def start_offices(lab: Lab, step: Step) -> None:
     """Step 5: the gateway, the controller as a service, and three boxes with a card and nothing else."""
-    write_gateway_secrets(lab.running, lab.vault, FLEET)
-    lab.run_riti("gateway", "run", "--repo", str(lab.forge), extra=lab.management)
-    cards = {key: write_card(lab, key) for key in BOXES}
-    files = read_fleet_files(lab.work)
+    run_gateway(lab)
+    cards = {key: write_card(lab, key, key.replace("/", "-")) for key in BOXES}
     with run_service(lab):
         wait_until(lambda: is_open(lab), OPEN_TIMEOUT_S, "the controller lets the boxes ask")
         for key in BOXES:
-            lab.offices[key] = start_joined_office(
-                lab.docker,
-                key.replace("/", "-"),
-                cards[key],
-                read_box(files, key).serial or "",
-                lab.running.name,
-                lab.report,
-            )
+            power_on(lab, key, cards[key])
         linked_s = wait_linked(lab)
         for key in BOXES:
             wait_until(
@@ -63,9 +55,23 @@ def start_offices(lab: Lab, step: Step) -> None:
     judge_leaks(lab, step, BOXES)
 
 
-def write_card(lab: Lab, key: str) -> Path:
+def run_gateway(lab: Lab) -> None:
+    """Its secrets in Vault, its job in Nomad."""
+    write_gateway_secrets(lab.running, lab.vault, FLEET)
+    lab.run_riti("gateway", "run", "--repo", str(lab.forge), extra=lab.management)
+
+
+def power_on(lab: Lab, key: str, card: Path) -> JoinedOffice:
+    """Start an office with this card, whose box says the serial number that the fleet expects; wait for nothing."""
+    serial = read_box(read_fleet_files(lab.work), key).serial or ""
+    name = key.replace("/", "-")
+    lab.offices[key] = start_joined_office(lab.docker, name, card, serial, lab.running.name, lab.report)
+    return lab.offices[key]
+
+
+def write_card(lab: Lab, key: str, name: str) -> Path:
     """What an operator does who may sign claims, and nothing else."""
-    card = lab.folder / "cards" / key.replace("/", "-")
+    card = lab.folder / "cards" / name
     token = lab.vault.create_token((EnrollmentNames(FLEET).claims_policy,), "operator")
     words = ("--ca", str(lab.running.certificates.authority), "--out", str(card), "--repo", str(lab.work))
     lab.run_riti("box", "claim", key, *words, extra=lab.management | {"VAULT_TOKEN": token})
@@ -73,18 +79,10 @@ def write_card(lab: Lab, key: str) -> Path:
 
 
 @contextmanager
-def run_service(lab: Lab) -> Iterator[None]:
+def run_service(lab: Lab, poll_s: float = POLL_S) -> Iterator[None]:
     """`riti sync` as it runs in production, with the controller's own tokens; it ends with the block."""
-    argv = [
-        sys.executable,
-        "-m",
-        "ritilib",
-        "sync",
-        "--remote",
-        str(lab.forge),
-        "--mirror",
-        str(lab.folder / "mirror"),
-    ]
+    argv = [sys.executable, "-m", "ritilib", "sync", "--remote", str(lab.forge)]
+    argv += ["--mirror", str(lab.folder / "mirror"), "--poll", str(poll_s)]
     lab.report("$ riti " + " ".join(argv[3:]))
     process = start_process(argv, lab.state / "logs" / "controller.log", lab.tokens)
     try:

@@ -41,9 +41,9 @@ TEMPLATE_TIMEOUT_S = 120
 
 def place_call(lab: Lab, step: Step) -> None:
     """Step 6: Montevideo calls Salto's public number; Zorro can be reached neither by number nor by a packet."""
-    caller = _connect(lab, MONTEVIDEO, "101", CALLER_HZ)
-    callee = _connect(lab, SALTO, "201", CALLEE_HZ)
-    other = _connect(lab, ZORRO, "301", CALLEE_HZ)
+    caller = connect_phone(lab, MONTEVIDEO, "101", CALLER_HZ)
+    callee = connect_phone(lab, SALTO, "201", CALLEE_HZ)
+    other = connect_phone(lab, ZORRO, "301", CALLEE_HZ)
     start = time.monotonic()
     caller.dial("59847331201")
     callee.wait_for("ringing", ANSWER_TIMEOUT_S)
@@ -86,7 +86,7 @@ def merge_under_call(lab: Lab, step: Step) -> None:
     has_new = partial(has_telephone, lab, SALTO, "202")
     wait_until(has_new, TAKEN_TIMEOUT_S, f"Salto's box has 202 ({lab.offices[SALTO].read_report()})")
     step.find("Salto's box took its new telephone over by itself", True, "no hand on it")
-    new = _connect(lab, SALTO, "202", CALLEE_HZ)
+    new = connect_phone(lab, SALTO, "202", CALLEE_HZ)
     caller = lab.phones["101"]
     wait_until(
         lambda: knows(lab, MONTEVIDEO, "202", "office-salto,202,1") and knows(lab, SALTO, "202", "to-box"),
@@ -171,7 +171,7 @@ def read_indexes(lab: Lab) -> tuple[int, ...]:
     )
 
 
-def _connect(lab: Lab, key: str, number: str, tone_hz: int) -> Phone:
+def connect_phone(lab: Lab, key: str, number: str, tone_hz: int) -> Phone:
     """A telephone at the box, registered with the password that Vault holds for it."""
     office = lab.offices[key]
     secrets = read_document(lab, key).data
