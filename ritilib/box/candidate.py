@@ -26,16 +26,28 @@ from ritilib.box.aside import REFUSED, SHARED
 from ritilib.box.console import ask_socket
 from ritilib.box.loaded import READY, find_complaints, find_missing
 from ritilib.errors import Problem, RitiError
-from ritilib.render.asterisk_conf import CONFIG_FOLDER, MANAGER_SECRET, SCRATCH_FOLDERS
 
 # Measured on amd64: see docs/box-agent.md. A Pi under load is slower by far, and only what hangs is to be cut off.
 BOUND_S = 120.0
 END_S = 5.0
 MOST_SHOWN = 10
+MOST_SCRATCH = 60  # characters: with what comes below it, a socket's path (107, sys/un.h)
 _ADDRESS = re.compile(r"^(bindaddr|bind)\s*=>?\s*([0-9.]+)(?::(\d+))?$", re.MULTILINE)
 _PORT = re.compile(r"^bindport\s*=>?\s*\d+$", re.MULTILINE)
 _ANY = "0.0.0.0"
 _ROOT = Path("/")
+# asterisk.conf: what a candidate has of its own, and the folder for it
+_FOLDERS = {
+    "astetcdir": "etc",
+    "astdbdir": "lib",
+    "astagidir": "lib",
+    "astspooldir": "spool",
+    "astrundir": "run",
+    "astlogdir": "log",
+}
+_WRITTEN = re.compile(rf"^({'|'.join(_FOLDERS)})\s*=>?.*$", re.MULTILINE)
+_READ = re.compile(r"^(ast\w+)\s*=>?\s*(/usr/.*)$", re.MULTILINE)
+_INCLUDED = re.compile(r'^#tryinclude ".*"$', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -74,6 +86,13 @@ def find_program(root: Path = _ROOT) -> Program:
     return Program((str(loader), "--library-path", str(loader.parent), str(asterisk)), root)
 
 
+def check_scratch(scratch: Path) -> None:
+    """RitiError where no candidate could have its console there: that is not the configuration's fault."""
+    if len(str(scratch.absolute())) > MOST_SCRATCH:
+        what = f"{scratch} is longer than {MOST_SCRATCH} characters"
+        raise RitiError.because(what, "give a shorter one: --scratch")
+
+
 def try_candidate(
     files: Mapping[str, str],
     program: Program,
@@ -107,22 +126,13 @@ def try_candidate(
 
 def adapt_files(files: Mapping[str, str], folder: Path, root: Path) -> dict[str, str]:
     """The files with the folders of a candidate: what it writes goes below folder, what it reads lies below root."""
-    changed = dict(files)
-    moved = {CONFIG_FOLDER: folder / "etc"}
-    moved |= {place: folder / place.rpartition("/")[2] for place in SCRATCH_FOLDERS}
-    # /var/lib/asterisk and /var/run/asterisk have the same last part
-    moved |= {place: folder / place.strip("/").replace("/", "-") for place in SCRATCH_FOLDERS}
-    text = changed.get("asterisk.conf", "")
-    for place, own in moved.items():
-        text = re.sub(rf"=> {re.escape(place)}$", f"=> {own}", text, flags=re.MULTILINE)
-    changed["asterisk.conf"] = re.sub(
-        r"=> (/usr/\S+)$", rf"=> {str(root).rstrip('/')}\1", text, flags=re.MULTILINE
+    text = _WRITTEN.sub(
+        lambda match: f"{match[1]} => {folder / _FOLDERS[match[1]]}", files.get("asterisk.conf", "")
     )
-    if "manager.conf" in changed:
-        # the running one's secret would open the manager interface of the candidate too
-        secret = f"{folder}/none"
-        changed["manager.conf"] = changed["manager.conf"].replace(MANAGER_SECRET, secret)
-    return changed
+    read = _READ.sub(lambda match: f"{match[1]} => {str(root).rstrip('/')}{match[2]}", text)
+    # with the running one's secret the candidate would open the manager interface too
+    manager = _INCLUDED.sub(f'#tryinclude "{folder}/none"', files.get("manager.conf", ""))
+    return {**files, "asterisk.conf": read, "manager.conf": manager}
 
 
 def list_addresses(files: Mapping[str, str]) -> tuple[str, ...]:
@@ -159,7 +169,7 @@ def _boot(
     adapted = adapt_files(files, folder, program.root)
     if not isolated:
         adapted = move_to_loopback(adapted, find_free_port)
-    for place in ("etc", *(place.strip("/").replace("/", "-") for place in SCRATCH_FOLDERS)):
+    for place in sorted(set(_FOLDERS.values())):
         (folder / place).mkdir(mode=0o700)
     for name, text in adapted.items():
         (folder / "etc" / name).write_text(text)
@@ -191,7 +201,7 @@ def _run(
             if process.poll() == REFUSED and isolated:
                 return None
             raise _not_ready(process, log, bound_s)
-        control = folder / "var-run-asterisk" / "asterisk.ctl"
+        control = folder / "run" / "asterisk.ctl"
         try:
             missing = find_missing(files, lambda command: ask_socket(control, command))
         except OSError as error:

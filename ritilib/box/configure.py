@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from ritilib.box.candidate import Trial
-from ritilib.box.decide import Confirm, GoBack, Rest, Try, counts, decide, needs_start
+from ritilib.box.decide import Confirm, GoBack, Rest, Try, counts, decide, must_wait
 from ritilib.box.live import Configuration
 from ritilib.box.swap import Generations, Refusal
 from ritilib.box.word import Word
@@ -81,7 +81,7 @@ class Configurer:
                 return why
             finally:
                 self._seen_s = self._monotonic()
-        if needs_start(self.held.current, made) and self._read_word().is_busy:
+        if must_wait(self.held.current, made, self._read_word()):
             return "waits for the end of a call: Asterisk must start anew"
         _, trial = self._tried
         self._generations.stage(made, trial.complaints)

@@ -35,7 +35,8 @@ class GoBack:
 
 @dataclass(frozen=True)
 class Try:
-    """Boot it aside, and where that is well, switch to it. usual as for candidate.try_candidate."""
+    """Boot it aside, and where that is well, switch to it; not while a call is up that a new start would cut
+    (must_wait). usual as for candidate.try_candidate."""
 
     made: Configuration
     usual: tuple[str, ...] | None
@@ -48,8 +49,7 @@ def decide(held: Held, offered: Configuration | None, word: Word, waited_s: floa
     """offered is what the live value and the secrets make (None: nothing usable is known); waited_s is how long the
     watcher has had to acknowledge what is current, the time not counted in which it waited for a call's end.
 
-    A refused configuration is not tried again until another comes. What Asterisk reads at its start only is put in
-    force when no call is up.
+    A refused configuration is not tried again until another comes.
     """
     current = held.current
     if current and not held.is_confirmed:
@@ -64,9 +64,12 @@ def decide(held: Held, offered: Configuration | None, word: Word, waited_s: floa
         return Rest("" if held.is_confirmed or current is None else explain(current, word))
     if held.refused and held.refused.identity == offered.identity:
         return Rest(f"{offered.identity} was refused: {held.refused.why}")
-    if needs_start(current, offered) and word.is_busy:
-        return Rest("waits for the end of a call: Asterisk must start anew")
     return Try(offered, current.usual if current else None)
+
+
+def must_wait(current: Generation | None, offered: Configuration, word: Word) -> bool:
+    """Whether a call is up that the switch would cut: what Asterisk reads at its start only waits for its end."""
+    return needs_start(current, offered) and word.is_busy
 
 
 def needs_start(current: Generation | None, offered: Configuration) -> bool:

@@ -6,8 +6,8 @@ A value is refused with every problem at once, in words that `riti status` shows
 from __future__ import annotations
 
 import hashlib
-import json
 import re
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,9 +17,11 @@ import orjson
 from ritilib.box.adapter import compose_adapter
 from ritilib.box.compose import compose_box
 from ritilib.errors import GitopsError, Problem
+from ritilib.reconcile.box_value import hash_box_files
 from ritilib.render.names import CONFIG_FORMAT
 
 MOST_BYTES = 512 * 1024  # the longest value that Consul keeps
+MOST_PLAIN_BYTES = 16 * 1024 * 1024  # unpacked; a company's words are the most of it, and they hardly shrink
 NEEDED = ("etc/asterisk.conf", "etc/extensions.conf", "etc/iax.conf", "etc/modules.conf", "overlay.yml")
 OVERLAY = "overlay.yml"
 WORDS = "words.txt"
@@ -70,17 +72,11 @@ def name_configuration(sha256: str, secrets_version: int) -> str:
     return f"{sha256[:32]}-{secrets_version}"
 
 
-def hash_files(files: Mapping[str, str]) -> str:
-    """The `sha256` of a live value: over its files as canonical JSON."""
-    text = json.dumps(dict(files), sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def understand_live(value: bytes) -> Live:
     """The value as it lay in Consul; GitopsError with all that is wrong with it."""
     said = _decode(value)
     problems = sorted(_judge(said))
-    if not problems and hash_files(said["files"]) != said["sha256"]:
+    if not problems and hash_box_files(said["files"]) != said["sha256"]:
         problems = [_problem("", "its files are not those of its sha256")]
     if problems:
         raise GitopsError(problems)
@@ -126,12 +122,23 @@ def compose_configuration(live: Live, secrets: Mapping[str, Any], version: int) 
 def _decode(value: bytes) -> dict[str, Any]:
     if len(value) > MOST_BYTES:
         raise GitopsError([_problem("", f"the value has {len(value)} bytes, more than Consul keeps")])
+    unpacking = zlib.decompressobj(zlib.MAX_WBITS | 16)  # 16: gzip's own format alone
     try:
-        said = orjson.loads(value)
-    except orjson.JSONDecodeError as error:
+        plain = unpacking.decompress(value, MOST_PLAIN_BYTES)
+    except zlib.error:
+        raise GitopsError(
+            [_problem("", f"the value is not gzipped, or damaged ({len(value)} bytes)")]
+        ) from None
+    if unpacking.unconsumed_tail:
+        raise GitopsError([_problem("", f"the value has more than {MOST_PLAIN_BYTES} bytes unpacked")])
+    if not unpacking.eof or unpacking.unused_data:
+        what = f"the value is only the beginning of one, or has more behind it ({len(value)} bytes)"
+        raise GitopsError([_problem("", what)])
+    try:
+        said = orjson.loads(plain)
+    except orjson.JSONDecodeError:
         # its own words quote what it read
-        what = f"the value is no JSON, or only the beginning of it ({len(value)} bytes)"
-        raise GitopsError([_problem("", what)]) from error
+        raise GitopsError([_problem("", "the value is no JSON")]) from None
     if not isinstance(said, dict):
         raise GitopsError([_problem("", "the value is no object")])
     return said
@@ -169,7 +176,9 @@ def _judge(said: Mapping[str, Any]) -> Iterator[Problem]:
 def _hash_start(asterisk: Mapping[str, str]) -> str:
     """What Asterisk reads at its start only: whole files, and in the others the addresses that it listens at."""
     bound = {f"{name}: bound": "\n".join(_BOUND.findall(text)) for name, text in asterisk.items()}
-    return hash_files({**bound, **{name: text for name, text in asterisk.items() if name not in RELOADED}})
+    return hash_box_files(
+        {**bound, **{name: text for name, text in asterisk.items() if name not in RELOADED}}
+    )
 
 
 def _hash_acknowledged(text: str) -> str:

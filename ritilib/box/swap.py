@@ -25,7 +25,8 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from ritilib.box.durable import link_durable, make_folder, sync_folder, write_durable, write_synced
-from ritilib.box.live import OVERLAY, Configuration, hash_files
+from ritilib.box.live import OVERLAY, Configuration
+from ritilib.reconcile.box_value import hash_box_files
 
 _ABOUT = "about.json"
 _NEW = "new-"  # no identity begins like this: it is hexadecimal
@@ -121,7 +122,7 @@ class Generations:
             made.commit,
             dict(made.acknowledged),
             made.start,
-            hash_files(files),
+            hash_box_files(files),
             usual,
         )
         target = self._all / one.identity
@@ -187,7 +188,7 @@ class Generations:
             return None
         try:
             one = _GENERATION.validate_json((self._all / identity / _ABOUT).read_bytes())
-            return one if hash_files(self.read_files(identity)) == one.digest else None
+            return one if hash_box_files(self.read_files(identity)) == one.digest else None
         except (OSError, ValueError):  # a card that wears out gives bytes that are no text
             return None
 

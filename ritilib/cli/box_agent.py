@@ -12,7 +12,7 @@ from types import FrameType
 import click
 
 from ritilib.box.agent import Agent, Box, Joining, Place
-from ritilib.box.candidate import BOUND_S, Trial, find_program, try_candidate
+from ritilib.box.candidate import BOUND_S, Trial, check_scratch, find_program, try_candidate
 from ritilib.box.clock import Clock, find_window
 from ritilib.box.gateway import Gateway
 from ritilib.box.hardware import read_image, read_serial
@@ -87,6 +87,7 @@ def box_agent(
     """
     place = Place(data, state, _find_group(asterisk_group), _find_group(overlay_group))
     program = find_program(asterisk)
+    check_scratch(scratch)
     folder = card or data / "card"
     said, claim, text = _read_card(folder)
     serial = (serial or read_serial()).lower()

@@ -15,6 +15,7 @@ from ritilib.box.decide import (
     Try,
     counts,
     decide,
+    must_wait,
 )
 from ritilib.box.swap import Generation, Held, Refusal
 from ritilib.box.word import SILENT, STALE_AFTER_S, Word, is_in_force, understand_word
@@ -88,10 +89,14 @@ def test_there_is_no_way_back_from_the_first_one_and_another_may_mend_it() -> No
 
 
 def test_asterisk_starts_anew_only_when_no_call_is_up() -> None:
-    assert isinstance(decide(GOOD, RESTARTED, say(OLD, channels=1), 0), Rest)
-    assert isinstance(decide(GOOD, RESTARTED, say(OLD), 0), Try)
+    # it is tried at once, so that what is wrong with it is known
+    assert isinstance(decide(GOOD, RESTARTED, say(OLD, channels=1), 0), Try)
+    assert must_wait(OLD, RESTARTED, say(OLD, channels=1))
+    assert not must_wait(OLD, RESTARTED, say(OLD))
     # it is dead or starts just now: there is no call
-    assert isinstance(decide(GOOD, RESTARTED, SILENT, 0), Try)
+    assert not must_wait(OLD, RESTARTED, SILENT)
+    assert not must_wait(None, RESTARTED, say(OLD, channels=1))
+    assert not must_wait(OLD, NEW_MADE, say(OLD, channels=1))
 
 
 def test_time_does_not_run_while_a_call_holds_up_the_start() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 from typing import Any
@@ -10,12 +11,14 @@ import pytest
 
 from ritilib.box.live import (
     MOST_BYTES,
+    MOST_PLAIN_BYTES,
     START_FILE,
+    Live,
     compose_configuration,
-    hash_files,
     understand_live,
 )
 from ritilib.errors import GitopsError
+from ritilib.reconcile.box_value import choose_box_files, encode_box_value, hash_box_files
 from tests.golden.update import list_cases, render_case
 
 FILES = {
@@ -32,8 +35,14 @@ SECRETS = {"iax": {"cloud": "c10ud"}, "phones": {"101": "pass101"}}
 
 def write_value(files: dict[str, Any] | None = None, **changes: Any) -> bytes:
     files = FILES if files is None else files
-    said = {"format": 1, "secrets_version": 3, "sha256": hash_files(files), "commit": "abc", "files": files}
-    return json.dumps(said | changes).encode()
+    said = {
+        "format": 1,
+        "secrets_version": 3,
+        "sha256": hash_box_files(files),
+        "commit": "abc",
+        "files": files,
+    }
+    return gzip.compress(json.dumps(said | changes).encode(), mtime=0)
 
 
 def refuse(value: bytes) -> str:
@@ -44,13 +53,13 @@ def refuse(value: bytes) -> str:
 
 def test_a_whole_value_is_understood() -> None:
     live = understand_live(write_value())
-    assert (live.sha256, live.secrets_version, live.commit) == (hash_files(FILES), 3, "abc")
+    assert (live.sha256, live.secrets_version, live.commit) == (hash_box_files(FILES), 3, "abc")
     assert live.files == FILES
 
 
 def test_the_hash_is_that_of_canonical_json() -> None:
     text = '{"a": "ñ", "b": "1"}'
-    assert hash_files({"b": "1", "a": "ñ"}) == hashlib.sha256(text.encode()).hexdigest()
+    assert hash_box_files({"b": "1", "a": "ñ"}) == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_every_rendered_box_is_understood() -> None:
@@ -60,25 +69,36 @@ def test_every_rendered_box_is_understood() -> None:
         for path in tree:
             if not path.endswith("/box/overlay.yml"):
                 continue
-            folder = path.removesuffix("overlay.yml")
-            files = {
-                one.removeprefix(folder): text
-                for one, text in tree.items()
-                if one.startswith(folder) and not one.endswith((".hcl", ".json"))
-            }
-            assert understand_live(write_value(files)).files == files
+            folder = path.removesuffix("box/overlay.yml")
+            unit = {one.removeprefix(folder): text for one, text in tree.items() if one.startswith(folder)}
+            files = choose_box_files(unit)
+            live = understand_live(encode_box_value(files, 7, "c0ffee"))
+            assert live == Live(hash_box_files(files), 7, "c0ffee", files)
             seen += 1
     assert seen >= 8
 
 
-@pytest.mark.parametrize("length", range(0, len(write_value()), 7))
+@pytest.mark.parametrize("length", range(0, len(write_value()), 3))
 def test_a_value_that_was_cut_short_is_refused(length: int) -> None:
     assert "only the beginning" in refuse(write_value()[:length])
 
 
+def test_a_value_that_is_damaged_or_has_more_behind_it_is_refused() -> None:
+    whole = write_value()
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2] ^= 0xFF
+    for value in (bytes(damaged), b"{}", b"x" * 100):
+        assert refuse(value)
+    assert "more behind it" in refuse(whole + b"x")
+
+
+def test_a_value_that_grows_without_end_is_not_unpacked() -> None:
+    assert "bytes unpacked" in refuse(gzip.compress(b" " * (MOST_PLAIN_BYTES + 1)))
+
+
 def test_a_changed_file_is_refused() -> None:
     changed = FILES | {"etc/extensions.conf": "[from-phone]\n"}
-    assert "not those of its sha256" in refuse(write_value(changed, sha256=hash_files(FILES)))
+    assert "not those of its sha256" in refuse(write_value(changed, sha256=hash_box_files(FILES)))
 
 
 def test_all_that_is_wrong_with_the_schema_is_said_at_once() -> None:
@@ -104,7 +124,7 @@ def test_all_that_is_wrong_with_the_schema_is_said_at_once() -> None:
 
 @pytest.mark.parametrize("value", [b"[]", b"7", b'"x"', b"null", b"{}", b'{"files": []}'])
 def test_what_is_no_value_at_all_is_refused(value: bytes) -> None:
-    assert refuse(value)
+    assert refuse(gzip.compress(value))
 
 
 def test_a_value_longer_than_consul_keeps_is_refused_unread() -> None:
@@ -116,7 +136,7 @@ def test_a_configuration_has_the_secrets_in_it() -> None:
     assert made.asterisk["iax.conf"].startswith("; secrets version 4\n[cloud-secret](!)\nsecret=c10ud\n")
     assert made.adapter == {"cfg000b82aabbcc.xml": "<P34>pass101</P34>\n"}
     assert made.overlay == FILES["overlay.yml"]
-    assert made.identity == f"{hash_files(FILES)[:32]}-4"
+    assert made.identity == f"{hash_box_files(FILES)[:32]}-4"
     plain = hashlib.sha256(FILES["etc/iax.conf"].encode()).hexdigest()
     assert made.acknowledged["iax.conf"] == plain
     # a company without menus has no words, and the watcher acknowledges that there are none
