@@ -2,15 +2,21 @@
 
 The node takes no work, so what is timed is the controller and the servers, not containers. Each unit is written part
 by part, its intent first (rule 11 of DESIGN.md); the floor posts the same jobs, parsed beforehand, over as many
-connections, and does nothing else.
+connections, and does nothing else. Of MANY the steps beside it are what the servers take for what no sync can leave
+out: to have each job parsed and posted (parsed_seconds), and planned too, with an entry in Consul before and after
+(steps_seconds); these are sent bare, over as many connections.
 """
 
 from __future__ import annotations
 
+import base64
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import requests
 
 from bench.lab.fleets import LONE, move_lone_route
 from bench.lab.seeded import act_side_by_side, seed_fleet
@@ -90,7 +96,15 @@ def _run_many(report: Callable[[str], None]) -> dict[str, Any]:
             seconds, requests, done = _time_sync(desired, crew)
         jobs = [wish.job for wish in list_wishes(desired) if not wish.names.is_lighthouse]
         report("registering the same jobs bare")
-        return _describe(MANY, len(done.changed), seconds, _register_bare(jobs, settings), requests)
+        figures = _describe(MANY, len(done.changed), seconds, _register_bare(jobs, settings), requests)
+        report("and with each step that a sync takes, bare")
+        parsed_s = _time_steps(Steps(settings, "parsed"), jobs)
+        steps_s = _time_steps(Steps(settings, "steps", is_whole=True), jobs)
+        return figures | {
+            "parsed_seconds": round(parsed_s, 3),
+            "steps_seconds": round(steps_s, 3),
+            "steps_ratio": round(seconds / steps_s, 2),
+        }
 
 
 def _run_first(report: Callable[[str], None]) -> dict[str, Any]:
@@ -129,6 +143,50 @@ def _register_bare(jobs: Sequence[str], settings: Settings) -> float:
     start = time.perf_counter()
     act_side_by_side(lambda session, job: post_job(session, settings.nomad, job), bare, settings, CREW)
     return time.perf_counter() - start
+
+
+def _time_steps(steps: Steps, jobs: Sequence[str]) -> float:
+    start = time.perf_counter()
+    act_side_by_side(steps.take, jobs, steps.settings, CREW)
+    return time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A unit's steps by bare requests, under names that begin with prefix; whole: as a sync takes them."""
+
+    settings: Settings
+    prefix: str
+    is_whole: bool = False
+
+    def take(self, session: requests.Session, text: str) -> None:
+        """Parse and register one job; whole: entry, plan and entry too."""
+        address = self.settings.nomad.address
+        asked = {"JobHCL": text, "Canonicalize": True}
+        parsed = session.post(f"{address}/v1/jobs/parse", json=asked)
+        parsed.raise_for_status()
+        job = rename_job(parsed.json(), f"{self.prefix}-{parsed.json()['ID']}")
+        index = 0
+        if self.is_whole:
+            plan = session.post(f"{address}/v1/job/{job['ID']}/plan", json={"Job": job, "Diff": True})
+            plan.raise_for_status()
+            index = self._write(session, job["ID"], b"before" * 100, 0)
+        post_job(session, self.settings.nomad, job)
+        if self.is_whole:
+            self._write(session, job["ID"], b"after." * 100, index)
+
+    def _write(self, session: requests.Session, key: str, value: bytes, index: int) -> int:
+        operation = {
+            "Verb": "cas",
+            "Key": f"bench/{key}",
+            "Value": base64.b64encode(value).decode(),
+            "Index": index,
+        }
+        consul = self.settings.consul
+        token = {"X-Consul-Token": consul.token}
+        answer = session.put(f"{consul.address}/v1/txn", json=[{"KV": operation}], headers=token)
+        answer.raise_for_status()
+        return int(answer.json()["Results"][0]["KV"]["ModifyIndex"])
 
 
 def _describe(boxes: int, changed: int, seconds: float, floor_s: float, requests: int) -> dict[str, Any]:

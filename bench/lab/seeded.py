@@ -21,6 +21,7 @@ import requests
 from bench.lab.servers import open_session
 from ritilib.clients.settings import Server, Settings
 from ritilib.gitops.desired import Desired
+from ritilib.reconcile.box_value import encode_box_value
 from ritilib.reconcile.state import Record, Wish, hash_text
 from ritilib.sync.observe import Places
 from ritilib.sync.planned import list_wishes
@@ -51,6 +52,11 @@ def seed_fleet(desired: Desired, settings: Settings, report: Callable[[str], Non
             value = wish.live_value(SECRETS_VERSION)
             yield wish.names.kv_key, value
             digests = wish.digests
+            if digests.box:
+                yield (
+                    wish.names.box_kv_key,
+                    encode_box_value(wish.box_files, SECRETS_VERSION, desired.commit),
+                )
             record = Record(
                 "applied",
                 desired.commit,
@@ -60,6 +66,8 @@ def seed_fleet(desired: Desired, settings: Settings, report: Callable[[str], Non
                 policies=digests.policies,
                 value=hash_text(value),
                 secrets_version=SECRETS_VERSION,
+                box=digests.box,
+                box_version=SECRETS_VERSION,
                 job_modify_index=indexes[wish.names.key],
                 renew_at=renew_at,
             )

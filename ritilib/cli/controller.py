@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import click
 
-from ritilib.cli.options import EXIT_CHANGES, json_option, repo_option, rev_option
-from ritilib.cli.printing import print_json
+from ritilib.cli.options import json_option, repo_option, rev_option
+from ritilib.cli.own_job import tell_outcome
 from ritilib.clients.nomad import Nomad
 from ritilib.clients.settings import read_settings
 from ritilib.gitops.desired import read_fleet
 from ritilib.render.controller import render_controller
 from ritilib.render.names import ControllerNames
 from ritilib.sync.controller_job import need_controller, plan_controller, run_controller_job
-
-WORDS = {
-    "none": "is as wished",
-    "create": "would be made",
-    "in-place": "would be changed in place",
-    "destructive": "would be replaced, one instance after the other",
-    "registered": "registered",
-    "deployed": "every instance is as wished",
-}
 
 
 @click.group()
@@ -71,10 +61,4 @@ def run(repo: Path, rev: str, as_json: bool, check: bool, wait: bool) -> None:
     outcome: str = (
         plan_controller(fleet, nomad)[1].changes if check else run_controller_job(fleet, nomad, wait)
     )
-    job_id = ControllerNames(fleet.name).job_id
-    if as_json:
-        print_json({"job": job_id, "outcome": outcome})
-    else:
-        click.echo(f"{job_id}: {WORDS[outcome]}")
-    if check and outcome != "none":
-        sys.exit(EXIT_CHANGES)
+    tell_outcome(ControllerNames(fleet.name).job_id, outcome, as_json, check)

@@ -104,8 +104,8 @@ def env(state: Path) -> None:
 
 
 @dev.command()
-@click.argument("kind", type=click.Choice(["controller"]))
-@click.option("--name", default="riti/controller:dev", show_default=True, help="The image's name.")
+@click.argument("kind", type=click.Choice(["controller", "gateway"]))
+@click.option("--name", show_default="riti/KIND:dev", help="The image's name.")
 @click.option(
     "--docker",
     envvar="DOCKER_HOST",
@@ -113,16 +113,21 @@ def env(state: Path) -> None:
     show_default=True,
     help="The Docker daemon that gets it.",
 )
-def image(kind: str, name: str, docker: str) -> None:
-    """Make the image of KIND out of this RITI, where Docker has another; a registry gets it by `docker push`.
+def image(kind: str, name: str | None, docker: str) -> None:
+    """Make the image of KIND, where Docker has another; a registry gets it by `docker push`.
 
     \b
     Example: riti dev image controller --name registry.example/riti/controller:1.4
     """
     # here, not above: it needs the docker library, which an install without the extra "dev" lacks
     from ritilib.devstack.images.controller import build_controller
+    from ritilib.devstack.images.gateway import build_gateway
 
-    made = build_controller(docker, find_overlay_tool().program, find_cache(), report, name)
+    name = name or f"riti/{kind}:dev"
+    if kind == "gateway":
+        made = build_gateway(docker, find_cache(), report, name)
+    else:
+        made = build_controller(docker, find_overlay_tool().program, find_cache(), report, name)
     click.echo(f"{name} is made" if made else f"{name} is this RITI already")
 
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "schema": "validate",
     "box": "box",
     "extension": "box",
+    "enroll": "enroll",
     "words": "words",
     "secrets": "secrets",
     "render": "fleet",
@@ -32,7 +33,9 @@ COMMANDS = {
     "sync": "sync",
     "suspend": "suspend",
     "resume": "suspend",
+    "box-agent": "box_agent",
     "controller": "controller",
+    "gateway": "gateway",
     "status": "status",
     "history": "history",
     "join": "join",
@@ -57,7 +60,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        found = getattr(import_module(f"ritilib.cli.{COMMANDS[cmd_name]}"), cmd_name)
+        found = getattr(import_module(f"ritilib.cli.{COMMANDS[cmd_name]}"), cmd_name.replace("-", "_"))
         assert isinstance(found, click.Command)
         return found
 

@@ -21,6 +21,7 @@ from ritilib.errors import RitiError
 from ritilib.gitops.desired import read_desired, read_fleet
 from ritilib.reconcile.prune import Waiting
 from ritilib.reconcile.suspensions import SUSPENDING, Pause, describe_scope
+from ritilib.sync.gateway_job import delete_gateway_rights, put_gateway_rights
 from ritilib.sync.lead.bootstrap import bootstrap as bootstrap_servers
 
 
@@ -65,6 +66,10 @@ def bootstrap(repo: Path, rev: str, jwks_url: str, tokens: Path) -> None:
         report,
         fleet.controller.namespace if fleet.controller else None,
     )
+    if fleet.gateway and fleet.gateway.image:
+        put_gateway_rights(Vault(settings), desired.fleet, fleet.gateway.namespace)
+    else:
+        delete_gateway_rights(Vault(settings), desired.fleet)
     beside.write_text(json.dumps(made.environment(), indent=2) + "\n")
     beside.replace(tokens)
     click.echo(f"fleet {desired.fleet} may be synced with the tokens in {tokens}")

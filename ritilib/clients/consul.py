@@ -104,16 +104,20 @@ class Consul(ConsulAcl):
         """
         return self.write_all([(key, value, modify_index)])[0]
 
-    def write_all(self, writes: Sequence[tuple[str, bytes, int]]) -> tuple[int, ...]:
+    def write_all(self, writes: Sequence[tuple[str, bytes | None, int]]) -> tuple[int, ...]:
         """Write all of these (key, value, ModifyIndex as for write) or none, in one request; their new ModifyIndexes.
 
-        Conflict where any of them has another index. 64 writes and 512 KB at most, together.
+        A key whose value is None is deleted, and has index 0. Conflict where any of them has another index. 64 writes
+        and 512 KB at most, together.
         """
         operations = [
-            {"Verb": "cas", "Key": key, "Value": base64.b64encode(value).decode(), "Index": index}
+            {"Verb": "delete-cas", "Key": key, "Index": index}
+            if value is None
+            else {"Verb": "cas", "Key": key, "Value": base64.b64encode(value).decode(), "Index": index}
             for key, value, index in writes
         ]
-        return self._transact(f"write {_name_keys([key for key, _, _ in writes])}", *operations)
+        written = iter(self._transact(f"write {_name_keys([key for key, _, _ in writes])}", *operations))
+        return tuple(0 if value is None else next(written) for _, value, _ in writes)
 
     def put(self, key: str, value: bytes) -> bool:
         """Have a key say this; True where something was written. Conflict where another writes it meanwhile."""
@@ -188,9 +192,9 @@ class Consul(ConsulAcl):
         return self._transact(f"{verb} key {key}", check, write)[-1]
 
     def _transact(self, asked: str, *operations: dict[str, Any]) -> tuple[int, ...]:
-        """The ModifyIndex of each key that an operation wrote, in their order."""
+        """The ModifyIndex of each key that an operation wrote, in their order; a deleted one has none."""
         answer = self._send("PUT", "txn", asked, [{"KV": one} for one in operations])
-        return tuple(int(one["KV"]["ModifyIndex"]) for one in answer["Results"])
+        return tuple(int(one["KV"]["ModifyIndex"]) for one in answer["Results"] or ())
 
     def _send(
         self,

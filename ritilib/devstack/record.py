@@ -21,6 +21,7 @@ PORTS = (
     "consul_serf",
     "vault_http",
     "vault_cluster",
+    "vault_gateway",
     "nomad_http",
     "nomad_rpc",
     "nomad_serf",
@@ -66,6 +67,11 @@ class Record(BaseModel):
     def vault_address(self) -> str:
         return f"http://{LOOPBACK}:{self.ports['vault_http']}"
 
+    @property
+    def vault_gateway_address(self) -> str:
+        """Vault's listener for the gateway for boxes."""
+        return f"https://{LOOPBACK}:{self.ports['vault_gateway']}"
+
 
 def new_record() -> Record:
     """A record with free ports and fresh tokens; its slot is chosen later."""
@@ -91,7 +97,12 @@ def find_log(state: Path, server: str) -> Path:
 def read_record(state: Path) -> Record | None:
     """The record of the stack in this folder; None where there is none."""
     path = find_record(state)
-    return Record.model_validate_json(path.read_bytes()) if path.exists() else None
+    if not path.exists():
+        return None
+    record = Record.model_validate_json(path.read_bytes())
+    # a stack that an older RITI made has no port for what came since
+    record.ports |= choose_ports([name for name in PORTS if name not in record.ports])
+    return record
 
 
 def write_record(state: Path, record: Record) -> None:

@@ -30,6 +30,7 @@ from ritilib.devstack.record import (
     write_record,
 )
 from ritilib.devstack.servers import consul, nomad, vault
+from ritilib.devstack.servers.certificates import Certificates
 from ritilib.devstack.servers.dockerd import end_dockerd, find_docker, start_dockerd
 from ritilib.errors import DevstackError
 
@@ -46,12 +47,14 @@ class Stack:
     nomad_address: str
     consul_address: str
     vault_address: str
+    vault_gateway_address: str
     docker_host: str
     public_address: str
     public_interface: str
     bridge_name: str
     bridge_subnet: str
     programs: Programs
+    certificates: Certificates
     nomad_token: str = field(repr=False)
     consul_token: str = field(repr=False)
     vault_token: str = field(repr=False)
@@ -252,8 +255,10 @@ def _end(record: Record, state: Path, cache: Path, report: Report) -> None:
 def _build_images(docker_host: str, programs: Mapping[str, Path], cache: Path, report: Report) -> None:
     # here, not above: it needs the docker library, which an install without the extra "dev" lacks
     from ritilib.devstack.images import build_images
+    from ritilib.devstack.images.gateway import build_gateway
 
     build_images(docker_host, programs, cache, report)
+    build_gateway(docker_host, cache, report)
 
 
 def _start_docker(programs: Programs, cache: Path, shared: Shared, report: Report) -> str:
@@ -305,12 +310,14 @@ def _describe(record: Record, state: Path) -> Stack:
         nomad_address=record.nomad_address,
         consul_address=record.consul_address,
         vault_address=record.vault_address,
+        vault_gateway_address=record.vault_gateway_address,
         docker_host=record.docker_host,
         public_address=network.public_address,
         public_interface=network.public_interface,
         bridge_name=network.bridge_name,
         bridge_subnet=network.bridge_subnet,
         programs=_read_programs(record),
+        certificates=vault.find_certificates(record, state),
         nomad_token=record.nomad_token,
         consul_token=record.consul_token,
         vault_token=record.vault_token,

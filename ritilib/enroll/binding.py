@@ -44,8 +44,9 @@ class Binding(Sent):
 
     open: whether the Consul role for claims is there. done: whether all that belongs to the state was carried out.
     request is the digest of the last request that counts, thumbprint that of its key; address is the box's in the
-    overlay. conflicts are the latest that were turned away. overlay are the box's certificates of the overlay that
-    have not ended, the newest the last, and blocked those that are refused.
+    overlay. approved is the serial number that somebody approved before Git says it. conflicts are the latest that were
+    turned away. overlay are the box's certificates of the overlay that have not ended, the newest the last, and blocked
+    those that are refused.
     """
 
     state: State
@@ -57,6 +58,7 @@ class Binding(Sent):
     thumbprint: str = ""
     request: str = ""
     serial: str = ""
+    approved: str = ""
     address: str = ""
     image: str = ""
     first_seen: str = ""

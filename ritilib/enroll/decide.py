@@ -40,10 +40,11 @@ class Keep:
 
 @dataclass(frozen=True)
 class Wait:
-    """Nothing is decided yet: it is looked at again, when the fleet says more."""
+    """Nothing is decided yet: it is looked at again, when the fleet says more. is_candidate: by approval alone."""
 
     why: str
     asked: Asked
+    is_candidate: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,9 +147,9 @@ def _enroll(
         return Refuse("it was denied: `riti enroll deny`", asked)
     if claim.generation > expected.generation:
         return Wait(f"the claim is of generation {claim.generation}, which is not merged yet", asked)
-    if expected.serial is None:
+    if expected.serial is None and not (current and current.approved == signed.request.serial):
         why = f"nobody has said its serial number; it says {signed.request.serial}"
-        return Wait(f"{why}: `riti enroll approve {expected.key}`", asked)
+        return Wait(f"{why}: `riti enroll approve {expected.key}`", asked, is_candidate=True)
     return Bind(signed, Used(unit=expected.key, thumbprint=signed.thumbprint), claim.jti)
 
 

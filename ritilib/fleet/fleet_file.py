@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 
 from ritilib.fleet.controller_file import Controller
+from ritilib.fleet.gateway_file import Gateway
 from ritilib.fleet.inherited import Settings
 from ritilib.fleet.kinds import (
     Address,
@@ -95,3 +96,5 @@ class FleetFile(Settings):
     """SSH public keys; the controller then applies only what one of them signed. None: whatever is merged."""
     controller: Controller | None = None
     """The sync controller as a Nomad job; none: it is run otherwise."""
+    gateway: Gateway | None = None
+    """Where boxes reach Consul and Vault, and what stands there; without it no box enrolls."""

@@ -14,6 +14,7 @@ from ritilib.fleet.company_file import CompanyFile
 from ritilib.fleet.controller import judge_controller
 from ritilib.fleet.emergency import list_emergencies
 from ritilib.fleet.fleet_file import FleetFile
+from ritilib.fleet.gateway import judge_gateway
 from ritilib.fleet.hours import judge_fleets_own, judge_hours, judge_maintenance, judge_windows
 from ritilib.fleet.leads import judge_leads
 from ritilib.fleet.lending import judge_lending
@@ -108,6 +109,7 @@ def judge(draft: Draft) -> list[Problem]:
     problems += _judge_adapters(draft)
     problems += judge_removals(draft.source, draft.fleet, draft.companies.keys(), draft.boxes.keys())
     problems += judge_controller(draft.source, draft.fleet.controller)
+    problems += judge_gateway(draft.source, draft.fleet.gateway)
     return problems
 
 

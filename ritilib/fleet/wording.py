@@ -13,6 +13,7 @@ from ritilib.fleet.controller_file import (
     SERVER_PATTERN,
     WORD_PATTERN,
 )
+from ritilib.fleet.gateway_file import BEHIND_PATTERN, GATEWAY_PATTERN, HOST_NAME_PATTERN
 from ritilib.fleet.kinds import DAY, REMOVAL_PATTERN, SIGNER_PATTERN, SLUG_PATTERN
 
 # Form asked for → one that has it. A pattern is exact; an example is what people read.
@@ -37,6 +38,9 @@ EXAMPLES: Mapping[str, str] = {
     BRANCH_PATTERN: "main",
     FORGE_URL_PATTERN: "https://forge.example/api/v1",
     WORD_PATTERN: "git",
+    GATEWAY_PATTERN: "https://boxes.example",
+    BEHIND_PATTERN: "https://consul.example:8501",
+    HOST_NAME_PATTERN: "vault.example",
     r"^[^\x00-\x1f\x7f]+$": "Recepción (one line)",
 }
 _QUOTE = "quote it, so that YAML keeps it as text"

@@ -21,7 +21,6 @@ FLEET_FILE = "fleet/fleet.yaml"
 RENDER = "run `riti render` and propose the result"
 STALE = "company-stale"  # the rule of a held company's problem
 _LIGHTHOUSE = "lighthouse-"
-_BOX_FILES, _BOX_SECRETS = "box/", "box/secrets.json"
 _SYNC, _ENROLLMENT = SyncRules(), EnrollmentRules()  # where nobody says another
 _SURROGATE = re.compile("[\ud800-\udfff]")  # what read_texts makes of a byte that is not UTF-8
 
@@ -30,7 +29,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")  # what read_texts makes of a byte th
 class Unit:
     """One thing to run: key "acme/montevideo" (a PBX and its box) or "lighthouse/one"; files: path → text.
 
-    Of the files under box/, which are for the box itself, files has secrets.json alone. canary: it is among the first
+    canary: it is among the first
     of every rollout; windows: when it may be replaced although it has calls; sync: what is left alone of it. digests
     are those of its wish; None where a file that it needs is missing. awaits_box: its PBX is made when its box is
     bound, and not before; enrollment: which box may be.
@@ -165,15 +164,14 @@ def _check_boxes(path: str, manifest: Manifest, asked: Mapping[str, str]) -> Ite
 
 def _make_units(company: str, manifest: Manifest, texts: Mapping[str, Mapping[str, str]]) -> Iterator[Unit]:
     boxes = sorted(manifest.boxes)
-    kept = {box: {path: text for path, text in texts[box].items() if _is_kept(path)} for box in boxes}
-    packed = pack_texts(kept)
+    packed = pack_texts(texts)
     for box in boxes:
         home, name = company, box
         if company == FLEET_FOLDER:
             home, name = "lighthouse", box.removeprefix(_LIGHTHOUSE)
         digests = None
-        if all(needed in kept[box] for needed in NEEDED_FILES):
-            digests = Wish(UnitNames(manifest.fleet, home, name), kept[box]).digests
+        if all(needed in texts[box] for needed in NEEDED_FILES):
+            digests = Wish(UnitNames(manifest.fleet, home, name), texts[box]).digests
         yield _make_unit(f"{home}/{name}", manifest, box, packed[box], digests)
 
 
@@ -186,7 +184,3 @@ def _make_unit(
     sync = manifest.sync if entry.sync is None else entry.sync
     awaits_box = entry.start == "on-enroll"
     return Unit(key, "pbx", texts, entry.canary, entry.windows, sync, digests, awaits_box, entry.enrollment)
-
-
-def _is_kept(path: str) -> bool:
-    return path == _BOX_SECRETS or not path.startswith(_BOX_FILES)

@@ -52,17 +52,23 @@ class _Pack:
 
 
 def pack_texts(units: Mapping[str, Mapping[str, str]]) -> dict[str, Texts]:
-    """The same texts, packed: unit → path → text. Texts of one path stand side by side, where they compress best."""
+    """The same texts, packed: unit → path → text. Texts of one path stand side by side, where they compress best, and
+    one that several units have stands there once."""
     packed: dict[str, Texts] = {}
     for group in _group(units):
         content = bytearray()
         spans: dict[str, dict[str, tuple[int, int]]] = {unit: {} for unit in group}
         for path in dict.fromkeys(path for unit in group for path in units[unit]):
+            known: dict[str, tuple[int, int]] = {}
             for unit in group:
-                if path in units[unit]:
+                text = units[unit].get(path)
+                if text is None:
+                    continue
+                if text not in known:
                     start = len(content)
-                    content += units[unit][path].encode()
-                    spans[unit][path] = (start, len(content))
+                    content += text.encode()
+                    known[text] = (start, len(content))
+                spans[unit][path] = known[text]
         pack = _Pack(bytes(content))
         for unit in group:
             places = tuple(place for path in units[unit] for place in spans[unit][path])
@@ -73,13 +79,17 @@ def pack_texts(units: Mapping[str, Mapping[str, str]]) -> dict[str, Texts]:
 def _group(units: Mapping[str, Mapping[str, str]]) -> Iterable[list[str]]:
     """Units in their order, as many together as PACK_BYTES holds, and one at the least."""
     group: list[str] = []
+    known: set[tuple[str, str]] = set()
     size = 0
     for unit, texts in units.items():
-        length = sum(map(len, texts.values()))
+        length = sum(len(text) for path, text in texts.items() if (path, text) not in known)
         if group and size + length > PACK_BYTES:
             yield group
             group, size = [], 0
+            known.clear()
+            length = sum(map(len, texts.values()))
         group.append(unit)
+        known.update(texts.items())
         size += length
     if group:
         yield group

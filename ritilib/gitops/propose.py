@@ -51,9 +51,9 @@ def propose(
 ) -> Proposal:
     """Make one commit of the work tree's fleet/ and rendered/ on top of the remote's main (else the local).
 
-    branch None: named after the tree and its base, `riti/<12 digits>`, so that the same proposal twice is one branch and
-    one commit, and a change back to an earlier tree is another. push: fetch first and push afterwards, where there is
-    a remote. drift is what `riti render --check` found: a proposal is refused unless it is empty. The work tree, the
+    branch None: named after the tree and its base, `riti/<12 digits>`, so that the same proposal twice is one branch
+    and one commit, and a change back to an earlier tree is another. push: fetch first and push afterwards, where there
+    is a remote. drift is what `riti render --check` found: a proposal is refused unless it is empty. The work tree, the
     index and the current branch stay as they were.
 
     Raises GitopsError: rendered/ is not what the fleet renders, nothing changed, main has moved on, the

@@ -79,6 +79,7 @@ class Plan:
 
     wishes are all that were compared; refused are the units whose wished job did not come up when it was tried: they
     stay what they were until Git wishes another. paused: what is not as wished either, and not in changes.
+    awaiting: units of which nothing is made before their box is there.
     """
 
     wishes: tuple[Wish, ...]
@@ -88,6 +89,7 @@ class Plan:
     unchanged: int
     live_index_moved: bool
     paused: Paused = Paused()
+    awaiting: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -159,15 +161,16 @@ def make_change(wish: Wish, whys: tuple[Why, ...], is_drift: bool, is_partial: b
 def is_as_applied(wish: Wish, record: Record) -> bool:
     """Whether Git wishes nothing but what was applied, or begun, last."""
     wished = wish.digests
-    applied = (record.job, record.live, record.secrets, record.policies)
-    return applied == (wished.job, wished.live, wished.secrets, wished.policies)
+    applied = (record.job, record.live, record.secrets, record.policies, record.box)
+    return applied == (wished.job, wished.live, wished.secrets, wished.policies, wished.box)
 
 
 def is_renewable(wish: Wish, record: Record) -> bool:
     """Whether a certificate can be renewed although the wished job is refused: what it is written with is in force."""
-    return record.state == "applied" and (record.live, record.secrets) == (
+    return record.state == "applied" and (record.live, record.secrets, record.box) == (
         wish.digests.live,
         wish.digests.secrets,
+        wish.digests.box,
     )
 
 
@@ -194,6 +197,8 @@ def is_due(record: Record, now: datetime) -> bool:
 def _why_live(wish: Wish, record: Record, observed: Observed) -> Why | None:
     if record.live != wish.digests.live:
         return Why("live", "git", "dial plan or peers")
+    if record.box != wish.digests.box:
+        return Why("live", "git", "its box's files")
     drift = _find_value_drift(wish.names, record, observed)
     return Why("live", "drift", drift[0]) if drift else None
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from ritilib.errors import GitopsError, Problem
+from ritilib.reconcile.box_value import choose_box_files, hash_box_files
 from ritilib.reconcile.rotation import FIRST, Generations
 from ritilib.reconcile.suspensions import Suspension
 from ritilib.render.names import CONFIG_FORMAT, UnitNames
@@ -26,7 +27,8 @@ _SYNC = SyncRules()  # where nobody says another
 
 @dataclass(frozen=True)
 class Digests:
-    """SHA-256 of a wish's parts, by which a plan compares them; live is that of its value without a version.
+    """SHA-256 of a wish's parts, by which a plan compares them; live is that of its value without a version, box that
+    of its box's files ("": it has none).
 
     generation is no hash, but that of the secrets of its links, so that a plan need not look into its files.
     """
@@ -36,6 +38,7 @@ class Digests:
     secrets: str
     policies: str
     generation: int = 1
+    box: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Wish:
             hash_text(self.secrets),
             hash_text(self.policies),
             _read_generation(self.files["pbx/secrets.json"]),
+            hash_box_files(box) if (box := choose_box_files(self.files)) else "",
         )
 
     @property
@@ -73,6 +77,11 @@ class Wish:
         return {
             path.removeprefix(folder): text for path, text in self.files.items() if path.startswith(folder)
         }
+
+    @property
+    def box_files(self) -> dict[str, str]:
+        """What its box is configured with: path below the box's folder → text; {} where it has none."""
+        return choose_box_files(self.files)
 
     @property
     def live_plans(self) -> dict[str, str]:
@@ -114,11 +123,14 @@ class Record:
     value_index: int = 0
     secrets_version: int = 0
     box_version: int = 0
+    box: str = ""  # SHA-256 of its box's files as they are in Consul, and that value's ModifyIndex
+    box_index: int = 0
     generations: Generations | None = None
     job_modify_index: int = 0
     renew_at: str = ""  # RFC 3339: from then on its overlay certificate is due
     replaced_by: str = ""  # the commit whose job replaced the running task, and when (RFC 3339)
     replaced_at: str = ""
+    kept_index: int = 0  # the ModifyIndex of what is kept to go back to (0: nothing is, or it is not known)
     judged: Literal["", "good", "bad"] = ""  # what became of it, and since when it is known
     judged_at: str = ""
     bad_job: str = ""  # SHA-256 of a job that did not come up: it went back, and that one is not tried again

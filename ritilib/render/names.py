@@ -69,6 +69,11 @@ class UnitNames:
         return f"{self.fleet}/box/{self.key}"
 
     @property
+    def box_kv_key(self) -> str:
+        """The box's one value in Consul (reconcile.box_value)."""
+        return f"riti/{self.fleet}/box/{self.key}/{CONFIG_FORMAT}"
+
+    @property
     def box_word(self) -> str:
         """The key in Consul where the box says what it has in force: its watcher's state, as it stands."""
         return f"riti/{self.fleet}/box/{self.key}/word"
@@ -202,3 +207,35 @@ class ControllerNames:
     def vault_path(self) -> str:
         """The document as Vault's KV v2 API names it for reading."""
         return f"riti/data/{self.document}"
+
+
+@dataclass(frozen=True)
+class GatewayNames:
+    """Every name of a fleet's gateway for boxes."""
+
+    fleet: str
+    task: str = "gateway"  # and its group
+
+    @property
+    def job_id(self) -> str:
+        return f"riti-{self.fleet}-gateway"
+
+    @property
+    def role(self) -> str:
+        """The Vault role and policy of its job; in Consul it has no rights, for it brings nothing of its own."""
+        return self.job_id
+
+    @property
+    def document(self) -> str:
+        """Its Vault document below the mount `riti`: certificates and keys. No fleet's name begins like this."""
+        return f"_gateway/{self.fleet}"
+
+    @property
+    def vault_path(self) -> str:
+        """The document as Vault's KV v2 API names it for reading."""
+        return f"riti/data/{self.document}"
+
+    @property
+    def boxes_authority(self) -> str:
+        """Where Vault tells the authority of boxes' certificates."""
+        return f"riti-pki-{self.fleet}/cert/ca"

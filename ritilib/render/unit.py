@@ -13,7 +13,7 @@ from ritilib.render.language import config_environment, job_environment, write_j
 from ritilib.render.links import derive_cloud_link, derive_direct_link, derive_mesh_link
 from ritilib.render.lists import write_leads, write_peer
 from ritilib.render.mailboxes import OWN_MAILBOX, render_mailboxes
-from ritilib.render.names import OPEN_DOOR, UnitNames
+from ritilib.render.names import OPEN_DOOR, EnrollmentNames, UnitNames
 from ritilib.render.policies import render_box_policies
 from ritilib.render.records import write_record_files
 from ritilib.routing.directory import Directory
@@ -39,7 +39,13 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -
     names = UnitNames(fleet.name, company.slug, box.slug)
     peers = [peer for peer in company.boxes if peer is not box]
     overlay = _overlay(
-        fleet, f"pbx of {box.key}", "/secrets", company.slug, advertise=_advertised(), port=OVERLAY_PORT
+        fleet,
+        f"pbx of {box.key}",
+        "/secrets",
+        company.slug,
+        advertise=_advertised(),
+        port=OVERLAY_PORT,
+        blocklist=_blocklist(fleet),
     )
     cloud, mesh = derive_cloud_link(box.settings), derive_mesh_link()
     office = directory.offices[box.slug]
@@ -197,7 +203,13 @@ def render_lighthouse(fleet: Fleet, lighthouse: Lighthouse, address: IPv4Address
     names = UnitNames(fleet.name, "lighthouse", lighthouse.name)
     job = job_environment().get_template("lighthouse/job.nomad.hcl.j2")
     overlay = _overlay(
-        fleet, f"lighthouse/{lighthouse.name}", "/secrets", "", port=OVERLAY_PORT, am_lighthouse=True
+        fleet,
+        f"lighthouse/{lighthouse.name}",
+        "/secrets",
+        "",
+        port=OVERLAY_PORT,
+        am_lighthouse=True,
+        blocklist=_blocklist(fleet),
     )
     secrets = {
         "generation": SECRETS_GENERATION,
@@ -214,9 +226,10 @@ def render_lighthouse(fleet: Fleet, lighthouse: Lighthouse, address: IPv4Address
 
 
 def render_policies(names: UnitNames, folder: str) -> dict[str, str]:
-    """What the unit's own identity may read: its own value and its own document, and nothing else (rule 12)."""
+    """What the unit's own identity may read: its own value, its own document, and the block list of all (rule 12)."""
+    keys = (EnrollmentNames(names.fleet).blocked, names.kv_key)
     return {
-        f"{folder}consul-policy.hcl": f'key "{names.kv_key}" {{\n  policy = "read"\n}}\n',
+        f"{folder}consul-policy.hcl": "\n".join(f'key "{key}" {{\n  policy = "read"\n}}\n' for key in keys),
         f"{folder}vault-policy.hcl": f'path "{names.vault_path}" {{\n  capabilities = ["read"]\n}}\n',
     }
 
@@ -273,6 +286,17 @@ def _advertised() -> str:
     return '{{ env "RITI_PUBLIC_ADDR" }}:{{ env "NOMAD_HOST_PORT_nebula" }}'
 
 
+def _blocklist(fleet: Fleet) -> str:
+    """The overlay's block list as Nomad's template writes it: an absent key is an empty list, and no task waits for it.
+
+    Only hexadecimal digits come out of the key, whatever stands in it: a list that were no YAML, or a template that
+    failed, would end every PBX's overlay at once.
+    """
+    key = EnrollmentNames(fleet.name).blocked
+    digits = f'keyOrDefault "{key}" "[]" | regexReplaceAll "[^0-9a-f]+" " " | trimSpace | split " "'
+    return f'  blocklist:\n{{{{- range {digits} }}}}{{{{ if . }}}}\n    - "{{{{ . }}}}"{{{{ end }}}}{{{{ end }}}}'
+
+
 def _overlay(
     fleet: Fleet,
     name: str,
@@ -281,8 +305,13 @@ def _overlay(
     port: int,
     advertise: str = "",
     am_lighthouse: bool = False,
+    blocklist: str = "",
 ) -> str:
-    """Nebula's configuration; secrets is the folder of its keys, company "" admits nobody's traffic."""
+    """Nebula's configuration; secrets is the folder of its keys, company "" admits nobody's traffic.
+
+    A box's has no block list: its agent puts it below `pki:` (ritilib.box.overlay), so that it outlives a day without
+    a network.
+    """
     pairs = list(zip(fleet.said.lighthouses, fleet.lighthouse_addresses, strict=True))
     return _config(
         "overlay/nebula.yml.j2",
@@ -292,6 +321,7 @@ def _overlay(
         port=port,
         advertise=advertise,
         am_lighthouse=am_lighthouse,
+        blocklist=blocklist,
         lighthouses=[] if am_lighthouse else pairs,
     )
 

@@ -41,12 +41,13 @@ def take_census(desired: Desired) -> Census:
         desired.fleet,
         desired.fleet_id,
         desired.commit,
-        frozenset(unit.key for unit in desired.units),
+        frozenset(unit.key for unit in desired.units if not unit.enrollment.revoked),
         stale,
         frozenset(desired.removals),
         timedelta(minutes=desired.removal_grace_min),
         doubts,
         desired.sync,
+        frozenset(unit.key for unit in desired.units if unit.enrollment.revoked),
     )
 
 
@@ -101,7 +102,10 @@ def prune(
                 if why := pruner.await_calls(stop):
                     waits.append(Waiting(stop.key, None, why))
                     continue
-                report(f"{stop.key}: in no manifest since {stop.record.absent_since}, is stopped")
+                why = f"in no manifest since {stop.record.absent_since}"
+                if stop.key in removals.revoked:
+                    why = "its box is revoked"
+                report(f"{stop.key}: {why}, is stopped")
                 pruner.stop(stop)
                 stopped.append(stop.key)
         for purge in removals.purges:
@@ -166,7 +170,7 @@ class _Pruner:
         self.servers.consul.write(entry, record.to_bytes(), index)
 
     def purge(self, purge: Purge) -> None:
-        """Intent → job → value → roles and policies → documents → inventory; each step again without harm.
+        """Intent → job → values → roles and policies → documents → inventory; each step again without harm.
 
         The entry goes last, so that a purge that was ended in between is found and ended by the next sync; from the
         intent on it is one of a unit that is not finished, so that a unit that comes back is made whole.
@@ -178,11 +182,13 @@ class _Pruner:
         index = consul.write(entry, intent.to_bytes(), self.seen.record_indexes[purge.key])
         if job:
             self.servers.nomad.purge_job(names.job_id, purge.record.job_modify_index)
-        # every format of the value; the slash at the end keeps a name that begins alike
-        for key in consul.list_keys(f"{Places(names.fleet).live}{purge.key}/").keys:
-            held = consul.read(key)
-            if held:
-                consul.delete(key, held.modify_index)
+        places = Places(names.fleet)
+        for folder in (places.live, places.boxes):
+            # every format of the value; the slash at the end keeps a name that begins alike
+            for key in consul.list_keys(f"{folder}{purge.key}/").keys:
+                held = consul.read(key)
+                if held:
+                    consul.delete(key, held.modify_index)
         owner = describe_owner(self.desired.fleet_id, purge.key)
         consul.delete_role(names.role, owner)
         consul.delete_policy(names.role, owner)

@@ -94,6 +94,11 @@ def test_several_keys_are_written_all_or_none(consul: ConsulClient, fleet: str) 
         entry.key: (entry.value, entry.modify_index) for entry in consul.read_tree(f"riti/{fleet}/").entries
     }
     assert found == {one: (b"3", third), two: (b"2", same)}
+    with pytest.raises(Conflict):
+        consul.write_all([(one, b"4", third), (two, None, same - 1)])
+    gone, fourth = consul.write_all([(two, None, same), (one, b"4", third)])
+    left = [(entry.value, entry.modify_index) for entry in consul.read_tree(f"riti/{fleet}/").entries]
+    assert (left, gone) == ([(b"4", fourth)], 0)
 
 
 def test_the_index_is_the_newest_write_below_the_prefix(consul: ConsulClient, fleet: str) -> None:

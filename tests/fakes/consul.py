@@ -58,18 +58,21 @@ class FakeConsul:
     def write(self, key: str, value: bytes, modify_index: int) -> int:
         return self.write_all([(key, value, modify_index)])[0]
 
-    def write_all(self, writes: Sequence[tuple[str, bytes, int]]) -> tuple[int, ...]:
+    def write_all(self, writes: Sequence[tuple[str, bytes | None, int]]) -> tuple[int, ...]:
         held = [self.entries.get(key) for key, _, _ in writes]
         if [one.modify_index if one else 0 for one in held] != [index for _, _, index in writes]:
             raise _conflict(f"write {', '.join(key for key, _, _ in writes)}")
         with self.moved:
             self.index += 1
             for (key, value, _), one in zip(writes, held, strict=True):
-                if one is None or one.value != value:
+                if value is None:
+                    del self.entries[key]
+                    self.deleted[key] = self.index
+                elif one is None or one.value != value:
                     self.entries[key] = Entry(key, value, self.index, one.session if one else "")
             self.moved.notify_all()
         self.journal.write(f"consul write {', '.join(key for key, _, _ in writes)}")
-        return tuple(self.entries[key].modify_index for key, _, _ in writes)
+        return tuple(0 if value is None else self.entries[key].modify_index for key, value, _ in writes)
 
     def put(self, key: str, value: bytes) -> bool:
         held = self.read(key)

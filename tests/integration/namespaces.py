@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 _CLONE_NEWNET = 0x40000000
+_EVERY_PROTOCOL = 0x0003  # ETH_P_ALL
+_RECEIVE_BUFFER_FORCE = 33  # SO_RCVBUFFORCE, which is root's
+_CAPTURE_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -85,3 +88,21 @@ def _open_in(namespace: str, open_socket: Callable[[], socket.socket]) -> socket
 
 def _ip(*arguments: str) -> None:
     subprocess.run(["ip", *arguments], check=True, capture_output=True)
+
+
+def open_raw(pid: int, protocol: int) -> socket.socket:
+    """A raw socket of the network namespace of a process; it sends what stands after the IP header."""
+    return _open_in(f"/proc/{pid}/ns/net", lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, protocol))
+
+
+def open_capture(pid: int, interface: str = "") -> socket.socket:
+    """Every frame that passes an interface (all of them, where none is named) of the network namespace of a process."""
+
+    def open_bound() -> socket.socket:
+        opened = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_EVERY_PROTOCOL))
+        opened.setsockopt(socket.SOL_SOCKET, _RECEIVE_BUFFER_FORCE, _CAPTURE_BYTES)
+        if interface:
+            opened.bind((interface, _EVERY_PROTOCOL))
+        return opened
+
+    return _open_in(f"/proc/{pid}/ns/net", open_bound)

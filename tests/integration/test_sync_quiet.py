@@ -84,6 +84,9 @@ def lab(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]
             holdings.remove(made.log)
 
 
+MOST_REQUESTS = 15  # for each PBX that is touched
+HELD_REQUESTS = 2  # one that waits is parsed and planned
+NOTING = ("the values", "their index")  # at the end of a cycle that wrote
 QUESTIONS = [
     "NOMAD GET /v1/jobs?meta=true&prefix=quiet--&namespace=default",
     "CONSUL GET /v1/kv/riti/quiet/inventory/?recurse",
@@ -151,8 +154,11 @@ def test_a_foreign_job_with_our_name_is_left_alone(lab: Lab) -> None:
 def test_the_questions_are_as_many_with_more_boxes(lab: Lab) -> None:
     lab.fleet.write_box("acme", "rivera", "301")
     lab.merge("Rivera opens")
-    assert lab.sync(wait=False).is_clean
+    done = lab.sync(wait=False)
+    assert done.is_clean
     assert len(lab.holdings.read_jobs()) == 4
+    # a new one, and its two peers with one secret more each
+    assert len(lab.ledger.requests) <= MOST_REQUESTS * len(done.changed), lab.ledger.requests
     assert_quiet(lab)
 
 
@@ -167,6 +173,10 @@ def test_a_change_that_replaces_tasks_goes_in_waves_and_each_is_judged(lab: Lab,
     done = lab.sync()
     assert (len(done.changed), done.problems) == (1, ())
     [canary] = done.changed
+    # how often its word is looked at is a matter of time
+    asked = [one for one in lab.ledger.requests if "/client/fs/" not in one]
+    others = len(done.held) * HELD_REQUESTS + len(QUESTIONS) + len(NOTING)
+    assert len(asked) <= MOST_REQUESTS + others, asked
     others = tuple(key for key in keys if key != canary)
     assert [one.what.split()[0] for one in done.held] == list(others)
     assert find_image(lab.read_job(canary)) == next_image

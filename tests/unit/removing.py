@@ -59,7 +59,8 @@ def make_unit(key: str) -> Unit:
     if key.startswith("lighthouse/"):
         return Unit(key, "lighthouse", files)
     box = {"phones": [], "pairs": {"cloud": [key, f"{key} box"]}, "generation": 1}
-    return Unit(key, "pbx", {**files, "box/secrets.json": json.dumps(box)})
+    files |= {"box/secrets.json": json.dumps(box), "box/etc/iax.conf": f"; the box of {key}\n"}
+    return Unit(key, "pbx", files)
 
 
 def make_desired(
@@ -153,11 +154,11 @@ class World:
     def list_traces(self, key: str) -> list[str]:
         """Whatever the three servers still show of a unit."""
         names = name(key)
-        prefixes = (f"riti/demo/pbx/{key}/", f"riti/demo/inventory/{key}")
+        prefixes = (f"riti/demo/pbx/{key}/", f"riti/demo/box/{key}/", f"riti/demo/inventory/{key}")
         documents = (names.document, names.box_document)
         return [
             *(job_id for job_id in self.nomad.jobs if job_id == names.job_id),
-            *(entry for entry in self.consul.entries if f"{entry}/".startswith(prefixes)),
+            *(entry for entry in sorted(self.consul.entries) if f"{entry}/".startswith(prefixes)),
             *(one for one in (*self.consul.policies, *self.consul.roles) if one == names.role),
             *(one for one in self.vault.policies if one == names.role),
             *(one for _, one in self.vault.roles if one == names.role),

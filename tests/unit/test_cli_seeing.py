@@ -18,7 +18,7 @@ from tests.unit.test_cli import run
 @pytest.fixture
 def lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Lab:
     """A fleet that is whole; the commands ask its fakes, and read the commit that `wish` was told."""
-    monkeypatch.setattr("ritilib.sync.unit.apply.CLOSING_S", 0.0)
+    monkeypatch.setattr("ritilib.sync.unit.begin.CLOSING_S", 0.0)
     made = Lab()
     made.start()
     made.cycle()

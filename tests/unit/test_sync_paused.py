@@ -36,7 +36,7 @@ OPENING = removing.START + timedelta(days=1, hours=2)
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("ritilib.sync.unit.apply.CLOSING_S", 0.0)
+    monkeypatch.setattr("ritilib.sync.unit.begin.CLOSING_S", 0.0)
     monkeypatch.setattr("ritilib.sync.follow.DEPLOYMENT_TIMEOUT_S", 0.0)
     made = World()
     assert made.sync(OLD).is_clean

@@ -4,7 +4,7 @@
 // gate first drops the port on every interface but the overlay's and loopback, then waits for the overlay's address.
 // Both happen in Asterisk's network namespace, at every start of the program that follows "--" and that gate becomes:
 // Nebula behind "gate --port 4569 -- /nebula …", which closes the port and needs CAP_NET_ADMIN; with "--port 0" it only
-// waits and needs no right (a PBX's watcher waits for the address itself). A task that ran once before both would be
+// waits and needs no right (a PBX's watcher waits for the address itself). On a box it stays beside Nebula (follow.go). A task that ran once before both would be
 // missing when a host comes back from a reboot with a new namespace.
 package main
 
@@ -26,12 +26,14 @@ func main() {
 	address := flag.String("address", "", "the overlay's address to wait for")
 	link := flag.String("interface", "riti", "the overlay's interface")
 	port := flag.Uint("port", 4569, "the UDP port that only the overlay may reach; 0 leaves the firewall alone")
+	followed := flag.String("follow", "",
+		"a file that the program waits for; it gets SIGHUP when a file of that folder is put there anew")
 	timeout := flag.Duration("timeout", time.Minute, "how long to wait")
 	flag.Parse()
 	wanted := net.ParseIP(*address)
-	idle := *address == "" && *port == 0
+	idle := *address == "" && *port == 0 && *followed == ""
 	if idle || (*address != "" && wanted == nil) || *port > 65535 || *link == "" || len(*link) >= unix.IFNAMSIZ {
-		fmt.Fprintln(os.Stderr, "gate: needs --address IP or --port of 1 to 65535, --interface of 1 to 15 characters")
+		fmt.Fprintln(os.Stderr, "gate: needs --address IP, --port of 1 to 65535 or --follow, --interface of 1 to 15 characters")
 		os.Exit(2)
 	}
 	var err error
@@ -41,7 +43,9 @@ func main() {
 	if err == nil && wanted != nil {
 		err = awaitAddress(*link, wanted, *timeout)
 	}
-	if err == nil && flag.NArg() > 0 {
+	if err == nil && *followed != "" && flag.NArg() > 0 {
+		err = follow(*followed, flag.Args())
+	} else if err == nil && flag.NArg() > 0 {
 		err = unix.Exec(flag.Arg(0), flag.Args(), os.Environ())
 	}
 	if err != nil {

@@ -12,14 +12,15 @@ import (
 // reloads is the console's command for each file that can be followed, none for what we unpack ourselves. None of them
 // touches a call.
 var reloads = map[string]string{
+	"voicemail.conf":  "voicemail reload",
 	"pjsip.conf":      "module reload res_pjsip.so",
 	"iax.conf":        "iax2 reload",
 	wordsFile:         "",
 	"extensions.conf": "dialplan reload",
 }
 
-// reloadOrder: peers, telephones and words come before the dial plan that names them.
-var reloadOrder = []string{"pjsip.conf", "iax.conf", wordsFile, "extensions.conf"}
+// reloadOrder: mailboxes, peers, telephones and words come before the dial plan that names them.
+var reloadOrder = []string{"voicemail.conf", "pjsip.conf", "iax.conf", wordsFile, "extensions.conf"}
 
 // acknowledgement of one file: the SHA-256 of its text as it was rendered, and the version of its secrets (0: none).
 type acknowledgement struct {

@@ -34,6 +34,10 @@ type settings struct {
 	configs  list
 	words    string
 	patience time.Duration
+	anew     string
+	started  string
+	bound    string
+	await    bool
 }
 
 type list []string
@@ -84,6 +88,11 @@ func parse(role string, arguments []string) (settings, []string) {
 	// an outage of 1.5 s is to cut no call, and the first answer after it needs a tenth to be asked for
 	flags.DurationVar(&said.patience, "patience", 1800*time.Millisecond,
 		"how long an unreachable peer must have been silent when its legs are freed")
+	flags.StringVar(&said.anew, "anew", "",
+		"a file: when it says something else than at Asterisk's start, Asterisk ends as soon as no call is up")
+	flags.StringVar(&said.started, "started", "/var/run/asterisk/started", "where start leaves what it said then")
+	flags.StringVar(&said.bound, "bound", "", "a file whose bindaddr is the --address")
+	flags.BoolVar(&said.await, "await", false, "start waits, without an end, until the --config files are there")
 	flags.Parse(arguments)
 	if said.address != "" && net.ParseIP(said.address) == nil {
 		fail(2, "--address must be an IP address")

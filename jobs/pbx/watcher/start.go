@@ -26,6 +26,17 @@ func start(said settings, program []string) error {
 	if len(program) == 0 {
 		return errors.New("start needs -- and the program to become")
 	}
+	if said.await {
+		awaitFiles(said.configs)
+	}
+	if said.anew != "" {
+		if err := writeWhole(said.started, []byte(readAnew(said.anew)), 0o400); err != nil {
+			report("what Asterisk starts with is not known later: %v", err)
+		}
+	}
+	if err := said.findAddress(); err != nil {
+		return err
+	}
 	if said.address != "" {
 		if err := awaitAddress(said.link, said.address, said.timeout); err != nil {
 			return err

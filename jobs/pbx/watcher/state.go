@@ -21,9 +21,10 @@ type state struct {
 	Link           string                     `json:"link"` // up, down, unknown
 	Peers          map[string]reach           `json:"peers"`
 	Acknowledged   map[string]acknowledgement `json:"acknowledged"`
-	Unacknowledged map[string]string          `json:"unacknowledged"` // file → why
-	Deaf           string                     `json:"deaf,omitempty"` // where Asterisk should listen and does not
-	FreedLegs      int                        `json:"freed_legs"`     // since the watcher started
+	Unacknowledged map[string]string          `json:"unacknowledged"`    // file → why
+	Deaf           string                     `json:"deaf,omitempty"`    // where Asterisk should listen and does not
+	FreedLegs      int                        `json:"freed_legs"`        // since the watcher started
+	Started        string                     `json:"started,omitempty"` // what --anew said when Asterisk started
 }
 
 func newState() state {

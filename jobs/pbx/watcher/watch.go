@@ -47,6 +47,9 @@ type watcher struct {
 
 // watch runs until something unforeseen ends it. An Asterisk that does not answer is foreseen.
 func watch(said settings, _ []string) error {
+	if err := said.findAddress(); err != nil {
+		return err
+	}
 	w := &watcher{
 		said: said, board: &board{path: said.state, copy: said.publish}, poker: newPoker(), now: newState(),
 		words: newSpoken(said.words), changed: make(chan struct{}, 1),
@@ -96,6 +99,9 @@ func (w *watcher) attend() error {
 	for _, file := range w.files {
 		file.tried, file.done = "", false // another Asterisk may have started on another file
 	}
+	if w.said.anew != "" {
+		w.now.Started = readAnew(w.said.started)
+	}
 	// the manager interface answers before the dial plan is loaded, and a reload then finds nothing
 	if _, err := w.asterisk.console.run("core waitfullybooted"); err != nil {
 		return err
@@ -131,16 +137,15 @@ func (w *watcher) attendOn() error {
 		case <-poking.C:
 			err = w.poke()
 		case <-looking.C:
-			if err = w.look(); err == nil && w.takeOverFiles() {
-				err = w.listLegs()
+			if err = w.look(); err == nil {
+				err = w.bringUpToDate()
 			}
 		case <-w.changed:
 			later.Reset(settle)
 			continue
 		case <-later.C:
-			if err = w.listLegs(); err == nil && w.takeOverFiles() {
-				// what was reloaded may close the door: what is acknowledged and idle then stays idle
-				err = w.listLegs()
+			if err = w.listLegs(); err == nil {
+				err = w.bringUpToDate()
 			}
 		}
 		if err != nil {
@@ -328,6 +333,24 @@ func (w *watcher) poke() error {
 	return w.listLegs()
 }
 
+// bringUpToDate has Asterisk take over what has changed, or end for a new start once no call is up.
+func (w *watcher) bringUpToDate() error {
+	if w.said.anew != "" && readAnew(w.said.anew) != w.now.Started {
+		// a reload now would give it a dial plan for modules that it has not loaded
+		if w.now.Channels > 0 {
+			return nil
+		}
+		report("it starts anew, for what it reads at its start only")
+		_, err := w.asterisk.console.run("core stop gracefully")
+		return err
+	}
+	if w.takeOverFiles() {
+		// what was reloaded may close the door: what is acknowledged and idle then stays idle
+		return w.listLegs()
+	}
+	return nil
+}
+
 // takeOverFiles reloads each file that is not the one last taken over, and says of each whether it is in force; true
 // where any was reloaded.
 func (w *watcher) takeOverFiles() bool {
@@ -361,8 +384,12 @@ func (w *watcher) takeOverFiles() bool {
 func (w *watcher) followFiles() error {
 	var folders []string
 	for _, file := range w.files {
-		if folder := filepath.Dir(file.path); !slices.Contains(folders, folder) {
-			folders = append(folders, folder)
+		folder := filepath.Dir(file.path)
+		// a box's folder is a link, and its agent switches by putting another one there, or beside it
+		for _, one := range []string{folder, filepath.Dir(folder)} {
+			if !slices.Contains(folders, one) {
+				folders = append(folders, one)
+			}
 		}
 	}
 	if len(folders) == 0 {

@@ -11,6 +11,7 @@ from typing import Any
 from ritilib.devstack.folders import write_private
 from ritilib.devstack.processes import Process, start_process, wait_until
 from ritilib.devstack.record import LOOPBACK, Record, find_log, write_record
+from ritilib.devstack.servers.certificates import Certificates, make_certificates
 from ritilib.devstack.servers.http_api import call, expect
 from ritilib.errors import DevstackError
 
@@ -20,7 +21,7 @@ SEAL_KEY_BYTES = 32
 
 
 def configure(record: Record, state: Path) -> dict[str, Any]:
-    """OpenBao's configuration: raft storage, static-key seal, plain HTTP on loopback."""
+    """OpenBao's configuration: raft storage, static-key seal, plain HTTP on loopback, a listener for the gateway."""
     folder = state / "vault"
     return {
         "storage": {
@@ -28,12 +29,36 @@ def configure(record: Record, state: Path) -> dict[str, Any]:
         },
         "listener": [
             {"tcp": {"address": f"{LOOPBACK}:{record.ports['vault_http']}", "tls_disable": True}},
+            {"tcp": _listen_to_gateway(record, state)},
         ],
         "seal": {"static": {"current_key_id": "riti-dev", "current_key": f"file://{folder / 'seal.key'}"}},
         "api_addr": record.vault_address,
         "cluster_addr": f"http://{LOOPBACK}:{record.ports['vault_cluster']}",
         "ui": False,
         "log_level": "info",
+    }
+
+
+def find_certificates(record: Record, state: Path) -> Certificates:
+    """The stack's certificates, made now where they are not there."""
+    folder = state / "vault" / "certificates" / str(record.slot)  # another slot has another public address
+    return make_certificates(folder, (LOOPBACK, record.network.public_address))
+
+
+def _listen_to_gateway(record: Record, state: Path) -> dict[str, Any]:
+    """The listener that believes the certificate in a header: it talks to nobody but the gateway (docs/gateway.md)."""
+    made = find_certificates(record, state)
+    return {
+        "address": f"{LOOPBACK}:{record.ports['vault_gateway']}",
+        "tls_cert_file": str(made.vault),
+        "tls_key_file": str(made.vault),
+        "tls_client_ca_file": str(made.authority),
+        "tls_require_and_verify_client_cert": True,
+        "x_forwarded_for_authorized_addrs": LOOPBACK,
+        "x_forwarded_for_reject_not_present": True,
+        "x_forwarded_for_reject_not_authorized": True,
+        "x_forwarded_for_client_cert_header": "Client-Cert",
+        "x_forwarded_for_client_cert_decoders": ["RFC9440"],
     }
 
 

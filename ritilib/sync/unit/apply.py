@@ -9,13 +9,14 @@ from typing import Any, Literal
 
 from ritilib.clients.nebula import Authority, OverlayTool
 from ritilib.clients.protocols import ConsulClient, NomadClient, VaultClient
+from ritilib.reconcile.box_value import encode_box_value
 from ritilib.reconcile.plan import Change
 from ritilib.reconcile.rotation import FIRST, Generations
 from ritilib.reconcile.state import LiveJob, Record, Wish, hash_text
 from ritilib.sync.observe import Places
-from ritilib.sync.unit.door import CLOSING_S, close_door, count_calls, write_closed
+from ritilib.sync.unit.begin import begin_replacing
+from ritilib.sync.unit.door import count_calls, write_closed
 from ritilib.sync.unit.job import plan_job, write_job
-from ritilib.sync.unit.last_good import keep_last_good
 from ritilib.sync.unit.secrets import write_secrets
 from ritilib.sync.unit.values import Put, put_all
 from ritilib.sync.unit.word import Speaker
@@ -102,22 +103,16 @@ def apply_change(
         # before anything of it is written: an end that may have more than was recorded would be taken for one behind
         begun = replace(begun, generations=generations)
     intent = replace(begun, state="applying", commit=commit)
-    index = record_index
-    if intent != record:
-        index = servers.consul.write(entry, intent.to_bytes(), record_index)
-    value_index = _find_value_index(change, record)
+    index, value_index = record_index, _find_value_index(change, record)
     if replaces:
-        held = servers.consul.read(wish.names.kv_key)
-        keep_last_good(wish, base, held, servers.nomad, servers.consul)
-        if waits_for_calls:
-            closing = close_door(wish.names, held, servers.consul, speaker, CLOSING_S)
-            if closing.why:
-                if record:
-                    # what is open again has another index, and is what was recorded
-                    record = replace(record, value_index=closing.index or record.value_index)
-                    servers.consul.write(entry, record.to_bytes(), index)
-                return Outcome(change.key, held=closing.why, busy=True, value=base.value)
-            value_index = closing.index
+        waited_for = speaker if waits_for_calls else None
+        room = begin_replacing(wish, record, intent, index, servers.nomad, servers.consul, waited_for)
+        if room.why:
+            return Outcome(change.key, held=room.why, busy=True, value=base.value)
+        index, value_index = room.index, room.value_index
+        begun = replace(begun, kept_index=room.record.kept_index)
+    elif intent != record:
+        index = servers.consul.write(entry, intent.to_bytes(), record_index)
     done = begun
     if change.secrets:
         documents = write_secrets(
@@ -147,9 +142,19 @@ def apply_change(
         if waits_for_calls and wish.live:
             # sync.judge opens the door when the new task is up: the old one could else take a call in its last moment
             value = write_closed(value)
-        written = put_all([Put(wish.names.kv_key, value, value_index)], servers.consul)
+        puts = [Put(wish.names.kv_key, value, value_index)]
+        if _needs_box_value(wish, base, done):
+            text = encode_box_value(wish.box_files, done.box_version, commit)
+            box_index = (base.box_index or None) if record else 0
+            puts.append(Put(wish.names.box_kv_key, text, box_index))
+        written = put_all(puts, servers.consul)
         done = replace(
-            done, live=wish.digests.live, value=hash_text(value), value_index=written[wish.names.kv_key]
+            done,
+            live=wish.digests.live,
+            value=hash_text(value),
+            value_index=written[wish.names.kv_key],
+            box=wish.digests.box,
+            box_index=written.get(wish.names.box_kv_key, base.box_index),
         )
     registered = None
     if planned:
@@ -160,6 +165,12 @@ def apply_change(
     # also where an earlier sync replaced it, and did not live to judge it
     unjudged = done if done.replaced_at and not done.judged else None
     return Outcome(change.key, registered, "", False, done.value, unjudged, index)
+
+
+def _needs_box_value(wish: Wish, base: Record, done: Record) -> bool:
+    """Whether its box is to have another value; the same one by another commit would have it look for nothing."""
+    is_as_it_was = (wish.digests.box, done.box_version) == (base.box, base.box_version)
+    return bool(wish.digests.box) and not (is_as_it_was and base.state == "applied")
 
 
 def _find_value_index(change: Change, record: Record | None) -> int | None:

@@ -17,6 +17,7 @@ from ritilib.sync.unit.word import Speaker, Word
 PLAN = "extensions.conf"
 # A value in Consul was in force after 0.24 s (bench reload); a PBX that takes longer is asked again at the next cycle.
 CLOSING_S = 5.0
+NO_DOOR = "its dial plan in force cannot refuse calls"
 LOOK_EVERY_S = 0.15
 
 
@@ -34,34 +35,54 @@ def count_calls(speaker: Speaker) -> str:
     return _judge(speaker.read())
 
 
+def write_closing(held: Entry | None) -> bytes | None:
+    """A PBX's value in Consul (held) with its door closed; None where its dial plan has no door that could be.
+
+    What is closed is the dial plan in force, not the one that is wished: that may need the task that is to come.
+    """
+    files = (read_live_files(held.value) or {}) if held else {}
+    plan = files.get(PLAN, "")
+    is_whole = isinstance(plan, str) and plan.count(OPEN_DOOR) + plan.count(CLOSED_DOOR) == 1
+    return write_closed(held.value) if held and is_whole else None
+
+
 def close_door(
     names: UnitNames, held: Entry | None, consul: ConsulClient, speaker: Speaker, within_s: float
 ) -> Closing:
-    """Have the PBX refuse new calls, and see it without any. held is its value in Consul now.
+    """Have the PBX refuse new calls, and see it without any (await_idle). held is its value in Consul now.
 
-    Where it has calls its door is open again. What is closed is the dial plan in force, not the one that is wished:
-    that may need the task that is to come. That its watcher acknowledges the closed one shows that it is alive, so that
-    no old word is believed. Raises Conflict where another writes its value meanwhile.
+    Raises Conflict where another writes its value meanwhile.
     """
-    plan = json.loads(held.value)["files"].get(PLAN, "") if held else ""
-    if held is None or plan.count(OPEN_DOOR) + plan.count(CLOSED_DOOR) != 1:
-        return Closing("its dial plan in force cannot refuse calls")
-    text, index = write_closed(held.value), held.modify_index
-    if text != held.value:
-        index = consul.write(names.kv_key, text, index)
-    closed = {PLAN: plan.replace(OPEN_DOOR, CLOSED_DOOR)}
+    closed = write_closing(held)
+    if held is None or closed is None:
+        return Closing(NO_DOOR)
+    index = held.modify_index
+    if closed != held.value:
+        index = consul.write(names.kv_key, closed, index)
+    return await_idle(names, closed, index, consul, speaker, within_s)
+
+
+def await_idle(
+    names: UnitNames, closed: bytes, index: int, consul: ConsulClient, speaker: Speaker, within_s: float
+) -> Closing:
+    """See a PBX without a call whose value was just closed, and has this ModifyIndex; else its door is opened again.
+
+    That its watcher acknowledges the closed plan shows that it is alive, so that no old word is believed. Raises
+    Conflict where another writes its value meanwhile.
+    """
+    wanted = {PLAN: json.loads(closed)["files"][PLAN]}
     end = time.monotonic() + within_s
     while True:
         time.sleep(LOOK_EVERY_S)  # no value is in force sooner
         word = speaker.read()
         if word and not word.is_running:
             return Closing(index=index)
-        in_force = word is not None and word.has_in_force(closed)
+        in_force = word is not None and word.has_in_force(wanted)
         why = _judge(word) if in_force else "it does not acknowledge that it shall take no new call"
         if not why:
             return Closing(index=index)
         if time.monotonic() >= end:
-            return Closing(why, consul.write(names.kv_key, write_open(text), index))
+            return Closing(why, consul.write(names.kv_key, write_open(closed), index))
 
 
 def open_door(names: UnitNames, expected: bytes, index: int, consul: ConsulClient) -> tuple[bytes, int]:

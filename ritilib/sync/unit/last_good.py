@@ -6,6 +6,7 @@ Beside the inventory, so that going back needs no Git.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -13,7 +14,7 @@ from typing import Any
 
 from ritilib.clients.consul_values import Entry
 from ritilib.clients.protocols import ConsulClient, NomadClient
-from ritilib.errors import ServerError
+from ritilib.errors import Conflict, ServerError
 from ritilib.reconcile.state import Record, Wish, read_record
 from ritilib.render.names import UnitNames
 from ritilib.sync.observe import Places
@@ -46,35 +47,49 @@ def name_last_good(names: UnitNames) -> str:
     return f"riti/{names.fleet}/last-good/{names.key}"
 
 
-def keep_last_good(
-    wish: Wish, record: Record, held: Entry | None, nomad: NomadClient, consul: ConsulClient
-) -> None:
-    """Remember the job, the value (held, as it is in Consul now) and the inventory's entry that are in force.
+def describe_last_good(
+    wish: Wish,
+    record: Record,
+    held: Entry | None,
+    held_box: Entry | None,
+    nomad: NomadClient,
+    consul: ConsulClient,
+) -> bytes | None:
+    """What is to be kept of what is in force: job, value (held, as it is in Consul now) and the inventory's entry.
 
-    Where something is kept already, that stays: the unit was replaced, and is not known to be good yet.
+    held_box is its box's value where that changes too (None: it does not), as both ends go back together. None where
+    nothing is known of what runs, and where something is kept already: that stays, since the unit was replaced, and is
+    not known to be good yet.
     """
-    place = name_last_good(wish.names)
-    if record.replaced_at and not record.judged and consul.read(place):
-        return
     if not record.job:
-        return  # nothing is known of what runs
+        return None
+    if record.replaced_at and not record.judged and consul.read(name_last_good(wish.names)):
+        return None
     job = nomad.read_job(wish.names.job_id)
     if job is None:
-        return
+        return None
     kept = {
         "job": {name: said for name, said in job.items() if name not in _OF_SERVER},
         "value": base64.b64encode(write_open(held.value)).decode() if held else "",
+        "box": base64.b64encode(held_box.value).decode() if held_box else "",
         "record": asdict(replace(record, state="applied")),
     }
-    # there is one only where an earlier sync did not live to forget it
-    put_all([Put(place, json.dumps(kept, sort_keys=True).encode(), 0)], consul)
+    return json.dumps(kept, sort_keys=True).encode()
 
 
-def forget_last_good(names: UnitNames, consul: ConsulClient) -> None:
-    """What runs is good: what was before is no longer needed."""
-    held = consul.read(name_last_good(names))
+def note_good(names: UnitNames, good: Record, index: int, consul: ConsulClient) -> tuple[Record, int]:
+    """Write the inventory's entry of a unit that is good, and forget what was before; the entry, and its new index."""
+    entry, place = Places(names.fleet).record(names.key), name_last_good(names)
+    kept_index, good = good.kept_index, replace(good, kept_index=0)
+    if kept_index:
+        with contextlib.suppress(Conflict):
+            written = consul.write_all([(entry, good.to_bytes(), index), (place, None, kept_index)])
+            return good, written[0]
+    index = consul.write(entry, good.to_bytes(), index)
+    held = consul.read(place)
     if held:
-        consul.delete(held.key, held.modify_index)
+        consul.delete(place, held.modify_index)
+    return good, index
 
 
 def go_back(
@@ -101,17 +116,21 @@ def go_back(
         return done, consul.write(entry, done.to_bytes(), index)
     kept = _read(held.value, held.key)
     before = read_record(held.key, json.dumps(kept["record"]).encode())
-    value_index = 0
+    puts = []
     if kept["value"]:
-        value = Put(wish.names.kv_key, base64.b64decode(kept["value"]), record.value_index or None)
-        value_index = put_all([value], consul)[value.key]
+        puts.append(Put(wish.names.kv_key, base64.b64decode(kept["value"]), record.value_index or None))
+    if kept["box"]:
+        puts.append(Put(wish.names.box_kv_key, base64.b64decode(kept["box"]), record.box_index or None))
+    written = put_all(puts, consul)
     registered = write_job(kept["job"], nomad.plan(kept["job"]), nomad)
     done = replace(
         before,
-        value_index=value_index,
+        value_index=written.get(wish.names.kv_key, 0),
+        box_index=written.get(wish.names.box_kv_key, record.box_index),
         job_modify_index=registered,
         replaced_by=record.replaced_by,
         replaced_at=record.replaced_at,
+        kept_index=0,  # it stays, and is looked for where it is replaced
         judged="bad",
         judged_at=bad.judged_at,
         bad_job=bad.bad_job,
@@ -122,7 +141,12 @@ def go_back(
 def _read(value: bytes, key: str) -> dict[str, Any]:
     try:
         kept = json.loads(value)
-        return {"job": dict(kept["job"]), "value": str(kept["value"]), "record": dict(kept["record"])}
+        return {
+            "job": dict(kept["job"]),
+            "value": str(kept["value"]),
+            "box": str(kept["box"]),
+            "record": dict(kept["record"]),
+        }
     except (ValueError, KeyError, TypeError) as error:
         what = f"what is kept at {key} to go back to cannot be read"
         raise ServerError.because(

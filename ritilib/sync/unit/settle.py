@@ -13,7 +13,7 @@ from ritilib.reconcile.state import Record, Wish, hash_text
 from ritilib.sync.observe import Places
 from ritilib.sync.unit.apply import Servers
 from ritilib.sync.unit.judge import judge_unit
-from ritilib.sync.unit.last_good import forget_last_good, go_back
+from ritilib.sync.unit.last_good import go_back, note_good
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,7 @@ def settle_unit(
         good = replace(record, judged="good", judged_at=now.isoformat())
         if verdict.value:
             good = replace(good, value=verdict.value, value_index=verdict.value_index)
-        index = servers.consul.write(entry, good.to_bytes(), index)
-        forget_last_good(wish.names, servers.consul)
+        good, index = note_good(wish.names, good, index, servers.consul)
         return Settled(good, index, "good")
     done, index = go_back(wish, record, index, servers.nomad, servers.consul, now)
     what = f"{key} did not come up as it is wished, and went back: {verdict.why}"

@@ -39,14 +39,14 @@ def build_controller(
     """
     folder = cache / "images"
     locked = select_locked(find_assets(LOCK).read_text(), list_runtime("ritilib"))
-    recipe = _hash(locked, nebula_cert)
+    recipe = hash_recipe(locked, nebula_cert.read_bytes())
     docker = Docker(docker_host)
     with hold_lock(folder / "controller.lock"):
         if docker.read_label(name, RECIPE_LABEL) == recipe:
             return False
         tree = unpack_python(locked, folder, report)
         report(f"making image {name}")
-        _put_riti(tree)
+        put_riti(tree)
         tar = folder / "controller.tar"
         try:
             size = write_tar(list_root(tree, nebula_cert), tar)
@@ -70,7 +70,7 @@ def _list_changes() -> tuple[str, ...]:
     )
 
 
-def _put_riti(tree: Path) -> None:
+def put_riti(tree: Path) -> None:
     """This RITI into the tree, beside its packages, and all of it compiled: the image is never written to."""
     site = tree / SITE
     for old in (site / "ritilib", *site.glob("ritilib-*.dist-info")):
@@ -104,10 +104,11 @@ def _put_riti(tree: Path) -> None:
         raise DevstackError.because(f"Python could not be compiled: {words}", f"remove {tree}")
 
 
-def _hash(locked: str, nebula_cert: Path) -> str:
-    """12 hex digits over the packages, nebula-cert, RITI itself and its assets."""
+def hash_recipe(locked: str, *more: bytes) -> str:
+    """12 hex digits over the packages, what more there is, RITI itself and its assets."""
     digest = hashlib.sha256(repr((SUITE, PACKAGES, locked, version("ritilib"))).encode())
-    digest.update(nebula_cert.read_bytes())
+    for one in more:
+        digest.update(one)
     roots = [_find_package(), *(find_assets(name) for name in ASSETS)]
     for root in roots:
         for path in sorted(root.rglob("*")) if root.is_dir() else [root]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ritilib.devstack.images.archive import File, Folder, Link, Root
@@ -58,7 +58,23 @@ def list_root(tree: Path, nebula_cert: Path) -> Root:
 
     DevstackError with every program or library that the tree lacks.
     """
-    absent = [program for program in PROGRAMS if not (tree / program).is_file()]
+    return {
+        **list_python(tree, PROGRAMS),
+        **{path: File(text.encode()) for path, text in _ACCOUNTS.items()},
+        "usr/bin/sh": Link("dash"),
+        "usr/lib/git-core/git-remote-https": Link("git-remote-http"),
+        "usr/bin/nebula-cert": File(nebula_cert, 0o755),
+        _AUTHORITIES: File(_join_authorities(tree)),
+        **{
+            f"usr/share/zoneinfo/{zone}": File(tree / "usr/share/zoneinfo" / zone)
+            for zone in list_timezones()
+        },
+    }
+
+
+def list_python(tree: Path, programs: Sequence[str]) -> Root:
+    """Of that the part that any image of RITI's has: these programs, Python, its packages, libraries, and `riti`."""
+    absent = [program for program in programs if not (tree / program).is_file()]
     if absent:
         raise DevstackError.because(
             f"Debian's packages lack {', '.join(absent)}", f"remove {tree}, it is unpacked again"
@@ -67,7 +83,7 @@ def list_root(tree: Path, nebula_cert: Path) -> Root:
     linked = str(loader.resolve().relative_to(tree.resolve()))
     python = {path: tree / path for path in _walk(tree, _STDLIB, SITE)}
     modules = [place for path, place in python.items() if path.endswith(".so") or ".so." in path]
-    needed = find_libraries(tree, [*(tree / program for program in PROGRAMS), *modules])
+    needed = find_libraries(tree, [*(tree / program for program in programs), *modules])
     # the loader names them by /lib, which is a link
     libraries = {f"usr/{path}" if path.startswith("lib") else path: place for path, place in needed.items()}
     opened = next(tree.glob(f"usr/lib/*/{_OPENED_BY_NAME}"))
@@ -75,7 +91,6 @@ def list_root(tree: Path, nebula_cert: Path) -> Root:
     return {
         **{path: Folder() for path in _FOLDERS},
         "tmp": Folder(0o1777),
-        **{path: File(text.encode()) for path, text in _ACCOUNTS.items()},
         **{
             name: Link(f"usr/{name}")
             for name in ("bin", "lib", "lib64", "sbin")
@@ -85,17 +100,9 @@ def list_root(tree: Path, nebula_cert: Path) -> Root:
         **{path: File(place) for path, place in libraries.items() if path not in python},
         linked: File(loader.resolve(), 0o755),
         str(loader.relative_to(tree)): Link(f"/{linked}"),
-        **{program: File(tree / program, 0o755) for program in PROGRAMS},
+        **{program: File(tree / program, 0o755) for program in programs},
         "usr/bin/python3": Link(f"python{PYTHON}"),
-        "usr/bin/sh": Link("dash"),
-        "usr/lib/git-core/git-remote-https": Link("git-remote-http"),
-        "usr/bin/nebula-cert": File(nebula_cert, 0o755),
         "usr/bin/riti": File(_RITI.encode(), 0o755),
-        _AUTHORITIES: File(_join_authorities(tree)),
-        **{
-            f"usr/share/zoneinfo/{zone}": File(tree / "usr/share/zoneinfo" / zone)
-            for zone in list_timezones()
-        },
     }
 
 

@@ -56,7 +56,7 @@ class Lab(World):
 
 @pytest.fixture
 def lab(monkeypatch: pytest.MonkeyPatch) -> Lab:
-    monkeypatch.setattr("ritilib.sync.unit.apply.CLOSING_S", 0.0)
+    monkeypatch.setattr("ritilib.sync.unit.begin.CLOSING_S", 0.0)
     made = Lab()
     made.start()
     made.cycle()

@@ -1,3 +1,7 @@
+key "riti/pilot/blocked" {
+  policy = "read"
+}
+
 key "riti/pilot/pbx/lighthouse/two/1" {
   policy = "read"
 }

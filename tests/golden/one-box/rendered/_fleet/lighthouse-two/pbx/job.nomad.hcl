@@ -73,10 +73,12 @@ job "pilot--lighthouse--two" {
         security_opt    = ["no-new-privileges"]
         devices         = [{ host_path = "/dev/net/tun", container_path = "/dev/net/tun" }]
       }
+      # It changes with the fleet's block list, which Nebula takes up without touching the other tunnels.
       template {
-        destination = "local/overlay.yml"
-        change_mode = "noop"
-        data        = <<EOT
+        destination   = "local/overlay.yml"
+        change_mode   = "signal"
+        change_signal = "SIGHUP"
+        data          = <<EOT
 # lighthouse/two: Nebula. Rendered by RITI from the fleet; what is changed here is lost at the next render.
 pki:
   ca: /secrets/ca.crt
@@ -84,6 +86,10 @@ pki:
   key: /secrets/host.key
   # Without it a blocked member's tunnel stays up.
   disconnect_invalid: true
+  # Certificates that were shut out. It is read anew while tunnels are up, which stay as they are.
+  blocklist:
+{{- range keyOrDefault "riti/pilot/blocked" "[]" | regexReplaceAll "[^0-9a-f]+" " " | trimSpace | split " " }}{{ if . }}
+    - "{{ . }}"{{ end }}{{ end }}
 static_host_map:
   {}
 lighthouse:

@@ -1,3 +1,7 @@
+key "riti/demo/blocked" {
+  policy = "read"
+}
+
 key "riti/demo/pbx/lighthouse/one/1" {
   policy = "read"
 }

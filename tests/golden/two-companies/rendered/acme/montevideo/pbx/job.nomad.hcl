@@ -81,10 +81,12 @@ job "demo--acme--montevideo" {
         security_opt    = ["no-new-privileges"]
         devices         = [{ host_path = "/dev/net/tun", container_path = "/dev/net/tun" }]
       }
+      # It changes with the fleet's block list, which Nebula takes up without touching the other tunnels.
       template {
-        destination = "local/overlay.yml"
-        change_mode = "noop"
-        data        = <<EOT
+        destination   = "local/overlay.yml"
+        change_mode   = "signal"
+        change_signal = "SIGHUP"
+        data          = <<EOT
 # pbx of acme/montevideo: Nebula. Rendered by RITI from the fleet; what is changed here is lost at the next render.
 pki:
   ca: /secrets/ca.crt
@@ -92,6 +94,10 @@ pki:
   key: /secrets/host.key
   # Without it a blocked member's tunnel stays up.
   disconnect_invalid: true
+  # Certificates that were shut out. It is read anew while tunnels are up, which stay as they are.
+  blocklist:
+{{- range keyOrDefault "riti/demo/blocked" "[]" | regexReplaceAll "[^0-9a-f]+" " " | trimSpace | split " " }}{{ if . }}
+    - "{{ . }}"{{ end }}{{ end }}
 static_host_map:
   "100.80.0.1": ["10.93.0.1:4242"]
 lighthouse:

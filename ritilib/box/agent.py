@@ -1,0 +1,295 @@
+"""The box's agent: keeps the box on its live value, its overlay on its certificate and block list, and says how it is.
+
+One loop in one thread decides and touches the disk; it asks no server, so that none that is away or slow holds up a
+telephone. Beside it threads follow the live value and the block list, keep the certificates, and tell. Nothing listens.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import random as any_random
+from typing import Protocol
+
+from ritilib.box.configure import Configurer, TryOut
+from ritilib.box.durable import write_durable
+from ritilib.box.follow import Follower, need_document
+from ritilib.box.live import OVERLAY, Configuration, compose_configuration, understand_live
+from ritilib.box.overlay import CONFIGURATION, keep_overlay, understand_blocked, write_blocked
+from ritilib.box.own import Access, OwnServers, Tokens
+from ritilib.box.report import Report, compose_report, read_machine
+from ritilib.box.showing import Shown
+from ritilib.box.store import IDENTITY_CRT, OVERLAY_CA, OVERLAY_CRT, OVERLAY_KEY, Store
+from ritilib.box.swap import Generations
+from ritilib.box.telling import Teller
+from ritilib.box.word import SILENT, Word, understand_word
+from ritilib.errors import GitopsError, RitiError, ServerError
+from ritilib.reconcile.backoff import Random, spread
+from ritilib.render.names import EnrollmentNames, UnitNames
+
+TICK_S = 0.5
+LOOK_S = 5.0  # at the machine and at the overlay's files
+# Between two looks whether certificates are due, and after a stop that only a person can end.
+KEEP_S = 600.0
+BLOCKED, REPORT = "blocked.json", "agent.json"
+_OVERLAY_FILES = {"ca.crt": OVERLAY_CA, "host.crt": OVERLAY_CRT, "host.key": OVERLAY_KEY}
+
+
+class Joining(Protocol):
+    """A Joiner: goes on until the box is in, and renews."""
+
+    def run(self, is_once: bool = False) -> Shown: ...
+
+
+@dataclass(frozen=True)
+class Place:
+    """data is the data partition; state the file of the watcher. The groups may read what Asterisk and Nebula read."""
+
+    data: Path
+    state: Path
+    asterisk_group: int | None = None
+    overlay_group: int | None = None
+
+    @property
+    def configuration(self) -> Path:
+        return self.data / "configuration"
+
+    @property
+    def overlay(self) -> Path:
+        return self.data / "overlay"
+
+
+@dataclass(frozen=True)
+class Box:
+    """Who this is."""
+
+    names: UnitNames
+    version: str
+    image: str = ""
+    serial: str = ""
+
+
+class Agent:
+    """make_joiner is given what is to be told of how far the box is, and makes its Joiner."""
+
+    def __init__(
+        self,
+        box: Box,
+        place: Place,
+        access: Access,
+        make_joiner: Callable[[Callable[[Shown], None]], Joining],
+        try_out: TryOut,
+        tell: Callable[[str], None],
+        random: Random = any_random,
+    ) -> None:
+        self._box, self._place, self._access = box, place, access
+        self._make_joiner, self._tell, self._random = make_joiner, tell, random
+        self._stopped = threading.Event()
+        self._store = Store(place.data)
+        self._configurer = Configurer(
+            Generations(place.configuration, place.asterisk_group), try_out, self.read_word, tell
+        )
+        self._generations = Generations(place.configuration, place.asterisk_group)
+        self._teller = Teller(access, box.names, self._stopped, random=random)
+        self._lock = threading.Lock()
+        self._offered: Configuration | None = None
+        self._troubles: dict[str, str] = {}
+        self._state = "starting"
+        self._identity = ""
+        self._blocked = self._read_blocked()
+        self._looked_s = float("-inf")
+        self._machine = read_machine(place.data, {})
+        self._report: Report | None = None
+        self.is_ending = False
+
+    def run(self) -> None:
+        """Until `is_ending`. What goes wrong with a server is told and tried again; OSError where the disk fails."""
+        names = self._box.names
+        blocked = EnrollmentNames(names.fleet).blocked
+        threads = [
+            Follower(
+                self._access, names.box_value, self._take_value, self._complain("value"), self._stopped
+            ).run,
+            Follower(
+                self._access, blocked, self._take_blocked, self._complain("block list"), self._stopped
+            ).run,
+            self._keep_certificates,
+            self._teller.run,
+        ]
+        for work in threads:
+            # a blocking query may have a minute to go when the agent is to end
+            threading.Thread(target=work, daemon=True).start()
+        try:
+            while not self.is_ending:
+                self.step()
+                time.sleep(TICK_S)
+        finally:
+            self._stopped.set()
+
+    def step(self) -> None:
+        """One look at everything that is on this machine, and what follows from it."""
+        said, word = self._read_state()
+        with self._lock:
+            offered, state = self._offered, self._state
+        why = self._configurer.step(offered, word)
+        now_s = time.monotonic()
+        if now_s - self._looked_s >= LOOK_S or self._overlay_is_due():
+            self._looked_s = now_s
+            self._look_at_certificate()
+            self._keep_overlay()
+            current = self._configurer.held.current
+            adapters = self._list_adapters(current.identity) if current else {}
+            self._machine = read_machine(self._place.data, adapters)
+        with self._lock:
+            # what the value is refused for goes before what the network does
+            reasons = [
+                self._troubles.get(name, "") for name in ("value", "overlay", "block list", "certificate")
+            ]
+        whys = [one for one in (why, *reasons) if one]
+        box = self._box
+        report = compose_report(
+            box.version,
+            self._configurer.held,
+            word,
+            "; ".join(whys),
+            self._machine,
+            state,
+            box.image,
+            box.serial,
+        )
+        if self._report is None or report.gist != self._report.gist:
+            self._store.show(REPORT, report.encode().decode() + "\n")
+        self._report = report
+        self._teller.give(said, report)
+
+    def read_word(self) -> Word:
+        return self._read_state()[1]
+
+    def _read_state(self) -> tuple[bytes | None, Word]:
+        try:
+            said = self._place.state.read_bytes()
+            age_s = time.time() - self._place.state.stat().st_mtime
+        except OSError:
+            return None, SILENT
+        return said, understand_word(said, age_s)
+
+    def _take_value(self, data: bytes, servers: OwnServers, tokens: Tokens) -> None:
+        """The live value with its secrets. What is wrong with it stays so until another comes; what is wrong with the
+        secrets may pass."""
+        try:
+            live = understand_live(data)
+        except GitopsError as error:
+            self._note("value", "the live value is refused: " + _join(error))
+            return
+        try:
+            document = need_document(servers, tokens)
+            made = compose_configuration(live, document.data, document.version)
+        except ServerError:
+            raise
+        except RitiError as error:
+            self._note("value", "the live value waits for its secrets: " + _join(error))
+            raise
+        with self._lock:
+            self._offered = made
+        self._note("value", "")
+
+    def _take_blocked(self, data: bytes, _servers: OwnServers, _tokens: Tokens) -> None:
+        try:
+            blocked = understand_blocked(data)
+        except GitopsError as error:
+            self._note("block list", _join(error))
+            return
+        if blocked != self._blocked:
+            write_durable(self._place.data / BLOCKED, json.dumps(blocked) + "\n")
+            self._blocked = blocked
+            self._looked_s = float("-inf")
+            self._tell(f"the overlay's block list has {len(blocked)}")
+        self._note("block list", "")
+
+    def _complain(self, name: str) -> Callable[[str], None]:
+        """For a Follower: what went wrong with a server. The report has none of it, as it would not get through."""
+        return lambda what: self._note(f"{name} (network)", what)
+
+    def _keep_certificates(self) -> None:
+        """In, and then from one renewal to the next. A box that must stop has its telephones all the same."""
+        while not self._stopped.is_set():
+            joiner = self._make_joiner(self._show)
+            try:
+                while not self._stopped.is_set():
+                    shown = joiner.run()
+                    self._show(shown)
+                    self._stopped.wait(spread(KEEP_S, self._random, 0.5))
+                    if shown.state not in ("in", "unconfigured"):
+                        break  # another card may be there by now
+            except (RitiError, OSError) as error:
+                self._note("certificate", _join(error) if isinstance(error, RitiError) else str(error))
+                self._stopped.wait(spread(KEEP_S, self._random, 0.5))
+
+    def _show(self, shown: Shown) -> None:
+        with self._lock:
+            before, self._state = self._state, shown.state
+        if shown.state != before:
+            self._tell(shown.words)
+        if shown.state in ("in", "unconfigured") and before not in ("in", "unconfigured"):
+            self._note("certificate", "")
+            self._looked_s = float("-inf")
+
+    def _look_at_certificate(self) -> None:
+        """The first one opens the way to the servers, and each that follows is shown from then on."""
+        identity = self._store.read(IDENTITY_CRT) if self._has_certificates() else ""
+        if identity and identity != self._identity:
+            self._access.certify()
+        self._identity = identity
+
+    def _has_certificates(self) -> bool:
+        files = (IDENTITY_CRT, *_OVERLAY_FILES.values())
+        return all((self._place.data / name).is_file() for name in files)
+
+    def _overlay_is_due(self) -> bool:
+        """Whether there is a configuration for it, and it has none yet: the office waits."""
+        return (
+            self._configurer.held.current is not None and not (self._place.overlay / CONFIGURATION).exists()
+        )
+
+    def _keep_overlay(self) -> None:
+        current = self._configurer.held.current
+        if current is None or not self._has_certificates():
+            return
+        try:
+            overlay = self._generations.read_files(current.identity)[OVERLAY]
+            files = {name: self._store.read(source) for name, source in _OVERLAY_FILES.items()}
+            files[CONFIGURATION] = write_blocked(overlay, self._blocked)
+            written = keep_overlay(self._place.overlay, files, self._place.overlay_group)
+        except GitopsError as error:
+            self._note("overlay", _join(error))
+            return
+        self._note("overlay", "")
+        if written:
+            self._tell(f"the overlay has another {', '.join(written)}")
+
+    def _list_adapters(self, identity: str) -> dict[str, str]:
+        folder = "adapter/"
+        files = self._generations.read_files(identity)
+        return {path.removeprefix(folder): "" for path in files if path.startswith(folder)}
+
+    def _read_blocked(self) -> tuple[str, ...]:
+        """The list that was in force last: a start without a network lets nobody back in."""
+        try:
+            return understand_blocked((self._place.data / BLOCKED).read_bytes())
+        except (OSError, GitopsError):
+            return ()
+
+    def _note(self, name: str, what: str) -> None:
+        with self._lock:
+            before = self._troubles.get(name, "")
+            self._troubles[name] = what
+        if what and what != before:
+            self._tell(what)
+
+
+def _join(error: RitiError) -> str:
+    return "; ".join(f"{one.file}: {one.what}" if one.file else one.what for one in error.problems)

@@ -1,0 +1,137 @@
+"""Packets of the overlay: a stream that counts what is lost, and what arrives or passes at an interface."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from tests.integration.namespaces import open_capture, open_raw
+
+ECHO, ECHO_REPLY = 8, 0
+INTERVAL_S = 0.02  # as voice has it
+LAST_ANSWER_S = 1.0
+UDP = 17
+
+
+@dataclass
+class Stream:
+    """Echo requests from within a process's network to an address, as densely as voice; lost is told at the end."""
+
+    pid: int
+    address: str
+    sent: int = 0
+    heard: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._stopped = threading.Event()
+        self._socket = open_raw(self.pid, socket.IPPROTO_ICMP)
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def count_heard(self) -> int:
+        return len(self.heard)
+
+    def is_heard(self) -> bool:
+        return bool(self.heard)
+
+    def end(self) -> list[int]:
+        """The numbers of those that nobody answered."""
+        self._stopped.set()
+        self._thread.join()
+        self._socket.close()
+        return [number for number in range(self.sent) if number not in self.heard]
+
+    def _run(self) -> None:
+        identity = threading.get_ident() & 0xFFFF
+        self._socket.settimeout(INTERVAL_S)
+        due = time.monotonic()
+        while not self._stopped.is_set():
+            self._socket.sendto(write_echo(identity, self.sent), (self.address, 0))
+            self.sent += 1
+            due += INTERVAL_S
+            self._listen(identity, due)
+        self._listen(identity, time.monotonic() + LAST_ANSWER_S)
+
+    def _listen(self, identity: int, until: float) -> None:
+        while (left := until - time.monotonic()) > 0:
+            self._socket.settimeout(left)
+            try:
+                packet = self._socket.recv(2048)
+            except TimeoutError:
+                return
+            kind, _, _, of, _ = struct.unpack("!BBHHH", packet[20:28])
+            if kind == ECHO_REPLY and of == identity:
+                self.heard.add(struct.unpack("!I", packet[28:32])[0])
+
+
+def write_echo(identity: int, number: int) -> bytes:
+    body = struct.pack("!I", number) + b"voice" * 30
+    head = struct.pack("!BBHHH", ECHO, 0, 0, identity, number & 0xFFFF)
+    return struct.pack("!BBHHH", ECHO, 0, _sum(head + body), identity, number & 0xFFFF) + body
+
+
+def _sum(data: bytes) -> int:
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total >> 16) + (total & 0xFFFF)
+    return ~(total + (total >> 16)) & 0xFFFF
+
+
+@dataclass(frozen=True)
+class Packet:
+    """One IPv4 packet; ports are 0 where it has none."""
+
+    source: str
+    target: str
+    protocol: int
+    source_port: int
+    target_port: int
+    payload: bytes
+
+
+@dataclass
+class Capture:
+    """What passed while it was held."""
+
+    packets: list[Packet] = field(default_factory=list)
+
+
+@contextmanager
+def hold_capture(pid: int, interface: str = "") -> Iterator[Capture]:
+    """Every IPv4 packet of an interface (or of all) of a process's network; all of them when the context has ended."""
+    made, stopped = Capture(), threading.Event()
+    with open_capture(pid, interface) as opened, selectors.DefaultSelector() as selector:
+        selector.register(opened, selectors.EVENT_READ)
+
+        def follow() -> None:
+            while selector.select(INTERVAL_S) or not stopped.is_set():
+                while True:
+                    try:
+                        frame = opened.recv(65535, socket.MSG_DONTWAIT)
+                    except BlockingIOError:
+                        break
+                    if packet := read_packet(frame):
+                        made.packets.append(packet)
+
+        thread = threading.Thread(target=follow)
+        thread.start()
+        try:
+            yield made
+        finally:
+            stopped.set()
+            thread.join()
+
+
+def read_packet(frame: bytes) -> Packet | None:
+    """None for what is no whole IPv4 packet."""
+    if len(frame) < 28 or frame[0] >> 4 != 4:
+        return None
+    header = (frame[0] & 15) * 4
+    source, target = socket.inet_ntoa(frame[12:16]), socket.inet_ntoa(frame[16:20])
+    ports = struct.unpack("!HH", frame[header : header + 4]) if frame[9] in (6, UDP) else (0, 0)
+    return Packet(source, target, frame[9], *ports, frame[header + 8 :])

@@ -1,0 +1,76 @@
+"""The services of a box's image: they start what the code says, with no right that they do not need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from ritilib.box.start import START_WITH_AGENT
+from ritilib.cli.main import riti
+from ritilib.devstack.images import asterisk
+from ritilib.render.asterisk_conf import CONFIG_FOLDER, KEPT_FOLDERS
+
+UNITS = Path(__file__).parents[2] / "box-os/units"
+HARDENED = {
+    "NoNewPrivileges": "yes",
+    "ProtectSystem": "strict",
+    "ProtectHome": "yes",
+    "ProtectKernelModules": "yes",
+    "ProtectKernelTunables": "yes",
+    "ProtectControlGroups": "yes",
+    "SystemCallFilter": "@system-service",
+    "Restart": "always",
+}
+
+
+def read(name: str) -> dict[str, list[str]]:
+    """Key → its values, of all sections of a unit; comments and continued lines as systemd reads them."""
+    text = (UNITS / f"{name}.service").read_text().replace("\\\n", "")
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if line and line[0] not in "#[":
+            key, _, value = line.partition("=")
+            found.setdefault(key, []).append(value)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "capabilities"),
+    [("riti-agent", ""), ("riti-overlay", "CAP_NET_ADMIN"), ("riti-asterisk", "")],
+)
+def test_each_is_hardened_and_comes_back_for_ever(name: str, capabilities: str) -> None:
+    unit = read(name)
+    assert {key: unit[key] for key in HARDENED} == {key: [value] for key, value in HARDENED.items()}
+    assert unit["CapabilityBoundingSet"] == [capabilities]
+    assert unit["StartLimitIntervalSec"] == ["0"]
+    assert "network-online.target" not in str(unit)  # without a network the office telephones all the same
+
+
+def test_asterisk_is_started_as_the_image_is() -> None:
+    words = read("riti-asterisk")["ExecStart"][0].split()
+    assert words == ["/usr/lib/riti/watcher", *START_WITH_AGENT[1:], *asterisk.PROGRAM]
+    assert read("riti-asterisk")["BindReadOnlyPaths"] == [
+        f"/data/riti/configuration:{Path(CONFIG_FOLDER).parent}"
+    ]
+    assert read("riti-asterisk")["BindPaths"] == [f"/data/riti/voicemail:{KEPT_FOLDERS[0]}"]
+
+
+def test_the_agent_is_started_with_options_that_it_has() -> None:
+    words = read("riti-agent")["ExecStart"][0].split()
+    shown = CliRunner().invoke(riti, [words[1], "--help"]).output
+    assert words[:2] == ["/usr/bin/riti", "box-agent"] and words[2::2]
+    assert [word for word in words[2::2] if word not in shown] == []
+
+
+def test_every_folder_that_a_service_is_given_is_made_before() -> None:
+    made = [
+        line.split()[1]
+        for line in (UNITS / "riti.tmpfiles.conf").read_text().splitlines()
+        if line[:2] == "d "
+    ]
+    for name in ("riti-overlay", "riti-asterisk"):
+        unit = read(name)
+        for pair in (*unit.get("BindReadOnlyPaths", []), *unit.get("BindPaths", [])):
+            assert pair.partition(":")[0] in made

@@ -1,0 +1,103 @@
+"""A box's value in Consul: written with its PBX's, by itself where only it changes, and gone back with it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ritilib.gitops.desired import Desired
+from ritilib.reconcile.box_value import hash_box_files
+from tests.unit.removing import name
+from tests.unit.replacing import BOXES, World, make_desired
+
+A, B = BOXES[:2]
+FILE = "box/etc/iax.conf"
+
+
+def change_box(desired: Desired, key: str, text: str) -> Desired:
+    units = tuple(
+        replace(unit, files={**unit.files, FILE: text}) if unit.key == key else unit for unit in desired.units
+    )
+    return replace(desired, units=units)
+
+
+def read_box(world: World, key: str) -> Mapping[str, Any]:
+    found = json.loads(gzip.decompress(world.consul.entries[name(key).box_kv_key].value))
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    assert world.sync(make_desired("c1", "one")).is_clean
+    world.journal.writes.clear()
+    return world
+
+
+def test_it_says_the_files_their_hash_and_which_secrets_go_with_them(world: World) -> None:
+    files = {"etc/iax.conf": f"; the box of {A}\n"}
+    assert read_box(world, A) == {
+        "format": 1,
+        "secrets_version": 1,
+        "sha256": hash_box_files(files),
+        "commit": "c1",
+        "files": files,
+    }
+
+
+def test_a_change_of_its_own_files_writes_it_alone(world: World) -> None:
+    before = dict(world.consul.entries)
+    done = world.sync(change_box(make_desired("c2", "one"), A, "; another\n"))
+    assert done.changed == (A,)
+    moved = {key for key, entry in world.consul.entries.items() if before.get(key) != entry}
+    places = {name(A).box_kv_key, f"riti/demo/inventory/{A}"}
+    assert moved - {"riti/demo/inventory/_fleet"} == places
+    assert (read_box(world, A)["files"], read_box(world, A)["commit"]) == (
+        {"etc/iax.conf": "; another\n"},
+        "c2",
+    )
+    assert not [one for one in world.journal.writes if one.startswith(("vault", "nomad"))]
+
+
+def test_another_commit_alone_writes_nothing(world: World) -> None:
+    assert world.sync(make_desired("c2", "one")).changed == ()
+    assert world.journal.writes == []
+
+
+def test_a_hands_edit_of_the_pbx_leaves_it_as_it_is(world: World) -> None:
+    before = world.consul.entries[name(A).box_kv_key]
+    held = world.consul.entries[name(A).kv_key]
+    world.consul.write(held.key, held.value.replace(b"acme", b"evil"), held.modify_index)
+    assert world.sync(make_desired("c2", "one")).changed == (A,)
+    assert world.consul.entries[name(A).box_kv_key] == before
+    assert world.consul.entries[name(A).kv_key].value == held.value
+
+
+def test_one_that_a_hand_edited_is_written_over_when_it_changes(world: World) -> None:
+    held = world.consul.entries[name(A).box_kv_key]
+    world.consul.write(held.key, b"nonsense", held.modify_index)
+    assert world.sync(change_box(make_desired("c2", "one"), A, "; another\n")).is_clean
+    assert read_box(world, A)["files"] == {"etc/iax.conf": "; another\n"}
+
+
+def test_it_goes_back_with_its_pbx(world: World) -> None:
+    before = read_box(world, A)
+    bad = make_desired("c2", "two", bad=(A,), canaries=(A,))
+    done = world.sync(change_box(bad, A, "; for the next image\n"))
+    assert done.gone_back == {A}
+    assert read_box(world, A) == before
+    assert world.read_record(A).box == before["sha256"]
+    assert world.sync(replace(make_desired("c3", "one"))).problems == ()
+    assert read_box(world, A) == before
+
+
+def test_other_boxes_are_not_touched(world: World) -> None:
+    before = world.consul.entries[name(B).box_kv_key]
+    world.sync(change_box(make_desired("c2", "one"), A, "; another\n"))
+    assert world.consul.entries[name(B).box_kv_key] == before
