@@ -140,7 +140,8 @@ def _ask(request: KeptRequest, known: Known, claim: Claim, now: datetime | None)
         case None:
             return Step.READ_REQUEST
         case Standing.OURS:
-            return Step.WAIT_REPLY
+            # a refusal is of now where the request is gone, which is right after it; else it may be of another day
+            return Step.READ_REQUEST if answer and answer.state != "waiting" else Step.WAIT_REPLY
         case Standing.FOREIGN:
             # the controller has to see both, or it could not lock them; whoever objects as well is not answered twice
             return _stop(request) if known.has_objected else Step.PUT_REQUEST
