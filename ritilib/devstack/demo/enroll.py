@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from ritilib.devstack.demo.deploy import AWAITING, judge_leaks
-from ritilib.devstack.demo.lab import FLEET, Lab
+from ritilib.devstack.demo.lab import FLEET, THIS_RITI, Lab
 from ritilib.devstack.demo.pbx import BOXES, find_running, is_linked
 from ritilib.devstack.demo.verdicts import Step
 from ritilib.devstack.gateway import write_gateway_secrets
@@ -84,7 +84,7 @@ def run_service(lab: Lab, poll_s: float = POLL_S) -> Iterator[None]:
     argv = [sys.executable, "-m", "ritilib", "sync", "--remote", str(lab.forge)]
     argv += ["--mirror", str(lab.folder / "mirror"), "--poll", str(poll_s)]
     lab.report("$ riti " + " ".join(argv[3:]))
-    process = start_process(argv, lab.state / "logs" / "controller.log", lab.tokens)
+    process = start_process(argv, lab.state / "logs" / "controller.log", lab.tokens | THIS_RITI)
     try:
         adopt_process(lab.state, "controller", process)
         yield

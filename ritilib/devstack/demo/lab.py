@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import ritilib
 from ritilib.clients.consul import Consul
 from ritilib.clients.docker import Docker
 from ritilib.clients.nebula import OverlayTool
@@ -22,6 +23,8 @@ from ritilib.errors import DevstackError
 
 FLEET = "demo"
 LINES_SHOWN = 12
+# the RITI that the demo belongs to, where another is installed
+THIS_RITI = {"PYTHONPATH": str(Path(ritilib.__file__).parent.parent)}
 
 
 @dataclass
@@ -85,7 +88,7 @@ class Lab:
         author |= {"GIT_COMMITTER_NAME": "Demo", "GIT_COMMITTER_EMAIL": "demo@example.invalid"}
         done = subprocess.run(
             [sys.executable, "-m", "ritilib", *arguments],
-            env=inherited | author | dict(extra or {}),
+            env=inherited | author | THIS_RITI | dict(extra or {}),
             cwd=self.folder,
             capture_output=True,
             text=True,

@@ -13,7 +13,14 @@ from ritilib.sync.seen.boxes import BoxLook, list_box_rows, look_at_box, look_at
 from tests.fakes.consul import FakeConsul
 
 A, B = "acme/a", "acme/b"
-SAID = {"version": "1.0", "state": "in", "link": "up", "in_force": "ab" * 32, "commit": "c1", "confirmed": True}
+SAID = {
+    "version": "1.0",
+    "state": "in",
+    "link": "up",
+    "in_force": "ab" * 32,
+    "commit": "c1",
+    "confirmed": True,
+}
 
 
 def names(key: str) -> UnitNames:
@@ -42,9 +49,7 @@ def test_a_box_that_is_in_and_as_wished_is_well_and_shown_with_its_company_only(
     found = look(consul)
     assert (found[A].grade, found[A].why) == ("well", "")
     assert list(list_box_rows(tuple(found.values()), False)) == []
-    assert list(list_box_rows(tuple(found.values()), True)) == [
-        (A, "bound", "1.0", "up", "ab" * 6, "c1", "")
-    ]
+    assert list(list_box_rows(tuple(found.values()), True)) == [(A, "bound", "1.0", "up", "ab" * 6, "c1", "")]
     assert look_at_box(names(A), consul) == found[A]
 
 
