@@ -16,7 +16,7 @@ from ritilib.clients.nomad import Nomad
 from ritilib.clients.settings import read_settings
 from ritilib.clients.vault import Vault
 from ritilib.devstack.stack import Stack, environment
-from ritilib.devstack.telephony.office import Office
+from ritilib.devstack.telephony.joined_office import JoinedOffice
 from ritilib.devstack.telephony.phone import Phone
 from ritilib.errors import DevstackError
 
@@ -33,7 +33,7 @@ class Lab:
     report: Callable[[str], None]
     stack: Stack | None = None
     tokens: dict[str, str] = field(default_factory=dict)
-    offices: dict[str, Office] = field(default_factory=dict)
+    offices: dict[str, JoinedOffice] = field(default_factory=dict)
     phones: dict[str, Phone] = field(default_factory=dict)
 
     @property
