@@ -125,7 +125,7 @@ class Joiner:
                 self._forget_sign_in()
             case Step.SETTLE:
                 store.keep_generation(settle(kept.generation))
-                self._known = replace(self._known, is_advanced=False)
+                self._known = replace(self._known, is_advanced=False, has_renewed=True)
             case _:
                 return self._ask(step, kept)
         return True

@@ -15,7 +15,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +75,13 @@ class Site:
             "ca": self._authority.pem,
         }
         (card / JOIN_FILE).write_text(json.dumps(join))
+        self.keep_time()
         (card / CLAIM_FILE).write_text((claim or self.office.make_claim(key, **said)) + "\n")
         return card
+
+    def keep_time(self) -> None:
+        """Consul refuses claims of the future, where passes that were due later have taken the office to."""
+        self.office.now = min(self.office.now, datetime.now(UTC))
 
     def run(self, name: str, card: Path, serial: str = SERIAL, **said: Any) -> Shown:
         return run_box(self.folder / name, card, serial, **said)
@@ -240,7 +245,8 @@ def test_one_card_in_two_boxes_at_once(site: Site, key: str) -> None:
         wait_for(lambda: site.binding(key).state == "conflict")
         for thread in threads:
             thread.join(END_S)
-    assert states.keys() == {one, two} and "in" not in states.values(), states
+        assert states[one] != "in", states
+        assert site.run(two, card, is_once=True).state in ("shut-out", "used", "not-accepted")
     site.judge_locked(key)
     assert {one["thumbprint"] for one in site.list_used(key)} == {site.thumbprint(two)}
 
@@ -298,9 +304,8 @@ def test_another_serial_number_is_refused(site: Site, key: str) -> None:
         assert shown.state == "denied" and "10000000cafecafe" in shown.words
         assert site.run(f"{key}-claim", site.write_card(key, serial="1000000000000001")).state == "denied"
         assert not site.list_used(key)
-        assert site.run(key, site.write_card(key)).state == "denied"  # its request says what it said
-        assert site.run(f"{key}-right", site.write_card(key)).state == "in"
-    site.judge_bound(f"{key}-right", key)
+        assert site.run(key, site.write_card(key)).state == "in"  # a card written anew, in the right hardware
+    site.judge_bound(key, key)
 
 
 def test_what_lies_there_of_a_foreign_key_keeps_no_box_out(site: Site, key: str) -> None:
@@ -315,9 +320,9 @@ def test_what_lies_there_of_a_foreign_key_keeps_no_box_out(site: Site, key: str)
 
 @pytest.mark.parametrize("off", [timedelta(0), -YEARS, YEARS])
 def test_an_expired_card_says_so(site: Site, key: str, off: timedelta) -> None:
-    site.office.now -= timedelta(days=40)
+    site.office.now = datetime.now(UTC) - timedelta(days=40)
     card = site.write_card(key)
-    site.office.now += timedelta(days=40)
+    site.office.now = datetime.now(UTC)
     with site.control():
         assert site.run(key, card, is_once=True, off=off).state == "expired"
     assert not site.list_used(key) and not site.list_claim_tokens_of(key)
@@ -349,6 +354,7 @@ def test_a_clock_that_is_wrong_by_years(site: Site, key: str, off: timedelta) ->
 
 
 def test_a_claim_of_another_fleet_opens_nothing(site: Site, key: str) -> None:
+    site.keep_time()
     stranger = "another" + site.office.fleet[-8:]
     clients = Consul(site.light.settings), Vault(site.light.settings)
     prepare_enrollment(*clients, stranger, "another-id", lambda words: None)
@@ -360,7 +366,7 @@ def test_a_claim_of_another_fleet_opens_nothing(site: Site, key: str) -> None:
         signed = RealOffice(site.office.fleet, site.office.servers, *clients, light=site.light)
         signed.names = foreign.names  # the right names, signed by the other fleet's key
         shown = site.run(key, site.write_card(key, signed.make_claim(key)), is_once=True)
-        assert shown.state in ("not-accepted", "trouble")
+        assert shown.state == "not-accepted"
     assert not site.list_used(key)
 
 
@@ -374,10 +380,12 @@ def test_a_renewal_and_the_copy_of_a_box(site: Site, key: str) -> None:
         assert (data / IDENTITY_CRT).read_text() != first
         site.judge_bound(key, key)
         shutil.copytree(data, site.folder / f"{key}-copy")
-        assert site.run(f"{key}-copy", card, off=RENEWING + timedelta(days=1)).state == "in"
-        renewed = Store(site.folder / f"{key}-copy").load()
-        assert renewed.reply is not None
         assert site.run(f"{key}-copy", card, off=RENEWING).state == "in"
+        assert site.run(key, card, is_once=True, off=RENEWING).state in ("copied", "shut-out")
+        wait_for(lambda: site.binding(key).state == "conflict" and site.binding(key).done)
+        assert site.run(f"{key}-copy", card, is_once=True, off=RENEWING).state == "shut-out"
+    site.judge_locked(key)
+    assert "copy" in site.binding(key).why
 
 
 def test_every_lost_reply_is_read_again(site: Site, key: str) -> None:
