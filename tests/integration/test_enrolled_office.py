@@ -128,6 +128,10 @@ def world(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
     build_agent(stack.docker_host, find_cache(), print)
     made = Step(0, "")
     make_repository(lab, made, EXAMPLE)
+    settings = lab.work / "fleet" / "fleet.yaml"
+    # a thief who tries all the time is not held back by the limit of requests, which would look like being shut out
+    often = '"requests_per_s": 1000, "address_requests_per_s"'
+    settings.write_text(settings.read_text().replace('"address_requests_per_s"', often))
     montevideo = lab.work / "fleet" / "boxes" / f"{MONTEVIDEO}.yaml"
     montevideo.write_text(montevideo.read_text() + SECOND)
     merge_change(lab, "Acme and Zorro get their telephones")

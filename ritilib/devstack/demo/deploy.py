@@ -23,7 +23,7 @@ from ritilib.gitops.forge import create_forge, merge
 from ritilib.render.names import split_secrets
 
 GZIP = b"\x1f\x8b"
-AWAITING = "zorro/paysandu"  # on-enroll, fleet.yaml's default: its PBX is made when its box is there
+AWAITING = "zorro/paysandu"  # on-enroll: its PBX is made when its box is there; those of Acme on merge
 MADE = ("lighthouse/one", *(key for key in BOXES if key != AWAITING))
 
 
@@ -55,8 +55,8 @@ def make_repository(lab: Lab, step: Step, example: Path) -> None:
     here = said.replace("10.93.0.1", lab.running.public_address)
     # a JSON value is YAML too
     settings.write_text(f"{here}gateway: {json.dumps(describe_gateway(lab.running))}\n")
-    acme = lab.work / "fleet" / "companies" / "acme.yaml"
-    acme.write_text(f"{acme.read_text()}start: on-merge\n")
+    zorro = lab.work / "fleet" / "companies" / "zorro.yaml"
+    zorro.write_text(zorro.read_text().replace("start: on-merge", "start: on-enroll"))
     lab.run_riti("validate", "--repo", str(lab.work))
     step.find("the forge holds a root commit that names the fleet", True, str(lab.forge))
 
