@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ from ritilib.errors import Denied, RitiError
 from ritilib.render.names import EnrollmentNames, UnitNames
 from ritilib.sync.enroll.found import read_bindings
 from ritilib.sync.seen.boxes import look_at_box
+from ritilib.sync.seen.look import look_at_fleet
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "fleet"
 NAMES = UnitNames(FLEET, "acme", "salto")
@@ -255,14 +257,21 @@ def test_new_hardware_with_a_new_card_is_in(world: World, tmp_path: Path) -> Non
         office = power_on(lab, SALTO, card)
         print(f"the new box: linked after {office.wait_linked(LINK_S):.1f} s")
         wait_until(partial(is_settled, lab, SALTO), LINK_S, "it is in, and nobody may ask by its card")
+        # its PBX, which was stopped, is judged before calls pass its door
+        wait_until(partial(is_well, lab), LINK_S, "all is well")
     bound = read_bindings(lab.consul, FLEET).bindings[SALTO]
     assert (bound.state, bound.generation, bound.serial) == ("bound", 2, OTHER_SERIAL)
     assert (office.folder / "data" / IDENTITY_CRT).read_text() != (old / IDENTITY_CRT).read_text()
     callee = connect_phone(lab, SALTO, "201", CALLEE_HZ)
     caller = world.talk[0]
     wait_until(partial(is_linked, lab, MONTEVIDEO), LINK_S, "Montevideo's PBX reaches Salto's again")
-    with caller.second_call("201"):
-        callee.wait_for("ringing", CALL_S)
+    with caller.second_call("201") as call:
+        rung = callee.take_ring(CALL_S)
+        assert rung is not None, call.reason
+
+
+def is_well(lab: Lab) -> bool:
+    return look_at_fleet(FLEET, lab.nomad, lab.consul, datetime.now(UTC)).judge() == ("well", ())
 
 
 def take_files(office: JoinedOffice, into: Path) -> Path:
