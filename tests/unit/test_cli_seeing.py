@@ -226,6 +226,7 @@ def test_the_form_of_a_plan_is_stable(
         "purge",
         "pauses",
         "waiting",
+        "awaiting",
         "conflicts",
         "held",
         "cluster",
