@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure import hold_stack, read_memory_mb
+from ritilib.box.loaded import READY
 from ritilib.clients.docker import Docker
 from ritilib.devstack.folders import find_cache
-from ritilib.devstack.images.trial import READY, write_trial
+from ritilib.devstack.images.trial import write_trial
 from ritilib.errors import DevstackError
 
 ROUNDS = 7

@@ -137,6 +137,7 @@ def make_fleet_files(
         "country": "UY",
         "images": {"pbx": "riti/pbx:dev", "box": "riti/box:dev", "overlay": "riti/overlay:dev"},
         "lighthouses": [{"name": "one", "address": "10.93.0.1"}],
+        "start": "on-merge",
         **(fleet or {}),
     }
     said_by = {"name": names[0], **({"menus": menus} if menus else {})}

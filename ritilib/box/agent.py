@@ -23,7 +23,7 @@ from ritilib.box.overlay import CONFIGURATION, keep_overlay, understand_blocked,
 from ritilib.box.own import Access, OwnServers, Tokens
 from ritilib.box.report import Report, compose_report, read_machine
 from ritilib.box.showing import Shown
-from ritilib.box.store import OVERLAY_CA, OVERLAY_CRT, OVERLAY_KEY, Store
+from ritilib.box.store import IDENTITY_CRT, OVERLAY_CA, OVERLAY_CRT, OVERLAY_KEY, Store
 from ritilib.box.swap import Generations
 from ritilib.box.telling import Teller
 from ritilib.box.word import SILENT, Word, understand_word
@@ -99,6 +99,7 @@ class Agent:
         self._offered: Configuration | None = None
         self._troubles: dict[str, str] = {}
         self._state = "starting"
+        self._identity = ""
         self._blocked = self._read_blocked()
         self._looked_s = float("-inf")
         self._machine = read_machine(place.data, {})
@@ -107,8 +108,6 @@ class Agent:
 
     def run(self) -> None:
         """Until `is_ending`. What goes wrong with a server is told and tried again; OSError where the disk fails."""
-        if self._has_certificates():
-            self._access.certify()
         names = self._box.names
         blocked = EnrollmentNames(names.fleet).blocked
         threads = [
@@ -140,6 +139,7 @@ class Agent:
         now_s = time.monotonic()
         if now_s - self._looked_s >= LOOK_S or self._overlay_is_due():
             self._looked_s = now_s
+            self._look_at_certificate()
             self._keep_overlay()
             current = self._configurer.held.current
             adapters = self._list_adapters(current.identity) if current else {}
@@ -236,11 +236,18 @@ class Agent:
             self._tell(shown.words)
         if shown.state in ("in", "unconfigured") and before not in ("in", "unconfigured"):
             self._note("certificate", "")
-            self._access.certify()
             self._looked_s = float("-inf")
 
+    def _look_at_certificate(self) -> None:
+        """The first one opens the way to the servers, and each that follows is shown from then on."""
+        identity = self._store.read(IDENTITY_CRT) if self._has_certificates() else ""
+        if identity and identity != self._identity:
+            self._access.certify()
+        self._identity = identity
+
     def _has_certificates(self) -> bool:
-        return all((self._place.data / name).is_file() for name in _OVERLAY_FILES.values())
+        files = (IDENTITY_CRT, *_OVERLAY_FILES.values())
+        return all((self._place.data / name).is_file() for name in files)
 
     def _overlay_is_due(self) -> bool:
         """Whether there is a configuration for it, and it has none yet: the office waits."""

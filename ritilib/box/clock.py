@@ -9,12 +9,17 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
 from cryptography import x509
-from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, VerificationError
+from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, VerificationError
 from cryptography.x509.verification import Store as Authorities
 
 from ritilib.enroll.claim import Claim
 from ritilib.errors import Unreachable
 
+# What an operator's own authority leaves out of its certificates was for TLS to judge; here it is the time.
+_CA_POLICY = ExtensionPolicy.permit_all().require_present(x509.BasicConstraints, Criticality.AGNOSTIC, None)
+_SERVER_POLICY = ExtensionPolicy.permit_all().require_present(
+    x509.SubjectAlternativeName, Criticality.AGNOSTIC, None
+)
 MARGIN = timedelta(days=1)  # the operator's clock, when the claim was written, against the servers'
 
 
@@ -81,15 +86,17 @@ def is_valid_at(chain: Sequence[bytes], authority: str, host: str, now: datetime
 
     TLS has verified the rest of it before, by the same authority, with times ignored.
     """
+    store = Authorities(x509.load_pem_x509_certificates(authority.encode()))
+    verifier = (
+        PolicyBuilder()
+        .store(store)
+        .time(now.replace(tzinfo=None))
+        .extension_policies(ca_policy=_CA_POLICY, ee_policy=_SERVER_POLICY)
+        .build_server_verifier(_find_name(host))
+    )
     try:
         server, *between = map(x509.load_der_x509_certificate, chain)
-        store = Authorities(x509.load_pem_x509_certificates(authority.encode()))
-        # what an operator's own authority leaves out of its certificates was for TLS to judge; here it is the time
-        policy = ExtensionPolicy.permit_all()
-        name = _find_name(host)
-        builder = PolicyBuilder().store(store).time(now.replace(tzinfo=None))
-        verifier = builder.extension_policies(ca_policy=policy, ee_policy=policy)
-        verifier.build_server_verifier(name).verify(server, between)
+        verifier.verify(server, between)
     except (VerificationError, ValueError):
         return False
     return True

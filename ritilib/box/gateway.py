@@ -54,21 +54,20 @@ class ClockUnsure(Exception):
 class Gateway:
     """addresses are "https://HOST:PORT", each as good as the others; authority is the PEM that verifies them all.
 
-    files are the box's certificate and key, for the requests that go by them. Methods raise Unreachable (no answer: the
+    Methods raise Unreachable (no answer: the
     request may or may not have been done), Denied and ServerError, none of which says a token.
     """
 
     def __init__(self, addresses: Sequence[str], authority: str, clock: Clock) -> None:
         self._addresses, self._authority, self._clock = tuple(addresses), authority, clock
         self._turn = 0
-        self._pools: dict[tuple[str, bool], HTTPSConnectionPool] = {}
+        self._pools: dict[str, HTTPSConnectionPool] = {}
         self._files: tuple[Path, Path] | None = None
 
     def use_certificate(self, certificate: Path, key: Path) -> None:
-        """Have this certificate for the requests that go by it; call it again when the file says something new."""
+        """Show this certificate from now on; call it again when the file says something new."""
         self._files = (certificate, key)
-        for place in [place for place in self._pools if place[1]]:
-            self._pools.pop(place).close()
+        self.close()
 
     def close(self) -> None:
         for pool in self._pools.values():
@@ -83,7 +82,6 @@ class Gateway:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         query: Mapping[str, str] | None = None,
-        by_certificate: bool = False,
         wait_s: float = 0.0,
         accepted: Sequence[int] = (),
     ) -> Answer:
@@ -93,7 +91,7 @@ class Gateway:
         """
         address = self._addresses[self._turn % len(self._addresses)]
         target = quote(path) + (f"?{urlencode(query)}" if query else "")
-        given = (by_certificate, method, target, headers or {}, body, wait_s, asked)
+        given = (method, target, headers or {}, body, wait_s, asked)
         try:
             try:
                 answer = self._send(address, *given)
@@ -115,7 +113,6 @@ class Gateway:
     def _send(
         self,
         address: str,
-        by_certificate: bool,
         method: str,
         target: str,
         headers: Mapping[str, str],
@@ -123,10 +120,9 @@ class Gateway:
         wait_s: float,
         asked: str,
     ) -> Answer:
-        place = (address, by_certificate)
-        if place not in self._pools:
-            self._pools[place] = self._open(address, self._judge, self._files if by_certificate else None)
-        return self._exchange(self._pools[place], address, method, target, headers, body, asked, wait_s)
+        if address not in self._pools:
+            self._pools[address] = self._open(address, self._judge, self._files)
+        return self._exchange(self._pools[address], address, method, target, headers, body, asked, wait_s)
 
     def _exchange(
         self,

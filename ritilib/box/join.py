@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random as chance
 import time
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from ritilib.box.identity import make_identity, make_overlay_key, make_random, m
 from ritilib.box.kept import Kept
 from ritilib.box.servers import Servers
 from ritilib.box.showing import STOPS, Shown, State, find_state
-from ritilib.box.steps import Known, Step, choose, find_copy, find_standing, next_step, settle
+from ritilib.box.steps import Known, Standing, Step, choose, find_copy, find_standing, next_step, settle
 from ritilib.box.store import IDENTITY_CRT, IDENTITY_KEY, STATUS, Store
 from ritilib.enroll.card import Join
 from ritilib.enroll.claim import Claim
@@ -78,6 +77,8 @@ class Joiner:
             except RitiError as error:
                 failures += 1
                 shown = self._fail(kept, step, error)
+                if next_step(kept, self._known, self._card.claim, self._clock.now()) in STOPS:
+                    continue  # the gateway's time, or what was refused, has decided it
                 if is_once and (failures >= TRIES or shown.state in ("not-accepted", "shut-out")):
                     return shown
                 told_s = error.pause_s if isinstance(error, Busy) else 0.0
@@ -109,7 +110,7 @@ class Joiner:
                 make_overlay_key(store)
             case Step.CHOOSE_GENERATION:
                 store.keep_generation(choose(kept, self._card.claim, make_random()))
-                self._known = replace(self._known, is_advanced=False, standing=None, answer=None)
+                self._known = self._known.forget_request()
             case Step.MAKE_REQUEST:
                 card, claim = self._card, self._card.claim_text if kept.generation.claim_id else None
                 now = self._clock.now() or datetime.fromtimestamp(0, UTC)
@@ -124,14 +125,14 @@ class Joiner:
                 self._forget_sign_in()
             case Step.SETTLE:
                 store.keep_generation(settle(kept.generation))
-                self._known = replace(self._known, is_advanced=False)
+                self._known = replace(self._known, is_advanced=False, has_renewed=True)
             case _:
                 return self._ask(step, kept)
         return True
 
     def _ask(self, step: Step, kept: Kept) -> bool:
         """Do one step that is a request; whether it brought anything new."""
-        servers, known, names = self._servers, self._known, self._card.join.names
+        servers, known = self._servers, self._known
         match step:
             case Step.LOGIN_BY_CLAIM:
                 self._known = replace(known, claim_token=servers.login_by_claim(self._card.claim_text))
@@ -146,17 +147,13 @@ class Joiner:
                 self._known = replace(known, claim_token="")
                 self._end(servers.end_consul, known.claim_token)
             case Step.READ_REQUEST:
-                self._look(kept)
+                return self._look(kept)
             case Step.PUT_REQUEST:
                 self._put_request(kept)
             case Step.WAIT_REPLY:
                 return self._wait_reply(kept)
             case Step.ADVANCE:
                 self._advance(kept)
-            case Step.REPORT_IN:
-                said = json.dumps({"state": "in", "image": self._card.image, "serial": self._card.serial})
-                servers.put(known.box_token, names.box_report, said.encode())
-                self._known = replace(known, is_reported=True)
             case Step.READ_DOCUMENT:
                 self._known = replace(known, has_document=servers.has_document(known.vault_token))
                 return self._known.has_document
@@ -166,27 +163,44 @@ class Joiner:
         is_renewal = kept.request is not None and kept.request.is_renewal
         return self._known.box_token if is_renewal else self._known.claim_token
 
-    def _look(self, kept: Kept) -> None:
-        key = self._card.join.names.enroll_request
+    def _look(self, kept: Kept) -> bool:
+        key, known = self._card.join.names.enroll_request, self._known
         found = self._servers.read(self._token(kept), key)
         standing = find_standing(kept, found.data if found.is_there else None)
-        self._known = replace(self._known, standing=standing, request_index=found.index)
+        has_put = known.has_put or standing is Standing.OURS
+        self._known = replace(known, standing=standing, request_index=found.index, has_put=has_put)
+        is_gone = known.has_put and standing in (Standing.NOTHING, Standing.PREVIOUS)
+        if is_gone and not self._is_final(kept):  # somebody else's answer lies where ours was
+            self._known = replace(self._known, standing=None, has_put=False, has_looked=False)
+            return False
+        return standing is not known.standing
+
+    def _is_final(self, kept: Kept) -> bool:
+        answer = self._known.answer
+        is_ours = answer is not None and kept.request is not None and answer.request == kept.request.digest
+        return is_ours and answer is not None and answer.state in ("denied", "conflict")
 
     def _put_request(self, kept: Kept) -> None:
         assert kept.request is not None
-        key, index = self._card.join.names.enroll_request, self._known.request_index
-        # whether it was written or somebody was faster, what is there now says it best
-        self._known = replace(self._known, standing=None)
-        self._servers.put(self._token(kept), key, kept.request.data, index)
+        key, known = self._card.join.names.enroll_request, self._known
+        objects = known.has_objected or known.standing is Standing.FOREIGN
+        self._known = replace(known, standing=None, has_objected=objects)
+        if self._servers.put(self._token(kept), key, kept.request.data, known.request_index):
+            self._known = replace(self._known, standing=Standing.OURS, has_put=True)
 
     def _wait_reply(self, kept: Kept) -> bool:
-        key, moved = self._card.join.names.enroll_reply, self._known.answer_moved
+        key, known = self._card.join.names.enroll_reply, self._known
+        moved = known.answer_moved if known.has_looked else 0  # 0: what is there now
         found = self._servers.watch(self._token(kept), key, moved)
         # an index that goes backwards (Consul was restored) is waited from anew
         going = found.moved if found.moved >= moved else 0
         answer = read_reply(found.data) if found.is_there else None
-        is_new = answer is not None and answer != self._known.answer
-        self._known = replace(self._known, answer=answer, answer_moved=going)
+        is_new = not known.has_looked or (answer is not None and answer != known.answer)
+        self._known = replace(known, answer=answer, answer_moved=going, has_looked=True)
+        is_others = answer is not None and kept.request is not None and answer.request != kept.request.digest
+        if not is_new or is_others or self._is_final(kept):
+            # whether our request is there still, or somebody's is, or it was answered by the same as before
+            self._known = replace(self._known, standing=None)
         return is_new
 
     def _advance(self, kept: Kept) -> None:
@@ -205,7 +219,9 @@ class Joiner:
         known = replace(self._known, standing=None, is_advanced=False)
         self._known = known
         if isinstance(error, Denied):  # a token that has ended, or a role that is gone: begin with another
-            self._known = replace(known, claim_token="", answer=None, answer_moved=0)
+            is_refused = step is Step.LOGIN_BY_CLAIM and known.has_objected
+            self._known = replace(known.forget_request(), claim_token="", is_refused=is_refused)
+            self._known = replace(self._known, has_objected=known.has_objected, is_copied=known.is_copied)
             self._forget_sign_in()
         state, why = explain(step, error, kept.reply is not None)
         return self._tell(kept, state, why)
@@ -224,9 +240,10 @@ class Joiner:
         key = kept.thumbprint[:8]
         shown = Shown(state, self._card.join.unit, self._card.serial, key, why)
         if shown != self._shown:
-            self._shown = shown
+            before, self._shown = self._shown, shown
             self._store.show(STATUS, shown.encode())
-            self._show(shown)
+            if before is None or before.words != shown.words:
+                self._show(shown)
         return shown
 
 

@@ -115,11 +115,13 @@ class Access:
         self._lock = threading.Lock()
         self._tokens: Tokens | None = None
         self._certified = threading.Event()
+        self.certificates = 0  # that there have been: a connection shows the one that it was made with
 
     def certify(self) -> None:
         """There is a certificate, or another one: whoever waits goes on, with new tokens."""
         with self._lock:
             self._tokens = None
+            self.certificates += 1
         self._certified.set()
 
     def wait_certified(self, timeout_s: float) -> bool:
@@ -151,11 +153,13 @@ class Asking:
     def __init__(self, access: Access) -> None:
         self._access = access
         self._servers: OwnServers | None = None
+        self._shown = 0
 
     def ask(self, act: Callable[[OwnServers, Tokens], Any]) -> Any:
         """What act returns; it raises as the servers do."""
         tokens = self._access.take()
-        if self._servers is None:
+        if self._servers is None or self._shown != self._access.certificates:
+            self._shown = self._access.certificates
             self._servers = self._access.connect()
         try:
             return act(self._servers, tokens)

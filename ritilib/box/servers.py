@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ritilib.box.gateway import Answer, Gateway
-from ritilib.errors import Denied, ServerError
+from ritilib.errors import Denied, ServerError, Unreachable
 from ritilib.render.names import EnrollmentNames, UnitNames
 
 WAIT_S = 60.0  # of a blocking query: shorter than what a provider's NAT forgets a silent connection after
@@ -54,7 +54,7 @@ class GatewayServers:
         self._datacenter = {"dc": datacenter} if datacenter else {}
 
     def use_certificate(self, certificate: Path, key: Path) -> None:
-        """Have this certificate for login_by_certificate."""
+        """Show this certificate from now on: but for what it takes to be bound, nothing is answered without."""
         self._gateway.use_certificate(certificate, key)
 
     def login_by_claim(self, claim: str) -> str:
@@ -70,7 +70,7 @@ class GatewayServers:
         asked = "log in to Vault"
         body = json.dumps({"name": self._names.job_id}).encode()
         path = f"/v1/auth/{self._fleet.cert_mount}/login"
-        answer = self._gateway.ask("POST", path, asked, body=body, by_certificate=True, accepted=_NOT_LET_IN)
+        answer = self._gateway.ask("POST", path, asked, body=body, accepted=_NOT_LET_IN)
         if answer.status in _NOT_LET_IN:
             what = f"Vault does not let this box in by its certificate: status {answer.status}"
             raise Denied.because(what, "see that the box is in the fleet, and not revoked")
@@ -117,7 +117,14 @@ class GatewayServers:
     def _login(self, auth_method: str, jwt: str) -> str:
         body = json.dumps({"AuthMethod": auth_method, "BearerToken": jwt}).encode()
         asked = f"log in through {auth_method}"
-        answer = self._gateway.ask("POST", "/v1/acl/login", asked, body=body, query=self._datacenter)
+        answer = self._gateway.ask(
+            "POST", "/v1/acl/login", asked, body=body, query=self._datacenter, accepted=(500,)
+        )
+        if answer.status == 500:  # so Consul 1.15 says that it is expired, or by a key that it does not know
+            if b"validat" in answer.data:
+                what = f"Consul does not take it ({asked}): {answer.data[:120].decode(errors='replace')}"
+                raise Denied.because(what, "see that the card is of this fleet, and not too old")
+            raise Unreachable.because(f"Consul cannot answer ({asked})", "wait until it is well")
         return str(_find(answer, "SecretID"))
 
     def _read(self, token: str, key: str, query: dict[str, str], wait_s: float) -> Value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -12,8 +12,7 @@ from cryptography import x509
 from ritilib.box.kept import Generation, Kept, KeptRequest
 from ritilib.enroll.claim import Claim
 from ritilib.enroll.reply import Reply
-from ritilib.enroll.request import read_request
-from ritilib.errors import EnrollError
+from ritilib.enroll.request import find_digest
 
 RENEWED_AT = 1 / 3  # of a certificate's life, so that twenty days without a controller end no telephony
 JITTER = 0.1  # of that time, up and down
@@ -38,7 +37,6 @@ class Step(StrEnum):
     LOGIN_BY_JWT = "log in to Consul by it"
     ADVANCE = "put the next generation"
     SETTLE = "keep that it is there"
-    REPORT_IN = "report that the box is in"
     READ_DOCUMENT = "look whether its configuration is there"
     REST = "rest until the certificate is due"
     STOP_EXPIRED = "stop: the claim has expired"
@@ -53,13 +51,18 @@ class Standing(StrEnum):
     NOTHING = "nothing"
     OURS = "our request"
     PREVIOUS = "the request before, which has its answer"
-    FOREIGN = "a request by another key"
-    COPY = "a request by our key, which we did not make"
+    FOREIGN = "a request that this box did not make"
 
 
 @dataclass(frozen=True)
 class Known:
-    """What this run has learned; all of it is learned again after a restart."""
+    """What this run has learned; all of it is learned again after a restart.
+
+    has_put: whether our request was seen there, or put. has_objected: whether one that is not ours was replaced by ours
+    already. has_looked: whether a reply that is there already was looked for. is_copied: whether Consul has a
+    generation that this box did not put there. is_refused: whether a claim was refused after we objected.
+    has_renewed: whether certificates came in this run.
+    """
 
     claim_token: str = field(default="", repr=False)
     vault_token: str = field(default="", repr=False)
@@ -67,12 +70,28 @@ class Known:
     box_token: str = field(default="", repr=False)
     standing: Standing | None = None
     request_index: int = 0
+    has_put: bool = False
+    has_objected: bool = False
+    has_looked: bool = False
     answer: Reply | None = None
     answer_moved: int = 0
     is_advanced: bool = False
     is_copied: bool = False
-    is_reported: bool = False
+    is_refused: bool = False
+    has_renewed: bool = False
     has_document: bool = False
+
+    def forget_request(self) -> Known:
+        """What is left where another request is to be made, or what was learned of one counts no more."""
+        return replace(
+            Known(),
+            claim_token=self.claim_token,
+            vault_token=self.vault_token,
+            jwt=self.jwt,
+            box_token=self.box_token,
+            has_renewed=self.has_renewed,
+            has_document=self.has_document,
+        )
 
 
 def next_step(kept: Kept, known: Known, claim: Claim, now: datetime | None) -> Step:
@@ -84,10 +103,8 @@ def next_step(kept: Kept, known: Known, claim: Claim, now: datetime | None) -> S
     generation, request = kept.generation, kept.request
     if is_new_card(kept, claim):
         return Step.CHOOSE_GENERATION
-    if known.is_copied:
-        return Step.STOP_COPY
     if generation.next and (request is None or request.generation_next != generation.next):
-        is_ready = bool(generation.claim_id) or known.is_advanced
+        is_ready = bool(generation.claim_id) or known.is_advanced or known.is_copied
         return Step.MAKE_REQUEST if is_ready else _sign_in(known) or Step.ADVANCE
     if request and not kept.is_answered:
         return _ask(request, known, claim, now)
@@ -112,28 +129,35 @@ def _ask(request: KeptRequest, known: Known, claim: Claim, now: datetime | None)
         signing_in = _sign_in(known)
         if signing_in:
             return signing_in
+    elif known.is_refused:
+        return Step.STOP_CONFLICT
     elif not known.claim_token:
         is_late = now is not None and now >= datetime.fromtimestamp(claim.exp, UTC)
         return Step.STOP_EXPIRED if is_late else Step.LOGIN_BY_CLAIM
+    answer = known.answer if known.answer and known.answer.request == request.digest else None
+    if answer and answer.state == "bound":
+        return Step.KEEP_REPLY
+    if not known.has_looked:
+        return Step.WAIT_REPLY
     match known.standing:
         case None:
             return Step.READ_REQUEST
+        case Standing.OURS:
+            # a refusal is of now where the request is gone, which is right after it; else it may be of another day
+            return Step.READ_REQUEST if answer and answer.state != "waiting" else Step.WAIT_REPLY
         case Standing.FOREIGN:
-            return Step.STOP_CONFLICT
-        case Standing.COPY:
-            return Step.STOP_COPY
-        case Standing.NOTHING | Standing.PREVIOUS:
-            return Step.PUT_REQUEST
-    if known.answer is None or known.answer.request != request.digest:
-        return Step.WAIT_REPLY
-    match known.answer.state:
-        case "bound":
-            return Step.KEEP_REPLY
-        case "waiting":
-            return Step.WAIT_REPLY
-        case "denied":
-            return Step.STOP_DENIED
-    return Step.STOP_CONFLICT
+            # the controller has to see both, or it could not lock them; whoever objects as well is not answered twice
+            return _stop(request) if known.has_objected else Step.PUT_REQUEST
+    # the controller takes away what it has answered, but for what waits
+    if known.has_put and answer and answer.state == "denied":
+        return Step.STOP_DENIED
+    if known.has_put and answer and answer.state == "conflict":
+        return _stop(request)
+    return Step.PUT_REQUEST
+
+
+def _stop(request: KeptRequest) -> Step:
+    return Step.STOP_COPY if request.is_renewal else Step.STOP_CONFLICT
 
 
 def _stay(kept: Kept, known: Known, now: datetime | None) -> Step:
@@ -147,10 +171,9 @@ def _stay(kept: Kept, known: Known, now: datetime | None) -> Step:
         return signing_in
     if kept.generation.next:
         return Step.SETTLE if known.is_advanced else Step.ADVANCE
-    if not known.is_reported:
-        return Step.REPORT_IN
     due = find_renewal(kept)
-    if now is not None and due is not None and now >= due:
+    # once a run: a clock that is ahead of the servers' would have it renewed for ever
+    if now is not None and due is not None and now >= due and not known.has_renewed:
         return Step.CHOOSE_GENERATION
     return Step.REST if known.has_document else Step.READ_DOCUMENT
 
@@ -181,18 +204,11 @@ def find_standing(kept: Kept, found: bytes | None) -> Standing:
     """What the bytes are that lie where the box puts its request; None: there are none."""
     if found is None:
         return Standing.NOTHING
-    assert kept.request is not None
-    if found == kept.request.data:
+    if kept.request and found == kept.request.data:
         return Standing.OURS
-    try:
-        other = read_request(found)
-    except EnrollError:
-        return Standing.FOREIGN
-    if kept.reply and other.digest == kept.reply.request:
+    if kept.reply and find_digest(found) == kept.reply.request:
         return Standing.PREVIOUS
-    if other.thumbprint != kept.thumbprint:
-        return Standing.FOREIGN
-    return Standing.COPY
+    return Standing.FOREIGN
 
 
 def find_copy(generation: Generation, found: str) -> bool:

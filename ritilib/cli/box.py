@@ -36,7 +36,7 @@ class ExtensionType(click.ParamType[NewExtension]):
 
 @click.group()
 def box() -> None:
-    """Add, show and remove the box of an office.
+    """Add, show and remove the box of an office, and write its card.
 
     \b
     Example: riti box show acme/salto
@@ -162,6 +162,50 @@ def box_remove(key: str, repo: Path) -> None:
     Example: riti box remove acme/rivera
     """
     report_change(repo, partial(remove_box, key=key))
+
+
+@box.command("claim")
+@key_argument
+@repo_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="A new folder for what goes onto the card.",
+)
+@click.option(
+    "--ca",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    required=True,
+    help="PEM of the authority that signs the gateway's certificate.",
+)
+@click.option(
+    "--days", type=click.IntRange(1, 30), default=30, show_default=True, help="How long it is good."
+)
+@click.option(
+    "--otp",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="PEM of the device's own public key: a stolen card is then worth nothing without the device.",
+)
+@click.option(
+    "--datacenter", default="", help="Consul's, where boxes are to log in to another than the default."
+)
+def box_claim(
+    key: str, repo: Path, out: Path, ca: Path, days: int, otp: Path | None, datacenter: str
+) -> None:
+    """Write what goes onto the card of one box: a claim that Vault signs, and where the gateway is.
+
+    Whoever has the card may be that box once, until the claim expires: keep it like a key. Needs VAULT_ADDR and
+    VAULT_TOKEN, a token with the policy `riti-FLEET-claims` and no more.
+
+    \b
+    Example: riti box claim acme/salto --ca gateway-ca.pem --out card
+    """
+    # here, not above: it needs the servers' libraries, which no other command of this file does
+    from ritilib.cli.card import write_card
+
+    claim = write_card(repo, key, out, ca, days, otp, datacenter)
+    click.echo(f"{out} written: generation {claim.generation} of {key}, for {claim.serial or 'any hardware'}")
 
 
 @click.group()

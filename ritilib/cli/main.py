@@ -20,6 +20,7 @@ COMMANDS = {
     "schema": "validate",
     "box": "box",
     "extension": "box",
+    "enroll": "enroll",
     "words": "words",
     "secrets": "secrets",
     "render": "fleet",

@@ -18,6 +18,7 @@ from ritilib.clients.nomad import Nomad
 from ritilib.clients.settings import read_settings
 from ritilib.gitops.desired import read_desired
 from ritilib.reconcile.pauses import describe_paused
+from ritilib.reconcile.wording import count
 from ritilib.sync.planned import plan_once
 from ritilib.sync.seen.foresee import Foreseen, Foresight, judge_cluster
 from ritilib.sync.unit.settle import describe_refused
@@ -63,7 +64,12 @@ def plan(repo: Path, rev: str, as_json: bool, with_diff: bool | None) -> None:
         replace(one, severity="warning")
         for one in describe_refused(made.refused, seen.observed.records, seen.observed.now)
     ]
-    stops = {one.key: f"stop: in no manifest since {one.record.absent_since}" for one in removals.stops}
+    stops = {
+        one.key: "stop: its box is revoked"
+        if one.key in removals.revoked
+        else f"stop: in no manifest since {one.record.absent_since}"
+        for one in removals.stops
+    }
     purges = {one.key: f"remove: stopped since {one.record.stopped_at}" for one in removals.purges}
     warnings = [*foresight.problems, *refused]
     if as_json:
@@ -76,6 +82,7 @@ def plan(repo: Path, rev: str, as_json: bool, with_diff: bool | None) -> None:
                 "stop": stops,
                 "purge": purges,
                 "waiting": removals.waits,
+                "awaiting": made.awaiting,
                 "conflicts": conflicts,
                 "held": held,
                 "pauses": made.paused.pauses,
@@ -93,6 +100,10 @@ def plan(repo: Path, rev: str, as_json: bool, with_diff: bool | None) -> None:
         going = f"{len(stops)} to stop, {len(purges)} to remove, " if gone else ""
         click.echo(f"{len(rows)} to change, {going}{made.unchanged} as wished")
         print_waiting(removals.waits)
+        if made.awaiting:
+            click.echo(
+                f"{count(len(made.awaiting), 'unit')} made when the box enrolls: {', '.join(made.awaiting)}"
+            )
         print_suspended(made.paused.pauses)
     print_problems((*conflicts, *held, *cluster, *warnings))
     if conflicts or held or any(one.severity == "error" for one in cluster):

@@ -26,7 +26,7 @@ class Request(Sent):
     otp_proof is a JWS of proof_words by the key that the claim names as `otp`, where it names one.
     """
 
-    claim: Annotated[str, Field(max_length=4096)] | None
+    claim: Annotated[str, Field(max_length=4096)] | None = None
     csr: Pem
     overlay_public: Pem
     serial: Annotated[str, Field(max_length=64)]

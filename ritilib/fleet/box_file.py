@@ -72,6 +72,15 @@ class Adapter(Frozen):
     """Where it finds the box: the box's address on the interface that the two have alone."""
 
 
+class Enrollment(Frozen):
+    """Which of the office's boxes, one after another, may be let in; `riti enroll` writes it."""
+
+    generation: Annotated[int, Field(ge=1, le=100_000, strict=True)] = 1
+    """Counts the hardware: one more when it is replaced, by which the one before is locked out for ever."""
+    revoked: Annotated[bool, Field(strict=True)] = False
+    """Whether the box is locked out: Consul, Vault and the overlay are closed to it, and its PBX is stopped."""
+
+
 class BoxFile(Settings):
     """fleet/boxes/<company>/<box>.yaml."""
 
@@ -79,6 +88,8 @@ class BoxFile(Settings):
     """The office's name as people write it."""
     serial: Serial | None = None
     """The Raspberry Pi's serial number, as it prints it in /proc/cpuinfo."""
+    enrollment: Enrollment = Enrollment()
+    """Which hardware is let in, and whether any is."""
     adapter: Adapter | None = None
     """The office's analogue adapter."""
     line: OwnLine | None = None

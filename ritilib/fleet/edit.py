@@ -77,7 +77,7 @@ def add_extension(files: Mapping[str, bytes], key: str, extension: NewExtension)
     if isinstance(source, Problem):
         raise FleetError([source])
     text = files[path].decode("utf-8")
-    listed = _find_value(YAML().compose(text), "extensions")
+    listed = find_value(YAML().compose(text), "extensions")
     if not isinstance(listed, SequenceNode) or not listed.value:
         what, mend = "`extensions` is no list that could have one more", "mend the file: riti validate"
         raise FleetError([source.problem(("extensions",), what, mend, "wrong-type")])
@@ -122,13 +122,13 @@ def _count_up(path: str, content: bytes) -> str:
         raise FleetError([source])
     text = content.decode("utf-8")
     node = YAML().compose(text)
-    if said := _find_value(node, "secrets"):
+    if said := find_value(node, "secrets"):
         if not isinstance(said, ScalarNode) or not said.value.isdecimal():
             what, mend = "`secrets` is no number that could be one more", "mend the file: riti validate"
             raise FleetError([source.problem(("secrets",), what, mend, "wrong-type")])
         start, end = said.start_mark.index, said.end_mark.index
         return f"{text[:start]}{int(said.value) + 1}{text[end:]}"
-    name = _find_value(node, "name")
+    name = find_value(node, "name")
     if name is None:
         what, mend = "`name` is missing, behind which `secrets` would stand", "mend the file: riti validate"
         raise FleetError([source.problem((), what, mend, "missing-key")])
@@ -136,7 +136,7 @@ def _count_up(path: str, content: bytes) -> str:
         place = name.end_mark.index
         return f"{text[:place]}, secrets: 2{text[place:]}"
     line_end = "\r\n" if "\r\n" in text else "\n"
-    place = _find_line_end(text, _find_last_leaf(name))
+    place = find_line_end(text, find_last_leaf(name))
     gap = "" if text[:place].endswith("\n") else line_end
     return f"{text[:place]}{gap}{' ' * node.start_mark.column}secrets: 2{line_end}{text[place:]}"
 
@@ -147,27 +147,28 @@ def _append(text: str, listed: SequenceNode, said: Mapping[str, str]) -> str:
         place = last.end_mark.index
         return f"{text[:place]}, {_dump(said, flow=True)}{text[place:]}"
     line_end = "\r\n" if "\r\n" in text else "\n"
-    place = _find_line_end(text, _find_last_leaf(last))
+    place = find_line_end(text, find_last_leaf(last))
     item = indent(dedent(_dump([said])), " " * listed.start_mark.column)
     gap = "" if text[:place].endswith("\n") else line_end
     return text[:place] + gap + item.replace("\n", line_end) + text[place:]
 
 
-def _find_value(node: Node | None, key: str) -> Node | None:
+def find_value(node: Node | None, key: str) -> Node | None:
+    """What stands under a key of a mapping."""
     if isinstance(node, MappingNode):
         return next((value for one, value in node.value if one.value == key), None)
     return None
 
 
-def _find_last_leaf(node: Node) -> Node:
+def find_last_leaf(node: Node) -> Node:
     """The last node below that ends where its words end: a block's own end is the beginning of what follows it."""
     if not isinstance(node, CollectionNode) or node.flow_style or not node.value:
         return node
     last = node.value[-1]
-    return _find_last_leaf(last[1] if isinstance(last, tuple) else last)
+    return find_last_leaf(last[1] if isinstance(last, tuple) else last)
 
 
-def _find_line_end(text: str, leaf: Node) -> int:
+def find_line_end(text: str, leaf: Node) -> int:
     """The index after the line on which the leaf ends, with the comment behind it."""
     place: int = leaf.end_mark.index
     if isinstance(leaf, ScalarNode) and leaf.style in ("|", ">"):

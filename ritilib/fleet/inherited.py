@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ritilib.fleet.kinds import Codec, Frozen, Language, Outside, Reason, Slug
+from ritilib.fleet.kinds import Codec, Frozen, Language, Outside, Reason, Slug, Start
 from ritilib.fleet.stretch import Stretch
 
 
@@ -70,5 +70,7 @@ class Settings(Frozen):
     """What Nomad sets aside for the PBX."""
     maintenance: tuple[Stretch, ...] | None = None
     """When a PBX that must be replaced, and is never without a call, may be; none: only without a call."""
+    start: Start | None = None
+    """When the PBX is made: `on-enroll`, when its box is there, or `on-merge`, before; `on-enroll` without it."""
     sync: Sync = Sync()
     """What the controller leaves alone: `suspended`, `self_heal` and `windows`."""

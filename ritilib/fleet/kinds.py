@@ -52,6 +52,7 @@ Mac = Annotated[
     AfterValidator(lambda mac: mac.replace(":", "").replace("-", "")),
 ]
 Serial = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8,16}$")]  # as a Pi prints it in /proc/cpuinfo
+Start = Literal["on-enroll", "on-merge"]  # when a PBX is made
 _Slugs = Annotated[tuple[Slug, ...], Field(min_length=1)]
 EVERY_OFFICE = "all"
 

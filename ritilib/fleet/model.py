@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 from ritilib.fleet.box_file import BoxFile
 from ritilib.fleet.company_file import CompanyFile
 from ritilib.fleet.fleet_file import FleetFile
-from ritilib.fleet.kinds import Codec, Frozen, Language, Outside, Reason, Slug
+from ritilib.fleet.kinds import Codec, Frozen, Language, Outside, Reason, Slug, Start
 from ritilib.fleet.stretch import Stretch
 
 
@@ -35,6 +35,7 @@ class BoxSettings(Frozen):
     cpu_mhz: int
     memory_mb: int
     maintenance: tuple[Stretch, ...]  # in the time zone of Fleet.find_timezone
+    start: Start
     sync: SyncSettings
 
 

@@ -25,6 +25,7 @@ DEFAULTS = BoxSettings(
     cpu_mhz=50,
     memory_mb=64,
     maintenance=(),
+    start="on-enroll",
     sync=SyncSettings(),
 )
 
@@ -56,6 +57,7 @@ def _list_said(level: Settings) -> dict[str, Any]:
         "language": level.language,
         "maintenance": level.maintenance,
         "place": level.place,
+        "start": level.start,
     }
     every = own | dict(level.link) | dict(level.calls) | dict(level.resources)
     return {key: value for key, value in every.items() if value is not None}

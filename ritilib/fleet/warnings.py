@@ -16,6 +16,7 @@ from ritilib.fleet.words import find_unused
 
 # What the routers of small offices give out as they come out of their boxes.
 _OFFICE_NETWORK = IPv4Network("192.168.0.0/16")
+LONGEST_CERTIFIED = 64  # RFC 5280, ub-common-name-length
 _FEWEST_LIGHTHOUSES = 2  # DESIGN, The overlay: without one no new tunnel is made
 
 
@@ -28,11 +29,24 @@ def find_warnings(draft: Draft) -> Iterator[Problem]:
     for company, (_, said) in draft.companies.items():
         boxes = (draft.boxes[key] for key in draft.keys_of(company))
         yield from warn_of_mailboxes(boxes, said.timezone or draft.fleet.timezone)
+    yield from _judge_names(draft)
     for source, box in draft.boxes.values():
         for index, extension in enumerate(box.extensions):
             if extension.public:
                 steps: tuple[Step, ...] = ("extensions", index, "public")
                 yield from _judge_public_number(source, steps, extension.public, draft.fleet.country)
+
+
+def _judge_names(draft: Draft) -> Iterator[Problem]:
+    """A box whose name has no room in a certificate cannot enroll."""
+    for key, (source, _) in draft.boxes.items():
+        unit = f"{draft.fleet.name}--{key.replace('/', '--')}"
+        if len(unit) > LONGEST_CERTIFIED:
+            what = (
+                f"the name {unit} has {len(unit)} letters, and a certificate has room for {LONGEST_CERTIFIED}"
+            )
+            mend = "shorten the fleet's, the company's or the office's name: this box cannot enroll"
+            yield source.warning((), what, mend, "unit-name-too-long")
 
 
 def _judge_overlay(draft: Draft) -> Iterator[Problem]:

@@ -15,13 +15,13 @@ from ritilib.gitops.pack import pack_texts
 from ritilib.reconcile.state import NEEDED_FILES, Digests, Wish
 from ritilib.render.manifest import FLEET_FOLDER, Manifest, name_manifest, read_manifest
 from ritilib.render.names import UnitNames
-from ritilib.render.upkeep import SyncRules, Windows
+from ritilib.render.upkeep import EnrollmentRules, SyncRules, Windows
 
 FLEET_FILE = "fleet/fleet.yaml"
 RENDER = "run `riti render` and propose the result"
 STALE = "company-stale"  # the rule of a held company's problem
 _LIGHTHOUSE = "lighthouse-"
-_SYNC = SyncRules()  # where nobody says another
+_SYNC, _ENROLLMENT = SyncRules(), EnrollmentRules()  # where nobody says another
 _SURROGATE = re.compile("[\ud800-\udfff]")  # what read_texts makes of a byte that is not UTF-8
 
 
@@ -31,7 +31,8 @@ class Unit:
 
     canary: it is among the first
     of every rollout; windows: when it may be replaced although it has calls; sync: what is left alone of it. digests
-    are those of its wish; None where a file that it needs is missing.
+    are those of its wish; None where a file that it needs is missing. awaits_box: its PBX is made when its box is
+    bound, and not before; enrollment: which box may be.
     """
 
     key: str
@@ -41,6 +42,8 @@ class Unit:
     windows: Windows | None = None
     sync: SyncRules = _SYNC
     digests: Digests | None = field(default=None, compare=False, repr=False)
+    awaits_box: bool = False
+    enrollment: EnrollmentRules = _ENROLLMENT
 
 
 @dataclass(frozen=True)
@@ -179,4 +182,5 @@ def _make_unit(
         return Unit(key, "lighthouse", texts, sync=manifest.sync, digests=digests)
     entry = manifest.boxes[box]
     sync = manifest.sync if entry.sync is None else entry.sync
-    return Unit(key, "pbx", texts, entry.canary, entry.windows, sync, digests)
+    awaits_box = entry.start == "on-enroll"
+    return Unit(key, "pbx", texts, entry.canary, entry.windows, sync, digests, awaits_box, entry.enrollment)

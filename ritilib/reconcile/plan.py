@@ -79,6 +79,7 @@ class Plan:
 
     wishes are all that were compared; refused are the units whose wished job did not come up when it was tried: they
     stay what they were until Git wishes another. paused: what is not as wished either, and not in changes.
+    awaiting: units of which nothing is made before their box is there.
     """
 
     wishes: tuple[Wish, ...]
@@ -88,6 +89,7 @@ class Plan:
     unchanged: int
     live_index_moved: bool
     paused: Paused = Paused()
+    awaiting: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:

@@ -45,7 +45,8 @@ class Census:
 
     stale: companies ("lighthouse" for the lighthouses) of which the commit says nothing that counts. approved:
     companies and units that may go although they are over the limit. doubts: why nothing may be deleted because of it.
-    rules: what is left alone of a company, and of the fleet ("").
+    rules: what is left alone of a company, and of the fleet (""). revoked: units whose boxes are locked out, so that
+    they go as if no manifest named them, but at once: neither limit, grace period nor window holds them up.
     """
 
     fleet: str
@@ -57,6 +58,7 @@ class Census:
     grace: timedelta
     doubts: tuple[str, ...] = ()
     rules: Rules = field(default_factory=dict)
+    revoked: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Removals:
 
     resets take marks away or begin them anew, which deletes nothing and is always safe; marks begin grace periods.
     held: over the limit, with the mend. suspended: units that are left as they are and unmarked, so that their grace
-    period begins when they are suspended no more.
+    period begins when they are suspended no more. revoked: as in Census.
     """
 
     resets: tuple[Note, ...]
@@ -111,6 +113,7 @@ class Removals:
     purges: tuple[Purge, ...]
     conflicts: tuple[Problem, ...]
     suspended: tuple[str, ...] = ()
+    revoked: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,7 @@ def decide_removals(census: Census, observed: Observed) -> Removals:
             for key in candidates
             if not _is_finished(observed.records.get(key), observed.jobs.get(name_job(census.fleet, key)))
         )
-        return Removals(tuple(resets), (), waits, (), (), (), conflicts, tuple(sorted(left)))
+        return Removals(tuple(resets), (), waits, (), (), (), conflicts, tuple(sorted(left)), census.revoked)
     marks: list[Note] = []
     purges: list[Purge] = []
     stops: list[Stop] = []
@@ -155,7 +158,8 @@ def decide_removals(census: Census, observed: Observed) -> Removals:
         is_restless = record is not None and _is_restless(record, job, now)
         is_finished = stopped is not None and (job is None or job.stopped)
         # an intent whose end is not known is still to be stopped, and counts among those
-        if stopped and now - stopped < census.grace and (is_finished or is_restless):
+        grace = timedelta() if key in census.revoked else census.grace
+        if stopped and now - stopped < grace and (is_finished or is_restless):
             recent.append(min(stopped, now))
         if key in left:
             if stopped is None or not is_finished or now - stopped >= PURGE_AFTER:
@@ -164,17 +168,18 @@ def decide_removals(census: Census, observed: Observed) -> Removals:
             begun = _begin(record or Record("applying", census.commit), job, now)
             (marks if record is None or since is None else resets).append(Note(key, begun))
             if not is_finished:
-                pending.append(_Absent(key, begun, job, now + census.grace))
+                pending.append(_Absent(key, begun, job, now + grace))
         elif stopped is None or not is_finished:
-            pending.append(_Absent(key, record, job, since + census.grace))
+            pending.append(_Absent(key, record, job, since + grace))
         elif job and job.modify_index != record.job_modify_index:
             stops.append(Stop(key, record, job))  # it is stopped, and that it was is not written down yet
         elif now - stopped >= PURGE_AFTER:
             purges.append(Purge(key, record, job))
     limit, size = count_limit(observed, census.grace)
-    over = [one for one in pending if not _is_approved(one.key, census.approved)]
+    approved = census.approved | census.revoked
+    over = [one for one in pending if not _is_approved(one.key, approved)]
     is_over = len(over) > limit
-    free = [one for one in pending if not is_over or _is_approved(one.key, census.approved)]
+    free = [one for one in pending if not is_over or _is_approved(one.key, approved)]
     waits_of, stops_of = _judge_due(free, recent, limit, census, now)
     stops += stops_of
     closed = _find_closed([*(one.key for one in stops), *(one.key for one in purges)], census, now)
@@ -190,19 +195,29 @@ def decide_removals(census: Census, observed: Observed) -> Removals:
         tuple(purges),
         conflicts,
         tuple(suspended),
+        census.revoked,
     )
 
 
 def wait_for_company(removals: Removals, waiting: Collection[str]) -> Removals:
     """The removals without those in companies of which units wait: what is to take their place may not run yet."""
     companies = {key.split("/")[0] for key in waiting}
-    stops = tuple(one for one in removals.stops if one.key.split("/")[0] not in companies)
+    stops = tuple(
+        one for one in removals.stops if one.key.split("/")[0] not in companies or one.key in removals.revoked
+    )
     purges = tuple(one for one in removals.purges if one.key.split("/")[0] not in companies)
     kept = {one.key for one in stops} | {one.key for one in purges}
     why = "changes of its company wait, and what takes its place may be among them"
     going = [one.key for one in removals.stops] + [one.key for one in removals.purges]
     waits = [Waiting(key, None, why) for key in going if key not in kept]
     return replace(removals, stops=stops, purges=purges, waits=(*removals.waits, *waits))
+
+
+def keep_revoked(removals: Removals) -> Removals:
+    """Of the removals those that wait for nothing else to be as wished."""
+    stops = tuple(one for one in removals.stops if one.key in removals.revoked)
+    marks = tuple(one for one in removals.marks if one.key in removals.revoked)
+    return replace(removals, marks=marks, stops=stops, purges=())
 
 
 def count_limit(observed: Observed, grace: timedelta) -> tuple[int, int]:
@@ -226,7 +241,8 @@ def _judge_due(
     stops: list[Stop] = []
     taken = sorted(recent)
     for one in free:
-        approved = _is_approved(one.key, census.approved)
+        is_revoked = one.key in census.revoked
+        approved = is_revoked or _is_approved(one.key, census.approved)
         if now < one.due:
             waits.append(Waiting(one.key, one.due, "no manifest names it"))
         elif not approved and len(taken) >= limit:
@@ -234,7 +250,8 @@ def _judge_due(
             waits.append(Waiting(one.key, until, f"{len(taken)} went within the last grace period"))
         else:
             stops.append(Stop(one.key, one.record, one.job))
-            taken.append(now)
+            if not is_revoked:
+                taken.append(now)
     return waits, stops
 
 
@@ -263,6 +280,8 @@ def _find_closed(keys: Iterable[str], census: Census, now: datetime) -> dict[str
     found: dict[str, Waiting] = {}
     for key in keys:
         windows = find_rules(key, census.rules).windows
+        if key in census.revoked:
+            continue
         if windows and not is_inside(windows, now):
             found[key] = Waiting(key, find_next(windows, now), "it waits for a window of `sync.windows`")
     return found

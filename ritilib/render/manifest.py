@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from ritilib.errors import GitopsError, Problem
 from ritilib.fleet.fleet_file import Rollout
-from ritilib.fleet.kinds import Removal, Slug
+from ritilib.fleet.kinds import Removal, Slug, Start
 from ritilib.render.language import write_json
-from ritilib.render.upkeep import SyncRules, Windows
+from ritilib.render.upkeep import EnrollmentRules, SyncRules, Windows
 
 Value = TypeVar("Value")
 FORMAT = 1
@@ -26,7 +26,7 @@ _SCOPED = re.compile(r"^fleet/(?:companies/(?P<company>[^/]+)\.yaml|(?:boxes|wor
 _CLAIMS = "fleet/claims/"
 _OF_A_COMPANY = ("fleet/boxes/", "fleet/words/")  # which need not have a file of its own
 _LIGHTHOUSE = "lighthouse"
-_ROLLOUT, _SYNC = Rollout(), SyncRules()  # where nobody says another
+_ROLLOUT, _SYNC, _ENROLLMENT = Rollout(), SyncRules(), EnrollmentRules()  # where nobody says another
 _OWNER = re.compile(rb"\s*([a-z][a-z0-9-]*)/")
 
 CompanyFolder = Annotated[str, StringConstraints(pattern=r"^(_fleet|[a-z][a-z0-9]*(-[a-z0-9]+)*)$")]
@@ -45,13 +45,16 @@ class _Frozen(BaseModel):
 class ManifestBox(_Frozen):
     """One box (or lighthouse): path inside its folder → SHA-256 of the file, in hexadecimal; and how it is replaced.
 
-    sync: what is left alone of it, where that is not what the whole manifest says.
+    sync: what is left alone of it, where that is not what the whole manifest says. start: whether its PBX waits for its
+    box; enrollment: which box that is.
     """
 
     files: Annotated[dict[FilePath, Sha256], Field(min_length=1)]
     canary: bool = False
     windows: Windows | None = None
     sync: SyncRules | None = None
+    start: Start = "on-enroll"
+    enrollment: EnrollmentRules = _ENROLLMENT
 
 
 class Manifest(_Frozen):

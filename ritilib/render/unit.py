@@ -20,6 +20,7 @@ from ritilib.render.links import derive_cloud_link, derive_direct_link, derive_m
 from ritilib.render.lists import write_leads, write_peer
 from ritilib.render.mailboxes import OWN_MAILBOX, render_mailboxes
 from ritilib.render.names import OPEN_DOOR, SECOND_OVERLAY, EnrollmentNames, UnitNames
+from ritilib.render.policies import render_box_policies
 from ritilib.render.records import write_record_files
 from ritilib.routing.directory import Directory
 from ritilib.routing.outside import SHORTEST
@@ -181,6 +182,7 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
         **_render_adapter(box, directory),
         "box/overlay.yml": _overlay(fleet, f"box of {box.key}", "/overlay", company.slug, port=0),
         "box/secrets.json": write_json(secrets),
+        **render_box_policies(UnitNames(fleet.name, company.slug, box.slug)),
     }
 
 
@@ -314,7 +316,7 @@ def _advertised() -> str:
 
 
 def _blocklist(fleet: Fleet) -> str:
-    """The overlay's block list as Nomad's template writes it: an absent key is an empty list, and keeps no task waiting.
+    """The overlay's block list as Nomad's template writes it: an absent key is an empty list, and no task waits for it.
 
     Only hexadecimal digits come out of the key, whatever stands in it: a list that were no YAML, or a template that
     failed, would end every PBX's overlay at once.

@@ -1,4 +1,5 @@
-"""How a box's PBX is replaced, and what of it is left alone, as the manifest says it to the controller."""
+"""How a box's PBX is made and replaced, what of it is left alone, and which hardware is let in: what the manifest says
+to the controller."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from ritilib.fleet.inherited import Settings
-from ritilib.fleet.kinds import Reason, TimeZone
+from ritilib.fleet.kinds import Reason, Serial, TimeZone
 from ritilib.fleet.model import Box, Company, Fleet
 from ritilib.fleet.settings import inherit_sync
 from ritilib.fleet.stretch import Stretch
@@ -33,6 +34,17 @@ class SyncRules(BaseModel):
     windows: Windows | None = None
 
 
+class EnrollmentRules(BaseModel):
+    """Which hardware is let in as this box: its serial number (None: nobody has said it), how many came before it and
+    itself, and whether none is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    serial: Serial | None = None
+    generation: Annotated[int, Field(ge=1)] = 1
+    revoked: bool = False
+
+
 def describe_sync(fleet: Fleet, company: Company | None, box: Box | None = None) -> dict[str, Any]:
     """SyncRules of the fleet (None: no company), of a company or of one box, as plain values, without its defaults."""
     levels: list[Settings] = [fleet.said, *([company.said] if company else []), *([box.said] if box else [])]
@@ -48,7 +60,8 @@ def describe_sync(fleet: Fleet, company: Company | None, box: Box | None = None)
 
 
 def list_upkeep(fleet: Fleet, company: Company) -> dict[str, dict[str, Any]]:
-    """box → its `canary` and `windows` in the manifest, and its `sync` where that is not the company's.
+    """box → its `canary`, `windows`, `start` and `enrollment` in the manifest, and its `sync` where that is not the
+    company's.
 
     Boxes of which nothing of it is said are left out.
     """
@@ -57,11 +70,21 @@ def list_upkeep(fleet: Fleet, company: Company) -> dict[str, dict[str, Any]]:
     for box in company.boxes:
         if (own := describe_sync(fleet, company, box)) != whole:
             found.setdefault(box.slug, {})["sync"] = own
+        if box.settings.start != "on-enroll":
+            found.setdefault(box.slug, {})["start"] = box.settings.start
+        if enrollment := _describe_enrollment(box):
+            found.setdefault(box.slug, {})["enrollment"] = enrollment
         if box.said.canary:
             found.setdefault(box.slug, {})["canary"] = True
         if stretches := box.settings.maintenance:
             found.setdefault(box.slug, {})["windows"] = _describe_windows(fleet, company, stretches)
     return found
+
+
+def _describe_enrollment(box: Box) -> dict[str, Any]:
+    """EnrollmentRules of a box as plain values, without its defaults."""
+    said = box.said.enrollment.model_dump(exclude_defaults=True)
+    return said | ({"serial": box.said.serial} if box.said.serial else {})
 
 
 def _describe_windows(

@@ -12,6 +12,7 @@ from typing import Literal
 from ritilib.errors import Problem, RitiError
 from ritilib.reconcile.pauses import describe_pause
 from ritilib.reconcile.suspensions import SUSPENDING, describe_scope
+from ritilib.sync.enroll.registry import Step
 from ritilib.sync.journal import Journal, Level
 from ritilib.sync.pace import Memory
 from ritilib.sync.synced import Synced
@@ -97,6 +98,15 @@ class Chronicle:
         level: Level = "debug" if self._tried.get(box) == (why, commit) else "info"
         self._tried[box] = (why, commit)
         self.journal.note(level, "unit", box=box, why=why, commit=commit)
+
+    def note_enrolled(self, step: Step, commit: str) -> None:
+        """What became of boxes that ask, or are locked out; of an alarm people are told."""
+        for one in step.done:
+            level: Level = "warning" if one.alarm else "info"
+            self.journal.note(level, "box", box=one.key, what=one.what, commit=commit)
+        self.teller.note_alarms({one.key: one.what for one in step.done if one.alarm}, commit)
+        if step.problems:
+            self.report("enrollment", RitiError(step.problems))
 
     def note_cycle(self, done: Synced, memory: Memory, seconds: float, now: datetime) -> None:
         """A cycle that came to its end, well or not; memory knows also the units that it left alone."""

@@ -22,6 +22,7 @@ from ritilib.sync.wake import Report, Wakeups
 
 WAIT_S = 60.0  # one blocking query
 PAUSE_S = 0.5  # after a change: a thousand writes in a row are one wake and not a thousand lists of keys
+GATHER_S = 0.1  # boxes that ask together are one wake; each waits for its dial tone
 END_S = 5.0
 AGAIN = Backoff(first_s=1.0, longest_s=60.0)
 
@@ -127,6 +128,22 @@ def follow_suspensions(watch: Watch, consul: ConsulClient, places: Places, wakeu
         index = keys.index if keys.index >= index else 0
 
 
+def follow_enrollment(watch: Watch, consul: ConsulClient, prefix: str, wakeups: Wakeups) -> None:
+    """Wake the loop when a box asks, and when what is bound changes; not at the start: a cycle looks by itself.
+
+    Without any key Consul answers whenever anything is written anywhere; the registry writes one for each merged box.
+    """
+    index = 0
+    seen: tuple[str, ...] | None = None
+    while not watch.is_ended:
+        keys = consul.list_keys(prefix, index, WAIT_S)
+        watch.note_good()
+        if seen is not None and (keys.keys != seen or (keys.keys and keys.index != index)):
+            wakeups.wake("enroll")
+        seen, index = keys.keys, keys.index if keys.index >= index else 0  # a restored Consul counts anew
+        watch.pause(GATHER_S)
+
+
 class JobFollower:
     """Wakes the loop when a job whose id starts with prefix changes, and once for each connection."""
 
@@ -157,7 +174,9 @@ def watch_drift(
     places = Places(fleet)
     for_consul, for_nomad = WatchSession(settings.consul.verify), WatchSession(settings.nomad.verify)
     for_suspensions = WatchSession(settings.consul.verify)
+    for_enrollment = WatchSession(settings.consul.verify)
     consul, suspending = Consul(settings, for_consul), Consul(settings, for_suspensions)
+    enrolling = Consul(settings, for_enrollment)
     follower = JobFollower(NomadEvents(settings, for_nomad), places.jobs, wakeups)
     watches = (
         Watch(
@@ -171,6 +190,12 @@ def watch_drift(
             "suspensions",
             lambda watch: follow_suspensions(watch, suspending, places, wakeups),
             for_suspensions.abort,
+            report,
+        ),
+        Watch(
+            "enrollment",
+            lambda watch: follow_enrollment(watch, enrolling, places.enrollment, wakeups),
+            for_enrollment.abort,
             report,
         ),
     )

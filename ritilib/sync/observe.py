@@ -43,6 +43,11 @@ class Places:
         return f"riti/{self.fleet}/box/"
 
     @property
+    def enrollment(self) -> str:
+        """What boxes ask, what is answered, who is bound, and by which claim: one index for all of it."""
+        return f"riti/{self.fleet}/enroll"
+
+    @property
     def fleet_record(self) -> str:
         return f"riti/{self.fleet}/inventory/_fleet"
 

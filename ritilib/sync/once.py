@@ -12,7 +12,7 @@ from ritilib.gitops.desired import Desired
 from ritilib.reconcile.down import find_down
 from ritilib.reconcile.pauses import describe_paused
 from ritilib.reconcile.plan import Change, Paused, Plan
-from ritilib.reconcile.prune import Removals, Waiting, wait_for_company
+from ritilib.reconcile.prune import Removals, Waiting, keep_revoked, wait_for_company
 from ritilib.reconcile.rollout import Turn
 from ritilib.reconcile.state import FleetRecord, Record, hash_text
 from ritilib.reconcile.windows import is_inside
@@ -132,10 +132,13 @@ def sync_once(
     else:
         troubles.watched |= {outcome.key for outcome in outcomes if outcome.record}
     is_done = not (problems or left or skipped or any(outcome.held for outcome in outcomes))
-    if newest and is_done:
-        removals = wait_for_company(removals, plan.paused.units)
+    is_urgent = any(one.key in removals.revoked for one in removals.stops)
+    if newest and (is_done or is_urgent):
+        postponed = [] if is_done else _postpone(removals, "this sync did not bring all else to its wish")
+        removals = wait_for_company(removals, plan.paused.units) if is_done else keep_revoked(removals)
         pruned = prune(removals, desired, seen, newest, servers, clock, report)
-        waiting = [*removals.waits, *pruned.waits]
+        waiting = [*removals.waits, *pruned.waits] if is_done else [*postponed, *pruned.waits]
+        waiting = [one for one in waiting if one.key not in pruned.stopped]
     else:
         why = (
             "this sync did not bring all else to its wish"

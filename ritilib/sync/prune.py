@@ -41,12 +41,13 @@ def take_census(desired: Desired) -> Census:
         desired.fleet,
         desired.fleet_id,
         desired.commit,
-        frozenset(unit.key for unit in desired.units),
+        frozenset(unit.key for unit in desired.units if not unit.enrollment.revoked),
         stale,
         frozenset(desired.removals),
         timedelta(minutes=desired.removal_grace_min),
         doubts,
         desired.sync,
+        frozenset(unit.key for unit in desired.units if unit.enrollment.revoked),
     )
 
 
@@ -101,7 +102,10 @@ def prune(
                 if why := pruner.await_calls(stop):
                     waits.append(Waiting(stop.key, None, why))
                     continue
-                report(f"{stop.key}: in no manifest since {stop.record.absent_since}, is stopped")
+                why = f"in no manifest since {stop.record.absent_since}"
+                if stop.key in removals.revoked:
+                    why = "its box is revoked"
+                report(f"{stop.key}: {why}, is stopped")
                 pruner.stop(stop)
                 stopped.append(stop.key)
         for purge in removals.purges:

@@ -18,6 +18,7 @@ from ritilib.gitops.repository import BASE
 from ritilib.sync.chronicle import Chronicle
 from ritilib.sync.connect import connect_servers
 from ritilib.sync.drift import watch_drift
+from ritilib.sync.enroll.registry import Registry
 from ritilib.sync.journal import Journal
 from ritilib.sync.lead.election import Candidate
 from ritilib.sync.service import CREW, Service
@@ -111,6 +112,7 @@ def run_controller(
         wakeups,
         chronicle,
         crew=options.crew,
+        enroll=Registry,
     )
     with ExitStack() as running:
         if options.web:

@@ -21,6 +21,7 @@ from ritilib.gitops.desired import Desired
 from ritilib.reconcile.backoff import Random
 from ritilib.reconcile.state import hash_text
 from ritilib.sync.chronicle import Chronicle
+from ritilib.sync.enroll.registry import Registry
 from ritilib.sync.lead.accepted import note_accepted, read_accepted
 from ritilib.sync.lead.election import Candidate, Leadership, take_lead
 from ritilib.sync.once import read_clock, sync_once
@@ -37,12 +38,17 @@ PATIENCE_S = 60.0  # so long it stands before it shows that it lives, and renews
 
 Connect = Callable[[Settings, str], Servers]  # a leader's settings and the fleet's name
 Watch = Callable[[str, Settings, Wakeups, Report], AbstractContextManager[object]]
+Enroll = Callable[[Sequence[Servers], str, str], Registry]  # the crew's clients, the fleet's name and its id
+ENROLL_S = (
+    5.0  # so long a cycle goes on although a box asks: else a thousand of them would let none be applied
+)
 
 
 @dataclass
 class Service:
     """Everything that the loop needs. candidate gives who stands for election for a fleet, once its name is known;
-    connect is called once for each of the crew, the units that are applied at the same time.
+    connect is called once for each of the crew, the units that are applied at the same time. enroll gives what lets
+    boxes in (None: nobody does), before each cycle, so that the PBX of a box that comes is made in the same.
 
     stopped ends it, with `stop`: the unit in hand is finished, the leader's lock given back.
     """
@@ -55,6 +61,7 @@ class Service:
     chronicle: Chronicle
     pace: Pace = field(default_factory=Pace)
     crew: int = CREW
+    enroll: Enroll | None = None
     clock: Callable[[], datetime] = read_clock
     monotonic: Callable[[], float] = time.monotonic
     random: Random = any_random
@@ -65,6 +72,8 @@ class Service:
         self._failures = 0  # to lead, in a row
         self._left: set[str] = set()  # sessions, see Candidate
         self._denied = 0  # of these, those of its standing tokens
+        self._registry: Registry | None = None
+        self._began_s = 0.0
 
     def stop(self) -> None:
         """Have `serve` end; from any thread, but not from a signal's handler, which may hold the event's lock."""
@@ -122,6 +131,7 @@ class Service:
         self.chronicle.journal.hide(one.token for one in vars(leadership.settings).values())
         self.chronicle.note_role(leads=True, epoch=leadership.epoch, fleet=fleet)
         servers, *crew = [self.connect(leadership.settings, fleet) for _ in range(self.crew)]
+        self._registry = None
         seen = Publisher(
             self.connect(leadership.settings, fleet).consul,
             fleet,
@@ -155,6 +165,8 @@ class Service:
         self.chronicle.note_commit(desired.commit)
         wishes = _WishesOf(desired)
         began_s, now = self.monotonic(), self.clock()
+        self._began_s = began_s
+        enroll_s = self._let_in(desired, (servers, *crew))
         memory = forget_old(self._memory, desired.commit, wishes)
         not_due = list_not_due(memory, now, began_s, self.pace)
         done = None
@@ -193,7 +205,24 @@ class Service:
                 )  # a token that lost its rights; one unit alone may have a cause of its own
             self._failures = 0
         self._memory = memory
-        return find_pause(memory, done, self.clock(), ended_s, self.pace, self.random)
+        pause_s = find_pause(memory, done, self.clock(), ended_s, self.pace, self.random)
+        return pause_s if enroll_s is None else min(pause_s, enroll_s)
+
+    def _let_in(self, desired: Desired, crew: Sequence[Servers]) -> float | None:
+        """Have the registry look; seconds until it wants to look again although nothing wakes it."""
+        if self.enroll is None:
+            return None
+        if self._registry is None:
+            self._registry = self.enroll(crew, desired.fleet, desired.fleet_id)
+        try:
+            step = self._registry.step(desired, lambda: not self.stopped.is_set())
+        except (LeadershipLost, Denied):
+            raise
+        except RitiError as error:
+            self.chronicle.report("enrollment", error)
+            return ENROLL_S
+        self.chronicle.note_enrolled(step, desired.commit)
+        return step.again_s
 
     def _note_unit(self, desired: Desired, seen: Publisher, line: str) -> None:
         self.chronicle.note_unit(line, desired.commit)
@@ -203,6 +232,8 @@ class Service:
         """Whether one more unit is begun: a newer commit may wish for something else, or it may be suspended by now."""
         self.chronicle.board.beat()
         if self.stopped.is_set() or self.wakeups.is_told("suspension"):
+            return False
+        if self.wakeups.is_told("enroll") and self.monotonic() - self._began_s >= ENROLL_S:
             return False
         return self.source.desired is desired
 

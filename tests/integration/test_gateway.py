@@ -101,7 +101,7 @@ def test_the_service_and_its_check_of_time_outs_are_registered(
     assert lab.ask("PUT", f"{register}?replace-existing-checks=true", salto, consul_token, compact).ok
     for path, body in (
         (f"check/pass/service:{name}?note=22%20C", None),
-        (f"check/warn/service:{name}", None),
+        (f"check/warn/service%3A{name}", None),
         (f"check/update/service:{name}", {"Status": "passing", "Output": "up 3 days"}),
     ):
         assert lab.ask("PUT", f"/v1/agent/{path}", salto, consul_token, body or b"").ok
@@ -312,6 +312,7 @@ def test_a_token_without_the_certificate_opens_nothing(
         ("PUT", f"/v1/kv/riti/{FLEET}/enroll/acme/salto/request"),
         ("GET", f"/v1/kv/riti/{FLEET}/enroll/acme/salto/reply"),
         ("PUT", f"/v1/agent/check/pass/service:box-{SALTO}"),
+        ("PUT", f"/v1/agent/check/pass/service%3Abox-{SALTO}"),
         ("PUT", f"/v1/agent/service/deregister/box-{SALTO}"),
         ("GET", DOCUMENT),
     ],

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from pytest_docker.plugin import Services
 
+from ritilib.box.loaded import READY
 from ritilib.clients.docker import Docker
 from ritilib.devstack.folders import find_cache
 from ritilib.devstack.images import build_images
 from ritilib.devstack.images.archive import write_tar
 from ritilib.devstack.images.asterisk import list_root
 from ritilib.devstack.images.debian import unpack_asterisk
-from ritilib.devstack.images.trial import READY, write_trial
+from ritilib.devstack.images.trial import write_trial
 from ritilib.devstack.stack import Stack
 from ritilib.errors import ServerError
 from ritilib.render.modules import BOX_MODULES, PBX_MODULES

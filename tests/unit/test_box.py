@@ -141,6 +141,7 @@ def test_add_show_remove(
         "file": "fleet/boxes/acme/rivera.yaml",
         "name": "Rivera",
         "serial": None,
+        "enrollment": {"generation": 1, "revoked": False},
         "address": "100.80.0.5",
         "pbx_addresses": ["100.80.0.6", "100.80.0.7"],
         "adapter": None,

@@ -12,7 +12,7 @@ import pytest
 from ritilib.box.agent import BLOCKED, Agent, Box, Place
 from ritilib.box.candidate import Trial
 from ritilib.box.follow import BACK, Follower
-from ritilib.box.own import RENEWED_AFTER_S, Access, Document, OwnServers, Tokens
+from ritilib.box.own import RENEWED_AFTER_S, Access, Asking, Document, OwnServers, Tokens
 from ritilib.box.report import Machine, Report
 from ritilib.box.showing import Shown
 from ritilib.box.telling import CHECK_EVERY_S, REPORT_EVERY_S, SOON_S, Teller
@@ -71,6 +71,25 @@ def test_renewals_of_many_boxes_are_spread(servers: FakeOwn) -> None:
         for one in range(10)
     }
     assert len(due) == 10 and min(due) >= RENEWED_AFTER_S / 2
+
+
+def test_a_renewed_certificate_is_shown_by_every_thread(servers: FakeOwn) -> None:
+    made: list[int] = []
+
+    def connect() -> FakeOwn:
+        made.append(len(made))
+        return servers
+
+    access = Access(connect, lambda: True)
+    asking = [Asking(access), Asking(access)]
+    for _ in range(2):
+        access.certify()
+        before = len(made)
+        for _ in range(2):
+            for one in asking:
+                one.ask(lambda own, tokens: own.put(tokens.consul, KEY, b"x"))
+        # one signed in, and each thread made a connection of its own
+        assert len(made) == before + 3
 
 
 def test_nobody_signs_in_without_a_certificate(servers: FakeOwn) -> None:
@@ -259,7 +278,7 @@ class Running:
 
     def __init__(self, data: Path, servers: FakeOwn) -> None:
         data.mkdir(exist_ok=True)
-        for name in ("overlay.key", "overlay.crt", "overlay-ca.crt"):
+        for name in ("identity.crt", "overlay.key", "overlay.crt", "overlay-ca.crt"):
             (data / name).write_text(f"{name} 1")
         self.data, self.servers = data, servers
         self.said: list[str] = []

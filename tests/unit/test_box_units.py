@@ -51,7 +51,9 @@ def test_each_is_hardened_and_comes_back_for_ever(name: str, capabilities: str) 
 def test_asterisk_is_started_as_the_image_is() -> None:
     words = read("riti-asterisk")["ExecStart"][0].split()
     assert words == ["/usr/lib/riti/watcher", *START_WITH_AGENT[1:], *asterisk.PROGRAM]
-    assert read("riti-asterisk")["BindReadOnlyPaths"] == [f"/data/riti/configuration:{Path(CONFIG_FOLDER).parent}"]
+    assert read("riti-asterisk")["BindReadOnlyPaths"] == [
+        f"/data/riti/configuration:{Path(CONFIG_FOLDER).parent}"
+    ]
     assert read("riti-asterisk")["BindPaths"] == [f"/data/riti/voicemail:{KEPT_FOLDERS[0]}"]
 
 
@@ -63,7 +65,11 @@ def test_the_agent_is_started_with_options_that_it_has() -> None:
 
 
 def test_every_folder_that_a_service_is_given_is_made_before() -> None:
-    made = [line.split()[1] for line in (UNITS / "riti.tmpfiles.conf").read_text().splitlines() if line[:2] == "d "]
+    made = [
+        line.split()[1]
+        for line in (UNITS / "riti.tmpfiles.conf").read_text().splitlines()
+        if line[:2] == "d "
+    ]
     for name in ("riti-overlay", "riti-asterisk"):
         unit = read(name)
         for pair in (*unit.get("BindReadOnlyPaths", []), *unit.get("BindPaths", [])):

@@ -62,7 +62,7 @@ def test_every_problem_of_every_file_comes_at_once_with_its_line() -> None:
     assert (
         "fleet/companies/acme.yaml:5: unknown key `colour`; "
         "take it out, or spell it as one of: calls, codecs, groups, holidays, hours, language, link, "
-        "maintenance, menus, name, place, resources, routes, secrets, sync, timezone" in joined
+        "maintenance, menus, name, place, resources, routes, secrets, start, sync, timezone" in joined
     )
     assert "fleet/boxes/acme/montevideo.yaml:1: unknown key `nmae`" in joined
     assert "fleet/boxes/acme/montevideo.yaml:1: `name` is missing; add it" in joined

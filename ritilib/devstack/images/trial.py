@@ -7,7 +7,6 @@ from typing import Any
 
 from ritilib.render.asterisk_conf import CONFIG_FOLDER, SCRATCH_FOLDERS, write_box_files, write_pbx_files
 
-READY = "Asterisk Ready."
 _PEER = "[box]\ntype=friend\nhost=127.0.0.1\n"
 _DIAL_PLAN = "[from-box]\nexten => 1,1,Hangup(16)\n"
 _PHONES = """\

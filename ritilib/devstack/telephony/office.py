@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ritilib.box.compose import compose_box
+from ritilib.box.loaded import find_missing
 from ritilib.clients.docker import Docker
 from ritilib.devstack.processes import poll
 from ritilib.devstack.telephony.office_files import (
@@ -77,24 +78,11 @@ class Office:
     @property
     def peer_address(self) -> str:
         """The overlay address of the box's own PBX, as its configuration has it."""
-        found = re.search(
-            r"^\[cloud\].*?^host=(\S+)", self.files.get("iax.conf", ""), re.MULTILINE | re.DOTALL
-        )
-        if found is None:
-            raise DevstackError.because(
-                f"office {self.name} has no [cloud] in its iax.conf", "render the fleet again"
-            )
-        return found[1]
+        return find_peer_address(self.name, self.files.get("iax.conf", ""))
 
     def asterisk(self, command: str) -> str:
         """What the box's Asterisk answers to a command of its console."""
-        argv = ["/usr/sbin/asterisk", "-C", f"{CONFIG_FOLDER}/asterisk.conf", "-rx", command]
-        code, output = self.docker.execute(self.box, argv)
-        if code != 0:
-            raise DevstackError.because(
-                f"the box of {self.name} did not answer to `{command}`: {output.strip()}", "see its log"
-            )
-        return output
+        return ask_console(self.docker, self.name, self.box, command)
 
     def apply(
         self, rendered: Mapping[str, str], secrets: Mapping[str, Any], version: int = 0, generation: int = 0
@@ -131,16 +119,8 @@ class Office:
             ) from error
 
     def find_missing(self) -> tuple[str, ...]:
-        """IAX2 peers and PJSIP endpoints that are configured and not loaded: a reload succeeds either way."""
-        peers = re.findall(r"^\[([^\]]+)\]\([^)]*-secret[,)]", self.files.get("iax.conf", ""), re.MULTILINE)
-        endpoints = re.findall(
-            r"^\[([^\]]+)\](?:\(.*\))?\ntype=endpoint$", self.files.get("pjsip.conf", ""), re.MULTILINE
-        )
-        loaded = self.asterisk("iax2 show peers") if peers else ""
-        missing = [peer for peer in peers if not self._has_peer(peer, loaded)]
-        known = self.asterisk("pjsip show endpoints") if endpoints else ""
-        missing += [one for one in endpoints if not re.search(rf"Endpoint: +{re.escape(one)}[/ ]", known)]
-        return tuple(missing)
+        """Peers, endpoints and drivers that are configured and not loaded: a reload succeeds either way."""
+        return find_missing(self.files, self.asterisk)
 
     def wait_cloud_link(self, timeout_s: float) -> None:
         """Return when the box's own PBX answers over the overlay."""
@@ -162,12 +142,6 @@ class Office:
                 self.docker.remove(container)
         self.docker.remove_network(self.prefix)
         remove_secrets(self.label, self.name)
-
-    def _has_peer(self, peer: str, listing: str) -> bool:
-        """listing is what `iax2 show peers` says: the first 15 characters of each "name/username"."""
-        if len(peer) < 15:
-            return re.search(rf"^{re.escape(peer)}[/ ]", listing, re.MULTILINE) is not None
-        return f" Name       : {peer}\n" in self.asterisk(f"iax2 show peer {peer}")
 
     @property
     def _secrets(self) -> Path:
@@ -216,9 +190,7 @@ class Office:
         except DevstackError as error:
             raise self._failed(f"its box did not come up ({error.problems[0].what})", self.box) from error
         # what declined to load is no error to Asterisk: it runs on without telephones
-        drivers = self.asterisk("module show like chan_")
-        missing = *re.findall(r"^(\S+)\.so .*Not Running", drivers, re.MULTILINE), *self.find_missing()
-        if missing:
+        if missing := self.find_missing():
             raise self._failed(f"its box did not load {', '.join(missing)}", self.box)
 
     def _is_booted(self) -> bool:
@@ -292,6 +264,25 @@ def start_office(
         office.stop()
         raise
     return office
+
+
+def find_peer_address(name: str, iax: str) -> str:
+    """The overlay address of a box's own PBX, as its iax.conf has it."""
+    found = re.search(r"^\[cloud\].*?^host=(\S+)", iax, re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise DevstackError.because(f"office {name} has no [cloud] in its iax.conf", "render the fleet again")
+    return found[1]
+
+
+def ask_console(docker: Docker, name: str, container: str, command: str) -> str:
+    """What the Asterisk in an office's container answers to a command of its console."""
+    argv = ["/usr/sbin/asterisk", "-C", f"{CONFIG_FOLDER}/asterisk.conf", "-rx", command]
+    code, output = docker.execute(container, argv)
+    if code != 0:
+        raise DevstackError.because(
+            f"the box of {name} did not answer to `{command}`: {output.strip()}", "see its log"
+        )
+    return output
 
 
 def remove_offices(docker: Docker, label: str) -> None:

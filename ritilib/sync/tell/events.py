@@ -19,6 +19,7 @@ Kind = Literal[
     "away",
     "back",
     "refused",
+    "box-conflict",
 ]
 SHOWN = 10  # units that one text names
 TEXT_LIMIT = 2000  # characters; Slack shortens what is longer, and people read less
@@ -96,6 +97,15 @@ def tell_refused(commit: str, words: str) -> Event:
     """A commit that is not applied; the one before stays in force."""
     what = f"commit {show(commit)} is refused, and the one before stays in force: {words}"
     return Event("refused", _bound(what, TEXT_LIMIT), commit)
+
+
+def tell_conflicts(causes: Mapping[str, str], commit: str) -> Event:
+    """Boxes of which there seem to be two, each locked out now; causes: box → why."""
+    boxes = "1 box is" if len(causes) == 1 else f"{len(causes)} boxes are"
+    lines = [f"{boxes} locked out, since two have what one alone can have:"]
+    lines += [f"{box}: {_bound(why, _CAUSE_LIMIT)}" for box, why in sorted(causes.items())]
+    lines.append("see `riti enroll list`; `riti enroll replace` lets new hardware in")
+    return Event("box-conflict", _bound_lines(lines), commit, tuple(sorted(causes)))
 
 
 def name_some(units: Iterable[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -13,7 +13,7 @@ from ritilib.errors import Denied, GitopsError, RitiError, Unreachable
 from ritilib.sync.pace import Memory
 from ritilib.sync.synced import Synced
 from ritilib.sync.tell.channels import FORGE, NOTIFY, make_notice
-from ritilib.sync.tell.events import Event, show, tell_leader, tell_refused
+from ritilib.sync.tell.events import Event, show, tell_conflicts, tell_leader, tell_refused
 from ritilib.sync.tell.known import Known, Lasting, Limits, learn_away, learn_cycle
 from ritilib.sync.tell.outbox import Letter, Outbox
 
@@ -94,6 +94,12 @@ class Teller:
                 self._finish_older(done.commit)
             for event in events:
                 self._tell(event)
+
+    def note_alarms(self, causes: Mapping[str, str], commit: str) -> None:
+        """Boxes that were locked out, and why; none: nothing is told."""
+        with self._lock:
+            if causes and self._leads:
+                self._tell(tell_conflicts(causes, commit))
 
     def note_failed_cycle(self, commit: str, error: RitiError, missing: Collection[str]) -> None:
         """A cycle that wrote nothing; missing: the servers that did not answer."""

@@ -182,7 +182,7 @@ def _keep_or_make_identity(
     """The overlay identity in force, or a new one where it is another's, another CA's, or due."""
     if held and held["ca"] == authority.crt:
         certificate = tool.read_certificate(held["crt"])
-        renew_at = _due(certificate.not_after, wanted["name"])
+        renew_at = find_due(certificate.not_after, wanted["name"])
         same = (
             certificate.name == wanted["name"]
             and list(certificate.networks) == [wanted["network"]]
@@ -195,10 +195,10 @@ def _keep_or_make_identity(
         authority, key.public, wanted["name"], wanted["network"], tuple(wanted["groups"]), CERTIFICATE_HOURS
     )
     not_after = tool.read_certificate(crt).not_after
-    return {"ca": authority.crt, "crt": crt, "key": key.private}, _due(not_after, wanted["name"])
+    return {"ca": authority.crt, "crt": crt, "key": key.private}, find_due(not_after, wanted["name"])
 
 
-def _due(not_after: datetime, name: str) -> datetime:
+def find_due(not_after: datetime, name: str) -> datetime:
     """Two thirds before its end, and by the name up to three days earlier, so that not all are due in one hour."""
     early = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) % JITTER_HOURS
     return not_after - timedelta(hours=CERTIFICATE_HOURS * 2 / 3 + early)

@@ -184,6 +184,7 @@ frontend boxes
   http-request return status 429 content-type text/plain string "too many requests from one address\n" hdr Retry-After 10 if !is_named { sc2_http_req_rate gt 500 }
 
   # --- which of the APIs it is: the path as it was sent, by its letters; so no encoding, case, // or ; is another spelling
+  # (but for the colon of a check's name, which libraries write as %3A)
   acl get method GET
   acl put method PUT
   acl post method POST
@@ -203,7 +204,7 @@ frontend boxes
   http-request set-var(txn.api) str(own) if put kv_query { path -m reg ^/v1/kv/riti/demo/box/[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z][a-z0-9]*(-[a-z0-9]+)*/(word|report|generation)$ }
   http-request set-var(txn.api) str(blocked) if get kv_query { path /v1/kv/riti/demo/blocked }
   http-request set-var(txn.api) str(register) if put note_query { path /v1/agent/service/register }
-  http-request set-var(txn.api) str(check) if put note_query { path -m reg ^/v1/agent/(service/deregister|check/(pass|warn|fail|update))/(service:)?box-[a-z0-9-]{1,80}$ }
+  http-request set-var(txn.api) str(check) if put note_query { path -m reg ^/v1/agent/(service/deregister|check/(pass|warn|fail|update))/(service(:|%3A))?box-[a-z0-9-]{1,80}$ }
   http-request set-var(txn.api) str(vault-login) if write no_query { path /v1/auth/riti-cert-demo/login }
   http-request set-var(txn.api) str(vault-token) if write no_query { path /v1/auth/token/renew-self /v1/auth/token/revoke-self }
   http-request set-var(txn.api) str(vault-token) if get no_query { path /v1/auth/token/lookup-self }
@@ -217,7 +218,7 @@ frontend boxes
   http-request return status 403 content-type text/plain string "this needs the box's certificate\n" if !for_anybody !is_named
   http-request set-var-fmt(txn.unit) "demo--%[path,field(7,/)]--%[path,field(8,/)]" if { var(txn.api) -m str enroll own document }
   http-request set-var-fmt(txn.check) "box-%[var(txn.box)]" if { var(txn.api) -m str check }
-  http-request set-var(txn.asked) path,regsub(^/v1/agent/[a-z]*/[a-z]*/,),regsub(^service:,) if { var(txn.api) -m str check }
+  http-request set-var(txn.asked) path,regsub(^/v1/agent/[a-z]*/[a-z]*/,),regsub(^service:,),regsub(^service%3A,) if { var(txn.api) -m str check }
   http-request return status 403 content-type text/plain string "another box's\n" if is_named { var(txn.api) -m str enroll own document } !{ var(txn.box),strcmp(txn.unit) eq 0 }
   http-request return status 403 content-type text/plain string "another box's\n" if { var(txn.api) -m str check } !{ var(txn.check),strcmp(txn.asked) eq 0 }
 

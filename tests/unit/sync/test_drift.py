@@ -200,12 +200,13 @@ def test_jobs_of_this_fleet_wake_and_others_do_not(script: Script, wakeups: Wake
 def test_watches_that_wait_end_when_they_are_told_to(script: Script, wakeups: Wakeups) -> None:
     before = threading.active_count()
     with watch_drift("lab", make_settings(script.url), wakeups, lambda *_: None) as watches:
-        assert {script.next().head.split()[1].split("?")[0] for _ in range(3)} == {
+        assert {script.next().head.split()[1].split("?")[0] for _ in range(4)} == {
             "/v1/event/stream",
             "/v1/kv/riti/lab/pbx/",
             "/v1/kv/riti/lab/inventory/_",
+            "/v1/kv/riti/lab/enroll",
         }
-        assert threading.active_count() == before + 3
+        assert threading.active_count() == before + 4
     assert all(watch.join() for watch in watches) and threading.active_count() == before
 
 
@@ -216,6 +217,6 @@ def test_watches_end_while_they_pause_after_a_failure(
     said: queue.Queue[str] = queue.Queue()
     settings = make_settings("http://127.0.0.1:1")
     with watch_drift("lab", settings, wakeups, lambda name, _: said.put(name)) as watches:
-        told = {said.get(timeout=NEXT_S) for _ in range(3)}
-        assert told == {"consul-values", "nomad-jobs", "suspensions"}
+        told = {said.get(timeout=NEXT_S) for _ in range(4)}
+        assert told == {"consul-values", "nomad-jobs", "suspensions", "enrollment"}
     assert all(watch.join() for watch in watches)

@@ -1,4 +1,4 @@
-"""Makes the image of a box's agent, where it is not there; it is known by the hash of all that decides what it holds."""
+"""Makes the image of a box's agent, where it is not there; it is known by the hash of all that it is made of."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from ritilib.devstack.images.debian import unpack_asterisk
 from ritilib.render.modules import BOX_MODULES
 
 IMAGE = "riti/box-agent:dev"
-USER_ID = 10002  # not Asterisk's, which reads its configuration by group and nothing else of the data partition
+USER_ID = (
+    10002  # not Asterisk's, which reads its configuration by group and nothing else of the data partition
+)
 ASTERISK = "asterisk"  # the folder of a root file system of another Debian, with its own loader and libraries
 PROGRAMS = (f"usr/bin/python{PYTHON}", "usr/bin/tini")
 # what a trial never reads: Python's side has the zones, and whoever it runs as has no name

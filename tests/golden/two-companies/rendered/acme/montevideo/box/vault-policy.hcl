@@ -1,0 +1,11 @@
+path "riti/data/demo/box/acme/montevideo" {
+  capabilities = ["read"]
+}
+
+path "identity/oidc/token/riti-box-demo" {
+  capabilities = ["read"]
+}
+
+path "auth/token/revoke-self" {
+  capabilities = ["update"]
+}
