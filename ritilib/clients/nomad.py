@@ -280,7 +280,9 @@ class Nomad:
         consul, vault, servers = (
             (template.get(f"{one}Retry") or {}).get("Attempts") for one in ("Consul", "Vault", "Nomad")
         )
-        return TemplateRetries(node, consul, vault, servers, read_duration_s(client.get("MaxKillTimeout") or ""))
+        return TemplateRetries(
+            node, consul, vault, servers, read_duration_s(client.get("MaxKillTimeout") or "")
+        )
 
     def _ask(
         self, asked: str, endpoint: str, *path: str, method: str = "get", **extra: Any
