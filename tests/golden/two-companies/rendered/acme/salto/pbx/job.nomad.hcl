@@ -19,7 +19,8 @@ job "demo--acme--salto" {
     health_check      = "task_states"
     min_healthy_time  = "1s"
     healthy_deadline  = "3m"
-    progress_deadline = "5m"
+    # none: Nomad takes no kill_timeout that is longer. The first unhealthy allocation fails the deployment.
+    progress_deadline = "0s"
   }
 
   group "pbx" {
