@@ -209,7 +209,10 @@ def test_an_image_that_is_replaced_takes_the_other_address(pair: Pair) -> None:
     listed = "".join(
         f'  - {{number: "{one}", name: Phone {one}, phone: sip}}\n' for one in NUMBERS[MONTEVIDEO]
     )
-    company.fleet.write(f"boxes/{MONTEVIDEO}.yaml", f"name: Montevideo\nresources: {memory_mb: 72}\nextensions:\n{listed}")
+    company.fleet.write(
+        f"boxes/{MONTEVIDEO}.yaml",
+        f"name: Montevideo\nresources: {{memory_mb: 72}}\nextensions:\n{listed}",
+    )
     commit = company.merge("more memory")
     company.wait(lambda: company.is_live(MONTEVIDEO, commit), "it is replaced")
     after = pair.wait_follower(before)
