@@ -74,9 +74,15 @@ def run_size(size: Size, report: Callable[[str], None]) -> list[dict[str, Any]]:
                 servers.start_gateway()
             with Crowds(_give(servers, size, claims, folder)) as crowds:
                 rows = [_measure_join(size, servers, registrar, crowds, opened_s, floor_s, report)]
+                report(f"all are in: {rows[0]}")  # what follows may take long
                 rows += _measure_return(size, servers, crowds, report)
             said = registrar.finish()
-        rows[0] |= {"controller_requests": said["requests"], "controller_mb": round(said["peak_mb"])}
+        rows[0] |= {
+            "controller_requests": said["requests"],
+            "controller_mb": round(said["peak_mb"]),
+            "controller_cpu_s": round(said["cpu_s"], 1),
+            "nebula_cert_cpu_s": round(said["tools_cpu_s"], 1),
+        }
         return rows
 
 

@@ -91,8 +91,13 @@ def main() -> None:
     threading.Thread(target=wait_end, args=(wakeups,), daemon=True).start()
     with count_requests() as count:
         serve(given, wakeups)
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-    tell(requests=count.requests, peak_mb=peak_mb)
+    own, tools = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    tell(
+        requests=count.requests,
+        peak_mb=own.ru_maxrss * 1024 / 1e6,
+        cpu_s=own.ru_utime + own.ru_stime,
+        tools_cpu_s=tools.ru_utime + tools.ru_stime,
+    )
 
 
 if __name__ == "__main__":

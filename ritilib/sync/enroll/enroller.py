@@ -173,7 +173,7 @@ class Enroller:
             CERTIFICATE_HOURS,
         )
         certificate = self._servers.overlay.read_certificate(crt)
-        self._rights.give(box.names, bound.generation)
+        self._rights.give(box.names, bound.generation, is_new=not bound.identity_serial)
         due = find_due(min(identity.not_after, certificate.not_after), box.overlay["name"])
         issued = Issued(fingerprint=certificate.fingerprint, not_after=certificate.not_after.isoformat())
         done = bound.model_copy(
