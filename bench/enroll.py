@@ -7,12 +7,14 @@ Consul and OpenBao themselves, as the gateway would, since a TLS client in Pytho
 
 from __future__ import annotations
 
+import json
 import math
 import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,6 +36,8 @@ from ritilib.sync.enroll.found import read_bindings
 
 BOXES_PER_PROCESS = 2500
 MOST_FLOOR = 300  # boxes of the floor: it is told per box
+MOST_PROBLEMS = 5  # told in words
+TRIED_AGAIN = ("lost", "busy")  # no answer, or to come later: a box does
 MEMORY = Path("/dev/shm")  # each box has a disk of its own; a hundred that share one would wait for it
 
 
@@ -46,6 +50,10 @@ class Size:
     outage_s: float
     without_jitter: bool
 
+    @property
+    def way(self) -> str:
+        return "gateway" if self.has_gateway else "direct"
+
 
 SIZES = (Size(100, True, 20.0, True), Size(1000, False, 20.0, True))
 
@@ -56,34 +64,62 @@ def run(report: Callable[[str], None]) -> list[dict[str, Any]]:
 
 
 def run_size(size: Size, report: Callable[[str], None]) -> list[dict[str, Any]]:
+    """One size; what is known is told as it comes, since what follows may take long."""
+    with hold_crowd(size, report) as crowd:
+        rows = [_measure_join(crowd, report)]
+        report(f"{size.boxes} are in: {rows[0]}")
+        rows.append(_measure_outage(crowd, 1.0, report))
+        if size.without_jitter:
+            report(f"and back: {rows[1]}")
+            rows.append(_measure_outage(crowd, 0.0, report))
+        said = crowd.registrar.finish()
+    rows[0] |= {
+        "controller_requests": said["requests"],
+        "controller_mb": round(said["peak_mb"]),
+        "controller_cpu_s": round(said["cpu_s"], 1),
+        "nebula_cert_cpu_s": round(said["tools_cpu_s"], 1),
+    }
+    return rows
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Boxes that may ask, and whom they ask. opened_s: how long it took until all might; floor_s: the bare minimum of
+    one box."""
+
+    size: Size
+    servers: BoxServers
+    consul: Consul
+    registrar: Registrar
+    boxes: Crowds
+    opened_s: float
+    floor_s: float
+
+    def read_bindings(self) -> dict[str, Binding]:
+        return _read_bindings(self.consul)
+
+
+@contextmanager
+def hold_crowd(size: Size, report: Callable[[str], None]) -> Iterator[Crowd]:
+    """Servers, the controller's step, and boxes that wait for a word; all of it ends with the context."""
     with (
         hold_servers(report) as servers,
         tempfile.TemporaryDirectory(prefix="riti-bench.", dir=MEMORY) as folder,
     ):
         report(f"{size.boxes} boxes: writing their cards and documents")
-        bare = Bare(servers.record, servers.certificates)
+        bare, consul = Bare(servers.record, servers.certificates), Consul(servers.management)
         claims = _write_cards(servers, bare, size.boxes, "c")
         floor_s = _measure_floor(servers, bare, min(size.boxes, MOST_FLOOR), report)
         with Registrar(servers, size.boxes) as registrar:
             report("opening: the controller lets each ask")
             start = time.perf_counter()
-            consul = Consul(servers.management)
-            registrar.wait_until(lambda: len(_read_bindings(consul)) == size.boxes)
+            prefix = EnrollmentNames(FLEET).bindings
+            registrar.wait_until(lambda: len(consul.list_keys(prefix).keys) >= size.boxes)
             opened_s = time.perf_counter() - start
             if size.has_gateway:
                 servers.start_gateway()
-            with Crowds(_give(servers, size, claims, folder)) as crowds:
-                rows = [_measure_join(size, servers, registrar, crowds, opened_s, floor_s, report)]
-                report(f"all are in: {rows[0]}")  # what follows may take long
-                rows += _measure_return(size, servers, crowds, report)
-            said = registrar.finish()
-        rows[0] |= {
-            "controller_requests": said["requests"],
-            "controller_mb": round(said["peak_mb"]),
-            "controller_cpu_s": round(said["cpu_s"], 1),
-            "nebula_cert_cpu_s": round(said["tools_cpu_s"], 1),
-        }
-        return rows
+            with Crowds(_give(servers, size, claims, folder)) as boxes:
+                yield Crowd(size, servers, consul, registrar, boxes, opened_s, floor_s)
 
 
 def _write_cards(servers: BoxServers, bare: Bare, boxes: int, company: str) -> list[str]:
@@ -105,8 +141,10 @@ def _measure_floor(servers: BoxServers, bare: Bare, boxes: int, report: Callable
     start = time.perf_counter()
     for_each(partial(enroll_bare, bare, root), ones)
     floor_s = (time.perf_counter() - start) / boxes
+    fleet = EnrollmentNames(FLEET)
     for one in ones:  # the registry is not to meet them
-        bare.consul("DELETE", f"kv/{EnrollmentNames(FLEET).binding(one.names.key)}")
+        for key in (fleet.binding(one.names.key), fleet.used(one.names.key)):
+            bare.consul("DELETE", f"kv/{key}")
     return floor_s
 
 
@@ -138,97 +176,87 @@ def _read_bindings(consul: Consul) -> dict[str, Binding]:
     return {key: one for key, one in found.bindings.items() if not key.startswith("floor")}
 
 
-def _measure_join(
-    size: Size,
-    servers: BoxServers,
-    registrar: Registrar,
-    crowds: Crowds,
-    opened_s: float,
-    floor_s: float,
-    report: Callable[[str], None],
-) -> dict[str, Any]:
+def _measure_join(crowd: Crowd, report: Callable[[str], None]) -> dict[str, Any]:
     report("all join at once")
-    said = crowds.do("join")
-    consul = Consul(servers.management)
-    registrar.wait_until(lambda: not any(one.open for one in _read_bindings(consul).values()))
-    servers.note_memory()
-    bindings = _read_bindings(consul)
-    bound = sum(one.state == "bound" and one.done for one in bindings.values())
+    boxes, registrar = crowd.size.boxes, crowd.registrar
+    said = crowd.boxes.do("join")
+    registrar.wait_until(lambda: not any(one.open for one in crowd.read_bindings().values()))
+    crowd.servers.note_memory()
+    bound = sum(one.state == "bound" and one.done for one in crowd.read_bindings().values())
     seconds = max(said["in_at"]) - said["began"]
-    errors = (
-        size.boxes - bound + size.boxes - said["states"]["in"] + registrar.alarms + len(registrar.problems)
-    )
-    if errors:
-        for words in registrar.problems[:5]:
-            report(words)
+    lost = boxes - bound + boxes - said["states"].get("in", 0)
+    for words in registrar.problems[:MOST_PROBLEMS]:
+        report(words)
     return {
         "bench": "enroll",
         "what": "join",
-        "boxes": size.boxes,
-        "by": "gateway" if size.has_gateway else "direct",
+        "boxes": boxes,
+        "by": crowd.size.way,
         "seconds": round(seconds, 2),
-        "per_second": round(size.boxes / seconds, 2),
-        "floor_per_second": round(1 / floor_s, 2),
-        "ratio": round(seconds / size.boxes / floor_s, 2),
-        "opened_s": round(opened_s, 2),
-        "errors": errors + said["results"]["error"] + said["results"]["denied"],
-        "tried_again": said["results"]["lost"] + said["results"]["busy"],
+        "per_second": round(boxes / seconds, 2),
+        "floor_per_second": round(1 / crowd.floor_s, 2),
+        "ratio": round(seconds / boxes / crowd.floor_s, 2),
+        "opened_s": round(crowd.opened_s, 2),
+        "errors": lost + registrar.alarms + len(registrar.problems) + count_errors(said["results"]),
+        "tried_again": sum(said["results"].get(name, 0) for name in TRIED_AGAIN),
         "box_requests": sum(said["results"].values()),
         "peak_per_s": find_peak(said["answered_at"]),
-        **{f"{name}_mb": round(peak) for name, peak in sorted(servers.peak_mb.items())},
+        **list_memory(crowd.servers),
     }
 
 
-def _measure_return(
-    size: Size, servers: BoxServers, crowds: Crowds, report: Callable[[str], None]
-) -> list[dict[str, Any]]:
-    rows = [_measure_outage(size, servers, crowds, 1.0, report)]
-    if size.without_jitter:
-        rows.append(_measure_outage(size, servers, crowds, 0.0, report))
-    return rows
-
-
-def _measure_outage(
-    size: Size, servers: BoxServers, crowds: Crowds, jitter: float, report: Callable[[str], None]
-) -> dict[str, Any]:
+def _measure_outage(crowd: Crowd, jitter: float, report: Callable[[str], None]) -> dict[str, Any]:
     """Power and servers are gone; the power comes back at once everywhere, the servers after the outage."""
+    size, servers, boxes = crowd.size, crowd.servers, crowd.boxes
     report(f"an outage of {size.outage_s:.0f} s, {'with' if jitter else 'without'} jitter")
-    crowds.do("stop")
+    boxes.do("stop")
     servers.stop()
-    crowds.do(f"follow {jitter}")
+    boxes.do(f"follow {jitter}")
     gone = time.time()
     time.sleep(size.outage_s)
     servers.start()
     if size.has_gateway:
         servers.start_gateway()
     there = time.time()
-    said = crowds.do("back")
+    said = boxes.do(f"back {there}")
     servers.note_memory()
-    value = f'["{random.randbytes(8).hex()}"]'
-    consul = Consul(servers.management)
-    held = consul.read(EnrollmentNames(FLEET).blocked)
-    assert held
-    wrote = time.time()
-    consul.write(held.key, value.encode(), held.modify_index)
-    told = crowds.do(f"told {value}")
-    answered = [at for at in said["answered_at"] if at >= there]
+    told_s = _tell_all(crowd)
     replayed = replay_return(size.boxes, there - gone, random.random if jitter else lambda: 0.0)
     return {
         "bench": "enroll",
         "what": "return" if jitter else "return, no jitter",
         "boxes": size.boxes,
-        "by": "gateway" if size.has_gateway else "direct",
+        "by": size.way,
         "outage_s": round(there - gone, 1),
         "seconds": round(max(said["back_at"]) - there, 2),
-        "peak_per_s": find_peak(answered),
+        "peak_per_s": find_peak(said["answered_at"]),
         "peak_boxes_per_s": find_peak(said["back_at"]),
         "computed_boxes_per_s": find_peak(replayed),
-        "errors": said["results"]["error"] + said["results"]["denied"],
-        "refused_later": said["results"]["busy"],
-        "box_requests": len(answered),
-        "told_s": round(told["told_at"] - wrote, 2) if told else 0.0,
-        **{f"{name}_mb": round(peak) for name, peak in sorted(servers.peak_mb.items())},
+        "errors": count_errors(said["results"]),
+        "tried_again": sum(said["results"].get(name, 0) for name in TRIED_AGAIN),
+        "box_requests": sum(said["results"].values()),
+        "told_s": round(told_s, 2),
+        **list_memory(servers),
     }
+
+
+def _tell_all(crowd: Crowd) -> float:
+    """Change the one key that all follow: seconds until the last of them knows. So nobody is back only seemingly."""
+    value = json.dumps([random.randbytes(8).hex()])
+    held = crowd.consul.read(EnrollmentNames(FLEET).blocked)
+    assert held  # prepare wrote it
+    wrote = time.time()
+    crowd.consul.write(held.key, value.encode(), held.modify_index)
+    return float(crowd.boxes.do(f"told {value}")["told_at"]) - wrote
+
+
+def count_errors(results: dict[str, int]) -> int:
+    """Requests that were answered by a no."""
+    return sum(results.get(name, 0) for name in ("denied", "error"))
+
+
+def list_memory(servers: BoxServers) -> dict[str, int]:
+    return {f"{name}_mb": round(peak) for name, peak in sorted(servers.peak_mb.items())}
 
 
 def find_peak(times: Iterable[float]) -> int:

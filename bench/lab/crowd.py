@@ -1,8 +1,8 @@
 """Many boxes in one process (`python -m bench.lab.crowd`): each joins, and follows a key as its agent does.
 
 The first line of its input is what it is given, then each line is one thing to do, and each is answered by a line:
-`join`, `follow JITTER` (1.0 as it is, 0.0 without), `back` (all have asked since and are not refused), `told` (all
-know the key's new value), `stop`.
+`join`, `follow JITTER` (1.0 as it is, 0.0 without), `back TIME` (all have their answers; counted is what was asked
+since that Unix time), `told VALUE` (all know the key's new value), `stop`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ from ritilib.enroll.claim import peek_claim
 from ritilib.render.names import EnrollmentNames
 
 AT_A_TIME = 8
+ASKING = 64  # at once, of each process; the server answers a few at a time anyway
+SWITCH_S = (
+    0.1  # threads that wait for Python's lock look for it so often, and 5 ms of thousands is all that is done
+)
 STACK_BYTES = 512 * 1024  # of each thread; 8 MB times ten thousand are 80 GB of addresses
 LOOK_EVERY_S = 0.1
 HELD_S = 2.0  # a request that has not been answered for so long is a blocking query that Consul holds
@@ -56,10 +60,9 @@ class Crowd:
     """All boxes of this process."""
 
     def __init__(self, given: dict[str, Any]) -> None:
-        self._given, self._turns = given, Turns(AT_A_TIME)
+        self._given, self._turns = given, Turns(AT_A_TIME, ASKING)
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._following_at = 0.0
         self.boxes = [self._make(number, claim) for number, claim in given["claims"]]
 
     def join(self) -> dict[str, Any]:
@@ -76,17 +79,17 @@ class Crowd:
 
     def follow(self, jitter: float) -> dict[str, Any]:
         """All begin to follow, and go on."""
-        self._stopped, self._following_at = threading.Event(), time.time()
+        self._stopped = threading.Event()
         chance = (lambda: random.random() * jitter) if jitter < 1 else random.random
         self._start(lambda box: self._follow(box, chance))
         return {}
 
-    def wait_back(self) -> dict[str, Any]:
-        """Until each was answered or is held. back_at: when it sent the first request of those since it began to
-        follow from which on none failed."""
+    def wait_back(self, since: float) -> dict[str, Any]:
+        """Until each was answered or is held. back_at: when it sent the first request of those from which on none
+        failed."""
         while not all(self._is_back(box) for box in self.boxes):
             time.sleep(LOOK_EVERY_S)
-        return {"back_at": [find_back(box.ledger) for box in self.boxes], **self._sum_up(self._following_at)}
+        return {"back_at": [find_back(box.ledger) for box in self.boxes], **self._sum_up(since)}
 
     def wait_told(self, value: bytes) -> dict[str, Any]:
         """Until each was told of this value."""
@@ -168,7 +171,7 @@ class Crowd:
         )
 
     def _sum_up(self, began: float) -> dict[str, Any]:
-        sent = [one for box in self.boxes for one in box.ledger.sent]
+        sent = [one for box in self.boxes for one in box.ledger.sent if one.at >= began]
         return {
             "began": began,
             "results": Counter(one.result or "held" for one in sent),
@@ -202,11 +205,12 @@ def find_back(ledger: Ledger) -> float:
 
 def main() -> None:
     threading.stack_size(STACK_BYTES)
+    sys.setswitchinterval(SWITCH_S)
     crowd = Crowd(json.loads(sys.stdin.readline()))
     acts = {
         "join": lambda said: crowd.join(),
         "follow": lambda said: crowd.follow(float(said)),
-        "back": lambda said: crowd.wait_back(),
+        "back": lambda said: crowd.wait_back(float(said)),
         "told": lambda said: crowd.wait_told(said.encode()),
         "stop": lambda said: crowd.stop(),
     }

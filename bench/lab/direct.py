@@ -50,13 +50,14 @@ class Ledger:
 
 
 class Turns(AbstractContextManager[None]):
-    """So many boxes of one process compute at a time; who waits for an answer lets another one in.
+    """So many boxes of one process compute at a time, and so many have asked and are not answered yet, but for what the
+    server holds until something changes.
 
     A box has a processor of its own; here ten thousand threads that all want Python's lock would only fight for it.
     """
 
-    def __init__(self, most: int) -> None:
-        self._free = threading.Semaphore(most)
+    def __init__(self, most: int, asking: int) -> None:
+        self._free, self._asking = threading.Semaphore(most), threading.Semaphore(asking)
 
     def __enter__(self) -> None:
         self._free.acquire()
@@ -65,10 +66,19 @@ class Turns(AbstractContextManager[None]):
         self._free.release()
 
     def away(self, act: Callable[[], Any]) -> Any:
-        """Do what waits for others, out of turn."""
+        """Do what waits for long, out of turn."""
         self._free.release()
         try:
             return act()
+        finally:
+            self._free.acquire()
+
+    def ask(self, act: Callable[[], Any]) -> Any:
+        """The same for what is answered soon."""
+        self._free.release()
+        try:
+            with self._asking:
+                return act()
         finally:
             self._free.acquire()
 
@@ -85,16 +95,23 @@ class CountedGateway(Gateway):
     def ask(self, *args: Any, **options: Any) -> Answer:
         """See Gateway."""
         answer: Answer = count(
-            self._ledger, self._turns, lambda: super(CountedGateway, self).ask(*args, **options)
+            self._ledger,
+            self._turns,
+            lambda: super(CountedGateway, self).ask(*args, **options),
+            is_held=bool(options.get("wait_s")),
         )
         return answer
 
 
-def count(ledger: Ledger, turns: Turns, act: Callable[[], Answer]) -> Answer:
+def count(ledger: Ledger, turns: Turns, act: Callable[[], Answer], is_held: bool) -> Answer:
     """Act out of turn, and write down what came of it."""
-    ledger.begin()
+
+    def begin() -> Answer:
+        ledger.begin()
+        return act()
+
     try:
-        answer: Answer = turns.away(act)
+        answer: Answer = (turns.away if is_held else turns.ask)(begin)
     except RitiError as error:
         ledger.end(find_result(error))
         raise
@@ -166,7 +183,7 @@ class DirectGateway(Gateway):
                 return answer
             raise self._refuse(address, asked, answer)
 
-        return count(self._ledger, self._turns, act)
+        return count(self._ledger, self._turns, act, is_held=bool(wait_s))
 
     def _exchange_at(
         self,

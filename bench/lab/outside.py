@@ -17,8 +17,7 @@ from ritilib.clients.nebula import OverlayTool
 from ritilib.errors import DevstackError
 
 END_S = 60.0
-LOOK_EVERY_S = 0.05
-MOST_TROUBLES = 20  # kept in words
+LOOK_EVERY_S = 0.5  # at ten thousand bindings a look costs half a second itself
 
 
 class Spoken(AbstractContextManager[Any]):
