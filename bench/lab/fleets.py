@@ -28,7 +28,7 @@ def make_offices(boxes: int, per_company: int = BOXES_PER_COMPANY) -> dict[str, 
         company, place = divmod(number, per_company)
         if place == 0:
             files[f"companies/c{company}.yaml"] = (
-                f'name: Company {company}\nroutes:\n  - number: "99"\n    to: "1000"\n'
+                f'name: Company {company}\nstart: on-merge\nroutes:\n  - number: "99"\n    to: "1000"\n'
             )
         files[f"boxes/c{company}/b{place}.yaml"] = _make_box(number, place)
     return files
@@ -37,7 +37,8 @@ def make_offices(boxes: int, per_company: int = BOXES_PER_COMPANY) -> dict[str, 
 def make_lone_office(boxes: int) -> dict[str, str]:
     """The same of one more box, whose company has no other: a change of its routes is a change of one PBX."""
     return {
-        f"companies/{LONE}.yaml": f'name: Alone\nroutes:\n  - number: "99"\n    to: "{LONE_NUMBERS[0]}"\n',
+        f"companies/{LONE}.yaml": "name: Alone\nstart: on-merge\n"
+        f'routes:\n  - number: "99"\n    to: "{LONE_NUMBERS[0]}"\n',
         f"boxes/{LONE}/b0.yaml": _make_box(boxes, 0),
     }
 

@@ -125,7 +125,7 @@ class Joiner:
                 self._forget_sign_in()
             case Step.SETTLE:
                 store.keep_generation(settle(kept.generation))
-                self._known = replace(self._known, is_advanced=False)
+                self._known = replace(self._known, is_advanced=False, has_renewed=True)
             case _:
                 return self._ask(step, kept)
         return True
@@ -173,7 +173,7 @@ class Joiner:
         if is_gone and not self._is_final(kept):  # somebody else's answer lies where ours was
             self._known = replace(self._known, standing=None, has_put=False, has_looked=False)
             return False
-        return True
+        return standing is not known.standing
 
     def _is_final(self, kept: Kept) -> bool:
         answer = self._known.answer

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ritilib.box.gateway import Answer, Gateway
-from ritilib.errors import Denied, ServerError
+from ritilib.errors import Denied, ServerError, Unreachable
 from ritilib.render.names import EnrollmentNames, UnitNames
 
 WAIT_S = 60.0  # of a blocking query: shorter than what a provider's NAT forgets a silent connection after
@@ -117,7 +117,14 @@ class GatewayServers:
     def _login(self, auth_method: str, jwt: str) -> str:
         body = json.dumps({"AuthMethod": auth_method, "BearerToken": jwt}).encode()
         asked = f"log in through {auth_method}"
-        answer = self._gateway.ask("POST", "/v1/acl/login", asked, body=body, query=self._datacenter)
+        answer = self._gateway.ask(
+            "POST", "/v1/acl/login", asked, body=body, query=self._datacenter, accepted=(500,)
+        )
+        if answer.status == 500:  # so Consul 1.15 says that it is expired, or by a key that it does not know
+            if b"validat" in answer.data:
+                what = f"Consul does not take it ({asked}): {answer.data[:120].decode(errors='replace')}"
+                raise Denied.because(what, "see that the card is of this fleet, and not too old")
+            raise Unreachable.because(f"Consul cannot answer ({asked})", "wait until it is well")
         return str(_find(answer, "SecretID"))
 
     def _read(self, token: str, key: str, query: dict[str, str], wait_s: float) -> Value:

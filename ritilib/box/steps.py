@@ -61,6 +61,7 @@ class Known:
     has_put: whether our request was seen there, or put. has_objected: whether one that is not ours was replaced by ours
     already. has_looked: whether a reply that is there already was looked for. is_copied: whether Consul has a
     generation that this box did not put there. is_refused: whether a claim was refused after we objected.
+    has_renewed: whether certificates came in this run.
     """
 
     claim_token: str = field(default="", repr=False)
@@ -77,6 +78,7 @@ class Known:
     is_advanced: bool = False
     is_copied: bool = False
     is_refused: bool = False
+    has_renewed: bool = False
     has_document: bool = False
 
     def forget_request(self) -> Known:
@@ -87,6 +89,7 @@ class Known:
             vault_token=self.vault_token,
             jwt=self.jwt,
             box_token=self.box_token,
+            has_renewed=self.has_renewed,
             has_document=self.has_document,
         )
 
@@ -140,7 +143,8 @@ def _ask(request: KeptRequest, known: Known, claim: Claim, now: datetime | None)
         case None:
             return Step.READ_REQUEST
         case Standing.OURS:
-            return Step.WAIT_REPLY
+            # a refusal is of now where the request is gone, which is right after it; else it may be of another day
+            return Step.READ_REQUEST if answer and answer.state != "waiting" else Step.WAIT_REPLY
         case Standing.FOREIGN:
             # the controller has to see both, or it could not lock them; whoever objects as well is not answered twice
             return _stop(request) if known.has_objected else Step.PUT_REQUEST
@@ -168,7 +172,8 @@ def _stay(kept: Kept, known: Known, now: datetime | None) -> Step:
     if kept.generation.next:
         return Step.SETTLE if known.is_advanced else Step.ADVANCE
     due = find_renewal(kept)
-    if now is not None and due is not None and now >= due:
+    # once a run: a clock that is ahead of the servers' would have it renewed for ever
+    if now is not None and due is not None and now >= due and not known.has_renewed:
         return Step.CHOOSE_GENERATION
     return Step.REST if known.has_document else Step.READ_DOCUMENT
 

@@ -21,6 +21,7 @@ from ritilib.gitops.ahead import count_ahead, read_fleet_name
 from ritilib.gitops.repository import find_commit
 from ritilib.reconcile.wording import count
 from ritilib.sync.observe import Places
+from ritilib.sync.seen.boxes import describe_box_rows, list_box_rows
 from ritilib.sync.seen.look import Branch, FleetLook, look_at_fleet
 from ritilib.sync.seen.rows import describe_unit, list_paused, list_rows
 from ritilib.sync.seen.status import DownUnit, FailingUnit
@@ -49,6 +50,9 @@ def status(
     watch: bool,
 ) -> None:
     """How the fleet stands, or a company, or everything that is known of one unit ("acme/salto").
+
+    Of the boxes it shows those that wait, of which there seem to be two, or that do not take their configuration, and
+    why; of a company all, as each said it last: version, link, what it has in force.
 
     Exit 0: all is well; 1: something failed, or nobody leads; 3: something is still to come. Reads only: Consul below
     riti/FLEET/, Nomad's list-jobs (read-job and read-fs for a unit).
@@ -117,6 +121,7 @@ def _print_fleet(look: FleetLook, company: str | None, as_json: bool) -> None:
                 "status": look.said,
                 "drift": look.drift,
                 "units": [asdict(row) for row in rows],
+                "boxes": [one.describe() for one in look.boxes if is_of(one.key, company)],
                 "problems": look.problems,
             }
         )
@@ -125,9 +130,19 @@ def _print_fleet(look: FleetLook, company: str | None, as_json: bool) -> None:
     for line in _list_lines(look):
         click.echo(line)
     print_rows(("unit", "state", "since", "why"), [(one.unit, one.state, one.since, one.why) for one in rows])
+    boxes = tuple(one for one in look.boxes if is_of(one.key, company))
+    print_rows(
+        ("box", "state", "version", "link", "in force", "commit", "why"),
+        list_box_rows(boxes, company is not None),
+    )
     if look.said:
         _print_more(look)
     print_problems(look.problems)
+
+
+def is_of(key: str, company: str | None) -> bool:
+    """Whether a box is one of a company (None: of any)."""
+    return company is None or key.split("/")[0] == company
 
 
 def _list_lines(look: FleetLook) -> list[str]:
@@ -196,6 +211,11 @@ def _print_unit(found: UnitLook, as_json: bool) -> None:
         for group in ("record", "job", "allocation", "value", "word")
         for name, value in ((said[group] or {}).items() if said[group] else [(group, "none")])
     ]
+    if found.box:
+        rows += [
+            (name, "" if value is None else str(value))
+            for name, value in describe_box_rows(found.box).items()
+        ]
     print_rows(("what", "found"), [(name, value) for name, value in rows if value not in ("", "{}")])
     for one in said["told"]:
         words = [f"{name}: {value}" for name, value in one.items() if value not in ("", found.unit)]

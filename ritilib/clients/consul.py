@@ -24,6 +24,7 @@ from ritilib.errors import ServerError
 __all__ = ["BindingRule", "Consul", "Entry", "Keys", "Tree", "Watched"]
 
 Folded = TypeVar("Folded")
+TRANSACTION = 64  # operations at the most
 TOKEN_VARIABLE = "CONSUL_HTTP_TOKEN"
 
 # The library's words (py-consul 1.8, callback.py) for an answer that is not Consul's, or that was cut short.
@@ -58,6 +59,21 @@ class Consul(ConsulAcl):
         with self._explained(f"read key {key}"):
             _, found = self._client.kv.get(key)
         return make_entry(found) if found else None
+
+    def read_all(self, keys: Sequence[str]) -> dict[str, Entry]:
+        """Those of these keys that are there, in one request for each 64: what lies beside them is not sent."""
+        found: dict[str, Entry] = {}
+        for first in range(0, len(keys), TRANSACTION):
+            some = keys[first : first + TRANSACTION]
+            asked = f"read {_name_keys(some)}"
+            # a transaction with `get` fails where one of its keys has gone
+            answer = self._send(
+                "PUT", "txn", asked, [{"KV": {"Verb": "get-tree", "Key": key}} for key in some]
+            )
+            for one in answer["Results"] or ():
+                entry = one["KV"]
+                found[entry["Key"]] = make_entry(entry | {"Value": base64.b64decode(entry["Value"] or "")})
+        return {key: found[key] for key in keys if key in found}
 
     def read_tree(self, prefix: str) -> Tree:
         """All keys below a prefix with their values, in one request; Denied where the token may not read them all."""

@@ -46,7 +46,7 @@ def _judge_names(draft: Draft) -> Iterator[Problem]:
                 f"the name {unit} has {len(unit)} letters, and a certificate has room for {LONGEST_CERTIFIED}"
             )
             mend = "shorten the fleet's, the company's or the office's name: this box cannot enroll"
-            yield source.warning((), what, mend, "name-too-long")
+            yield source.warning((), what, mend, "unit-name-too-long")
 
 
 def _judge_overlay(draft: Draft) -> Iterator[Problem]:

@@ -219,3 +219,17 @@ def test_a_token_is_known_by_its_policies(consul: ConsulClient, fleet: str) -> N
     assert not consul.has_token(token, (name, "other"))
     assert not consul.has_token("00000000-0000-0000-0000-00000000dead", (name,))
     assert not consul.has_token("00000000-0000-0000-0000-00000000dead", ())
+
+
+def test_many_keys_are_read_at_once_and_those_that_are_gone_left_out(
+    consul: ConsulClient, fleet: str
+) -> None:
+    wanted = [f"riti/{fleet}/box/{number:02}/report" for number in range(70)]
+    for key in wanted[1:]:
+        consul.write(key, key.encode(), 0)
+        consul.write(f"{key}er", b"beside it", 0)
+    found = consul.read_all(wanted)
+    assert {key: entry.value for key, entry in found.items()} == {key: key.encode() for key in wanted[1:]}
+    first = consul.read(wanted[1])
+    assert found[wanted[1]] == first
+    assert consul.read_all([]) == {}

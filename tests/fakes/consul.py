@@ -39,6 +39,11 @@ class FakeConsul:
         self.journal.ask(f"consul read {key}")
         return self.entries.get(key)
 
+    def read_all(self, keys: Sequence[str]) -> dict[str, Entry]:
+        for _ in range(0, len(keys), 64):
+            self.journal.ask("consul read many keys")
+        return {key: self.entries[key] for key in keys if key in self.entries}
+
     def read_tree(self, prefix: str) -> Tree:
         self.journal.ask(f"consul read {prefix}*")
         return Tree(self._index_of(prefix), tuple(self.entries[key] for key in self._below(prefix)))

@@ -39,14 +39,14 @@ def relayed(lab: Lab) -> Iterator[tuple[Ledger, dict[str, str]]]:
 def change_all(lab: Lab, number: int, message: str) -> str:
     """A commit that changes the dial plan of every office: another telephone in each."""
     for place, key in enumerate(OFFICES):
-        lab.fleet.write_box(*key.split("/"), OFFICES[key], f"{place + 5}{number:02}")
+        lab.fleet.write_box(*key.split("/"), OFFICES[key], f"{place + 5}{number:03}")
     return lab.merge(message)
 
 
 def has_all(lab: Lab, number: int) -> bool:
     held = lab.holdings.read_kv()
     return all(
-        f"{place + 5}{number:02}" in held[lab.fleet.names(key).kv_key] for place, key in enumerate(OFFICES)
+        f"{place + 5}{number:03}" in held[lab.fleet.names(key).kv_key] for place, key in enumerate(OFFICES)
     )
 
 

@@ -143,7 +143,8 @@ def make_fleet(
     create_forge(forge)
     init_repository(work, name, str(forge), keep_silent)
     file = work / "fleet" / "fleet.yaml"
-    said = file.read_text().replace("10.93.0.1", stack.public_address)
+    # these offices have no boxes that enroll
+    said = file.read_text().replace("10.93.0.1", stack.public_address) + "start: on-merge\n"
     file.write_text(settings(said.replace("port: 4242", f"port: {lighthouse_port}")))
     (work / "fleet" / "companies" / "acme.yaml").write_text("name: Acme S.A.\n")
     management = stack.environment()

@@ -5,6 +5,7 @@ Asked of the servers' own HTTP interfaces, not through the clients whose work is
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -29,7 +30,8 @@ JOB_TIMES = {
     "StatusDescription",
     "Stable",
 }
-RECORD_TIMES = {"job_modify_index", "live_index", "renew_at"}
+RECORD_TIMES = {"job_modify_index", "live_index", "renew_at", "value_index", "box_index", "kept_index"}
+GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,16 @@ class Holdings:
         return [one for one in self.nomad("GET", "allocations") if one["JobID"].startswith(f"{self.fleet}--")]
 
     def read_kv(self) -> dict[str, str]:
-        """key → value of everything below the fleet's prefix but what says who wrote, and when, and not what."""
+        """key → value, unpacked, of all below the fleet's prefix but what says who wrote, and when, and not what."""
         keys = self.consul("GET", f"kv/riti/{self.fleet}/?keys") or []
         told = {f"riti/{self.fleet}/{name}" for name in ("leader", "status", "history")}
-        return {key: self._ask("CONSUL_HTTP", "GET", f"kv/{key}?raw").text for key in keys if key not in told}
+        values = {
+            key: self._ask("CONSUL_HTTP", "GET", f"kv/{key}?raw").content for key in keys if key not in told
+        }
+        return {
+            key: (gzip.decompress(value) if value.startswith(GZIP) else value).decode()
+            for key, value in values.items()
+        }
 
     def read_documents(self) -> dict[str, dict[str, Any]]:
         """path below the fleet's → version and data of every document that can be read: a deleted one cannot."""

@@ -238,7 +238,7 @@ def test_a_leader_that_is_gone_is_said_with_the_age_of_its_words(lab: SeenLab) -
 
 @pytest.mark.slow
 def test_a_failing_image_is_told_with_its_mend_and_goes_back(lab: SeenLab) -> None:
-    third = lab.instances[-1]
+    third = lab.instances[-1] if lab.instances else lab.start()
     lab.change_image("riti/pause:dev")  # there is no watcher in it, so that its task cannot start
     third.tell_push()
 

@@ -73,6 +73,7 @@ def test_the_form_of_a_status_is_stable(
         "status",
         "drift",
         "units",
+        "boxes",
         "problems",
     }
     assert set(said["status"]) == {
@@ -107,6 +108,7 @@ def test_the_form_of_a_status_is_stable(
         "allocation",
         "value",
         "word",
+        "box",
         "told",
         "history",
         "lacks",
@@ -226,6 +228,7 @@ def test_the_form_of_a_plan_is_stable(
         "purge",
         "pauses",
         "waiting",
+        "awaiting",
         "conflicts",
         "held",
         "cluster",

@@ -164,14 +164,3 @@ def test_what_cannot_be_read_reaches_the_pipeline_too(
     (tmp_path / "fleet/boxes/acme/rivera.yaml").symlink_to(tmp_path / "nowhere")
     assert run(monkeypatch, "validate", "--format", "github", "--repo", str(tmp_path)) == 1
     assert capsys.readouterr().out.startswith("::error file=fleet/boxes/acme/rivera.yaml::is no plain file; ")
-
-
-def test_a_name_that_no_certificate_has_room_for_is_a_warning() -> None:
-    long = "a" * 24
-    files = make_files(fleet=FLEET.replace("name: demo", f"name: {long}"))
-    found = [one for one in load_fleet(files).warnings if one.rule == "name-too-long"]
-    assert found == []
-    files[f"fleet/companies/{long}.yaml"] = b"name: Long\n"
-    files[f"fleet/boxes/{long}/{long}.yaml"] = SALTO.replace('"201"', '"901"').split("    public")[0].encode()
-    [warning] = [one for one in load_fleet(files).warnings if one.rule == "name-too-long"]
-    assert warning.severity == "warning" and "76 letters" in warning.what

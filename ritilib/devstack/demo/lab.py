@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import ritilib
 from ritilib.clients.consul import Consul
 from ritilib.clients.docker import Docker
 from ritilib.clients.nebula import OverlayTool
@@ -16,12 +17,14 @@ from ritilib.clients.nomad import Nomad
 from ritilib.clients.settings import read_settings
 from ritilib.clients.vault import Vault
 from ritilib.devstack.stack import Stack, environment
-from ritilib.devstack.telephony.office import Office
+from ritilib.devstack.telephony.joined_office import JoinedOffice
 from ritilib.devstack.telephony.phone import Phone
 from ritilib.errors import DevstackError
 
 FLEET = "demo"
 LINES_SHOWN = 12
+# the RITI that the demo belongs to, where another is installed
+THIS_RITI = {"PYTHONPATH": str(Path(ritilib.__file__).parent.parent)}
 
 
 @dataclass
@@ -33,7 +36,7 @@ class Lab:
     report: Callable[[str], None]
     stack: Stack | None = None
     tokens: dict[str, str] = field(default_factory=dict)
-    offices: dict[str, Office] = field(default_factory=dict)
+    offices: dict[str, JoinedOffice] = field(default_factory=dict)
     phones: dict[str, Phone] = field(default_factory=dict)
 
     @property
@@ -85,7 +88,7 @@ class Lab:
         author |= {"GIT_COMMITTER_NAME": "Demo", "GIT_COMMITTER_EMAIL": "demo@example.invalid"}
         done = subprocess.run(
             [sys.executable, "-m", "ritilib", *arguments],
-            env=inherited | author | dict(extra or {}),
+            env=inherited | author | THIS_RITI | dict(extra or {}),
             cwd=self.folder,
             capture_output=True,
             text=True,

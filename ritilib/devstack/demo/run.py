@@ -13,9 +13,9 @@ from ritilib.devstack.demo.deploy import (
     deploy,
     make_repository,
     propose_and_merge,
-    start_offices,
     start_stack,
 )
+from ritilib.devstack.demo.enroll import start_offices
 from ritilib.devstack.demo.lab import Lab
 from ritilib.devstack.demo.talk import merge_under_call, place_call, take_servers_away
 from ritilib.devstack.demo.verdicts import Step
@@ -48,7 +48,7 @@ def run_demo(
         ("the GitOps repository", lambda step: make_repository(lab, step, example)),
         ("render, propose, merge", lambda step: propose_and_merge(lab, step)),
         ("sync: one PBX per box", lambda step: deploy(lab, step)),
-        ("three offices join the overlay", lambda step: start_offices(lab, step)),
+        ("three boxes enroll and join the overlay", lambda step: start_offices(lab, step)),
         ("Montevideo calls Salto; Zorro is apart", lambda step: place_call(lab, step)),
         ("a merge under the call", lambda step: merge_under_call(lab, step)),
         ("nothing to do; Consul and Vault away", lambda step: take_servers_away(lab, step, outage_s)),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from functools import partial
 
 from ritilib.devstack import stack as stacks
-from ritilib.devstack.demo.deploy import merge_change, read_box, sync
+from ritilib.devstack.demo.deploy import merge_change, read_document, sync
 from ritilib.devstack.demo.lab import Lab
 from ritilib.devstack.demo.pbx import BOXES, find_running, has_peer, knows, read_tasks
 from ritilib.devstack.demo.verdicts import Step
@@ -26,6 +27,7 @@ GAP_MOST_S = 0.5  # a person hears half a second as a break; measured figures ar
 REGISTER_TIMEOUT_S = 20
 ANSWER_TIMEOUT_S = 20
 PROBE_S = 2.0
+TAKEN_TIMEOUT_S = 90
 RIVERA = """\
 name: Rivera
 extensions:
@@ -39,9 +41,9 @@ TEMPLATE_TIMEOUT_S = 120
 
 def place_call(lab: Lab, step: Step) -> None:
     """Step 6: Montevideo calls Salto's public number; Zorro can be reached neither by number nor by a packet."""
-    caller = _connect(lab, MONTEVIDEO, "101", CALLER_HZ)
-    callee = _connect(lab, SALTO, "201", CALLEE_HZ)
-    other = _connect(lab, ZORRO, "301", CALLEE_HZ)
+    caller = connect_phone(lab, MONTEVIDEO, "101", CALLER_HZ)
+    callee = connect_phone(lab, SALTO, "201", CALLEE_HZ)
+    other = connect_phone(lab, ZORRO, "301", CALLEE_HZ)
     start = time.monotonic()
     caller.dial("59847331201")
     callee.wait_for("ringing", ANSWER_TIMEOUT_S)
@@ -81,9 +83,10 @@ def merge_under_call(lab: Lab, step: Step) -> None:
         sorted(done["changed"]) == [MONTEVIDEO, "acme/rivera", SALTO],
         str(done["changed"]),
     )
-    files, secrets = read_box(lab, lab.work / "rendered", SALTO)
-    lab.offices[SALTO].apply(files, secrets)
-    new = _connect(lab, SALTO, "202", CALLEE_HZ)
+    has_new = partial(has_telephone, lab, SALTO, "202")
+    wait_until(has_new, TAKEN_TIMEOUT_S, f"Salto's box has 202 ({lab.offices[SALTO].read_report()})")
+    step.find("Salto's box took its new telephone over by itself", True, "no hand on it")
+    new = connect_phone(lab, SALTO, "202", CALLEE_HZ)
     caller = lab.phones["101"]
     wait_until(
         lambda: knows(lab, MONTEVIDEO, "202", "office-salto,202,1") and knows(lab, SALTO, "202", "to-box"),
@@ -105,6 +108,14 @@ def merge_under_call(lab: Lab, step: Step) -> None:
         "no task was restarted", before == after, ", ".join(task.allocation[:8] for task in after.values())
     )
     judge_audio(step, listen(lab), 2.0)
+
+
+def has_telephone(lab: Lab, key: str, number: str) -> bool:
+    """Whether a box has the telephone in force, and its agent has confirmed it."""
+    office = lab.offices[key]
+    if f"phone-{number}" not in office.asterisk("pjsip show endpoints"):
+        return False
+    return bool(json.loads(office.read_report() or "{}").get("confirmed"))
 
 
 def move_route(lab: Lab, old: str, new: str) -> None:
@@ -146,13 +157,13 @@ def take_servers_away(lab: Lab, step: Step, outage_s: float) -> None:
 def read_indexes(lab: Lab) -> tuple[int, ...]:
     """What moves if anything but who led is written: Nomad's job list, Consul's tree, the documents' versions.
 
-    Who led stands in the lock, and in the leader's own view of the fleet.
+    Who led stands in the lock, and in the leader's own view of the fleet; the boxes themselves say how they are.
     """
-    of_leader = (Rights("demo").lock, Places("demo").status)
+    others = (Rights("demo").lock, Places("demo").status, "/word", "/report", "/generation")
     jobs = lab.nomad.list_jobs("demo--")
     documents = [lab.vault.read_document(f"demo/{kind}/{key}") for key in BOXES for kind in ("pbx", "box")]
     tree = lab.consul.read_tree("riti/demo/")
-    newest = max(entry.modify_index for entry in tree.entries if entry.key not in of_leader)
+    newest = max(entry.modify_index for entry in tree.entries if not entry.key.endswith(others))
     return (
         max(job.modify_index for job in jobs.jobs),
         newest,
@@ -160,10 +171,10 @@ def read_indexes(lab: Lab) -> tuple[int, ...]:
     )
 
 
-def _connect(lab: Lab, key: str, number: str, tone_hz: int) -> Phone:
+def connect_phone(lab: Lab, key: str, number: str, tone_hz: int) -> Phone:
     """A telephone at the box, registered with the password that Vault holds for it."""
     office = lab.offices[key]
-    _, secrets = read_box(lab, lab.work / "rendered", key)
+    secrets = read_document(lab, key).data
     phone = start_phone(
         lab.folder / "phones" / number,
         name=f"phone-{number}",

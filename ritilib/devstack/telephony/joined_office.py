@@ -19,7 +19,7 @@ from ritilib.box.word import SILENT, Word, understand_word
 from ritilib.clients.docker import Docker
 from ritilib.devstack.images.agent import IMAGE, USER_ID
 from ritilib.devstack.images.asterisk import PROGRAM
-from ritilib.devstack.telephony.office import BOX_USER, Images, wait_until
+from ritilib.devstack.telephony.office import BOX_USER, Images, ask_console, find_peer_address, wait_until
 from ritilib.devstack.telephony.office_files import find_secrets_folder, remove_secrets
 from ritilib.render.asterisk_conf import CONFIG_FOLDER, SCRATCH_FOLDERS
 
@@ -53,6 +53,22 @@ class JoinedOffice:
     def prefix(self) -> str:
         return f"{self.label}-{self.name}"
 
+    @property
+    def age_s(self) -> float:
+        """Seconds since it was started."""
+        return time.monotonic() - self.started_s
+
+    @property
+    def peer_address(self) -> str:
+        """The overlay address of the box's own PBX, as the configuration in force has it."""
+        return find_peer_address(
+            self.name, (self.folder / "data/configuration/asterisk/iax.conf").read_text()
+        )
+
+    def asterisk(self, command: str) -> str:
+        """What the box's Asterisk answers to a command of its console."""
+        return ask_console(self.docker, self.name, f"{self.prefix}-box", command)
+
     def read_word(self) -> Word:
         """What the watcher beside its Asterisk says now."""
         path = self.folder / "run/watcher.json"
@@ -75,7 +91,7 @@ class JoinedOffice:
             timeout_s,
             f"the box of {self.name} is linked to its PBX ({self.read_report()})",
         )
-        return time.monotonic() - self.started_s
+        return self.age_s
 
     def stop(self) -> None:
         """End and remove everything of this office."""

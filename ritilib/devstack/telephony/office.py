@@ -78,24 +78,11 @@ class Office:
     @property
     def peer_address(self) -> str:
         """The overlay address of the box's own PBX, as its configuration has it."""
-        found = re.search(
-            r"^\[cloud\].*?^host=(\S+)", self.files.get("iax.conf", ""), re.MULTILINE | re.DOTALL
-        )
-        if found is None:
-            raise DevstackError.because(
-                f"office {self.name} has no [cloud] in its iax.conf", "render the fleet again"
-            )
-        return found[1]
+        return find_peer_address(self.name, self.files.get("iax.conf", ""))
 
     def asterisk(self, command: str) -> str:
         """What the box's Asterisk answers to a command of its console."""
-        argv = ["/usr/sbin/asterisk", "-C", f"{CONFIG_FOLDER}/asterisk.conf", "-rx", command]
-        code, output = self.docker.execute(self.box, argv)
-        if code != 0:
-            raise DevstackError.because(
-                f"the box of {self.name} did not answer to `{command}`: {output.strip()}", "see its log"
-            )
-        return output
+        return ask_console(self.docker, self.name, self.box, command)
 
     def apply(
         self, rendered: Mapping[str, str], secrets: Mapping[str, Any], version: int = 0
@@ -277,6 +264,25 @@ def start_office(
         office.stop()
         raise
     return office
+
+
+def find_peer_address(name: str, iax: str) -> str:
+    """The overlay address of a box's own PBX, as its iax.conf has it."""
+    found = re.search(r"^\[cloud\].*?^host=(\S+)", iax, re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise DevstackError.because(f"office {name} has no [cloud] in its iax.conf", "render the fleet again")
+    return found[1]
+
+
+def ask_console(docker: Docker, name: str, container: str, command: str) -> str:
+    """What the Asterisk in an office's container answers to a command of its console."""
+    argv = ["/usr/sbin/asterisk", "-C", f"{CONFIG_FOLDER}/asterisk.conf", "-rx", command]
+    code, output = docker.execute(container, argv)
+    if code != 0:
+        raise DevstackError.because(
+            f"the box of {name} did not answer to `{command}`: {output.strip()}", "see its log"
+        )
+    return output
 
 
 def remove_offices(docker: Docker, label: str) -> None:

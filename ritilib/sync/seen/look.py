@@ -16,6 +16,7 @@ from ritilib.reconcile.wording import count
 from ritilib.render.names import UnitNames
 from ritilib.sync.lead.rights import Rights
 from ritilib.sync.observe import Places, observe
+from ritilib.sync.seen.boxes import BoxLook, look_at_boxes
 from ritilib.sync.seen.status import Status, read_status
 
 Verdict = Literal["well", "pending", "failed"]
@@ -34,7 +35,7 @@ class FleetLook:
     """leads: who holds the lock now (None: nobody). said: the view that was published last (None: none), age_s seconds
     ago; it is_fresh where whoever said it leads. drift: unit → what somebody else changed. records are the inventory.
 
-    problems: what could not be read.
+    problems: what could not be read. boxes: all of which anything is known.
     """
 
     fleet: str
@@ -47,6 +48,7 @@ class FleetLook:
     records: Mapping[str, Record] = field(default_factory=dict)
     branch: Branch | None = None
     problems: tuple[Problem, ...] = ()
+    boxes: tuple[BoxLook, ...] = ()
 
     def judge(self) -> tuple[Verdict, tuple[str, ...]]:
         """How it stands, and why it is not well: nobody leads or something failed; else something is to come."""
@@ -60,6 +62,7 @@ class FleetLook:
         failures = [problem.what for problem in self.problems if problem.severity == "error"]
         if self.leads is None:
             failures.append("nobody leads: nothing is applied or healed")
+        failures += [f"{one.key}: {one.why}" for one in self.boxes if one.grade == "failed"]
         if said := self.said:
             if said.failing:
                 verb = "fails" if said.counts.failing == 1 else "fail"
@@ -77,6 +80,7 @@ class FleetLook:
     def _list_pending(self) -> list[str]:
         changed = count(len(self.drift), "unit")
         pending = [f"{changed} changed by somebody else"] if self.drift else []
+        pending += [f"{one.key}: {one.why or one.state}" for one in self.boxes if one.grade == "pending"]
         said = self.said
         if said is None or not self.is_fresh:
             pending.append("who leads has not said yet how the fleet stands")
@@ -91,7 +95,8 @@ class FleetLook:
 
 
 def look_at_fleet(fleet: str, nomad: NomadClient, consul: ConsulClient, now: datetime) -> FleetLook:
-    """What Consul and Nomad show of a fleet now, in five requests, and one more where a value has moved.
+    """What Consul and Nomad show of a fleet now, in seven requests, and one more where a value has moved and
+    for each 64 boxes that say how they are.
 
     Needs in Consul `key_prefix "riti/FLEET/" { policy = "read" }`, in Nomad list-jobs of the namespace `default`. Where
     Nomad does not answer, or may not be asked, the rest is shown. Raises what Consul raises, and GitopsError where
@@ -121,9 +126,20 @@ def look_at_fleet(fleet: str, nomad: NomadClient, consul: ConsulClient, now: dat
             raise GitopsError.because(f"Consul holds nothing of a fleet `{fleet}`", mend)
     except ServerError as error:
         problems += warn(error, "take a token with list-jobs in NOMAD_TOKEN: drift is not seen without it")
+    boxes, unread = look_at_boxes(fleet, consul)
     is_fresh = said is not None and leads is not None and leads.epoch == said.leader.epoch
     return FleetLook(
-        fleet, now, leads, said, is_fresh, find_age(said, now), drift, records, None, tuple(problems)
+        fleet,
+        now,
+        leads,
+        said,
+        is_fresh,
+        find_age(said, now),
+        drift,
+        records,
+        None,
+        (*problems, *unread),
+        boxes,
     )
 
 

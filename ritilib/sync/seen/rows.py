@@ -94,6 +94,7 @@ def describe_unit(found: UnitLook) -> dict[str, Any]:
         }
         if word
         else None,
+        "box": found.box.describe() if found.box else None,
         "told": [{"list": _name_list(type(one).__name__), **asdict(one)} for one in found.told],
         "history": [asdict(entry) for entry in found.history],
         "lacks": list(found.lacks),

@@ -10,6 +10,7 @@ from ritilib.errors import GitopsError, Problem, ServerError
 from ritilib.reconcile.state import Record, hash_text, read_live_files, read_record
 from ritilib.render.names import UnitNames
 from ritilib.sync.observe import Places
+from ritilib.sync.seen.boxes import BoxLook, look_at_box
 from ritilib.sync.seen.history import Entry, read_history
 from ritilib.sync.seen.look import find_leader, warn
 from ritilib.sync.seen.status import (
@@ -35,7 +36,8 @@ class UnitLook:
     could be asked. allocation: the newest that is to run. has_value, is_value_recorded: whether its value in Consul is
     there, and is what was written. word: what its watcher says (None: nothing, or not known); acknowledges: whether
     what Consul holds is in force. last_good: whether what ran before is kept, as until a new one is judged. told: what
-    the leader's view says of it, where somebody leads whose view it is. history: the entries that name it.
+    the leader's view says of it, where somebody leads whose view it is. history: the entries that name it. box: the box
+    that it is for (None: a lighthouse has none).
     """
 
     unit: str
@@ -52,6 +54,7 @@ class UnitLook:
     told: tuple[Told, ...]
     history: tuple[Entry, ...]
     problems: tuple[Problem, ...]
+    box: BoxLook | None = None
 
     @property
     def lacks(self) -> tuple[str, ...]:
@@ -77,6 +80,8 @@ class UnitLook:
             lacks.append("it was replaced, and is not judged yet")
         if self.word:
             lacks += self.word.problems
+        if self.box and self.box.grade != "well":
+            lacks.append(f"its box: {self.box.why or self.box.state}")
         if self.acknowledges is False:
             lacks.append("it does not acknowledge what Consul holds")
         return tuple(lacks)
@@ -85,11 +90,12 @@ class UnitLook:
     def has_failed(self) -> bool:
         """Whether it fails, or could not be looked at."""
         broken = any(problem.severity == "error" for problem in self.problems)
+        broken = broken or (self.box is not None and self.box.grade == "failed")
         return broken or any(isinstance(one, FailingUnit | DownUnit) for one in self.told)
 
 
 def look_at_unit(fleet: str, key: str, nomad: NomadClient, consul: ConsulClient) -> UnitLook:
-    """Everything that is known of one unit ("acme/salto"), in at most eleven requests.
+    """Everything that is known of one unit ("acme/salto"), in at most thirteen requests.
 
     Needs in Consul reading below riti/FLEET/, in Nomad list-jobs, read-job, and read-fs for the unit's own word: what
     Nomad does not tell is a warning in problems. Raises what Consul raises, and GitopsError for a unit that the
@@ -130,6 +136,7 @@ def look_at_unit(fleet: str, key: str, nomad: NomadClient, consul: ConsulClient)
         told,
         history,
         (*problems, *found_problems),
+        None if names.is_lighthouse else look_at_box(names, consul),
     )
 
 

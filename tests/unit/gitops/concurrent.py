@@ -161,13 +161,7 @@ def judge(repo: Path, rev: str) -> Landed:
         company, box = unit.key.split("/")
         place = f"_fleet/lighthouse-{box}" if unit.kind == "lighthouse" else unit.key
         top = f"rendered/{place}/"
-        # what is for the box itself is proven by the manifest's hashes, and not kept
-        wanted = {
-            path.removeprefix(top): text
-            for path, text in fresh.items()
-            if path.startswith(top)
-            and (not path.startswith(f"{top}box/") or path == f"{top}box/secrets.json")
-        }
+        wanted = {path.removeprefix(top): text for path, text in fresh.items() if path.startswith(top)}
         assert dict(unit.files) == wanted, f"{unit.key} of {company} is stale, and would be applied"
     return Landed("", tuple(company for company, _ in desired.held), bool(fresh), clean)
 

@@ -69,7 +69,7 @@ def test_all_is_well_and_little_was_asked(lab: Lab) -> None:
     look = lab.look()
     assert look.judge() == ("well", ())
     assert (look.is_fresh, look.age_s, list_rows(look)) == (True, 0, ())
-    assert len(lab.journal.requests) == 5
+    assert len(lab.journal.requests) == 7
     assert lab.journal.writes == []
     assert {row.state for row in list_rows(look, "acme")} == {"well"}
     assert {row.unit for row in list_rows(look, "acme")} == {key for key in BOXES if key.startswith("acme/")}
@@ -168,7 +168,7 @@ def test_everything_of_one_unit(lab: Lab) -> None:
     lab.calls[A] = 2
     lab.journal.requests.clear()
     said = describe_unit(lab.look_at(A))
-    assert len(lab.journal.requests) <= 11
+    assert len(lab.journal.requests) <= 13
     assert said["record"]["commit"] == "c1" and said["record"]["renew_at"]
     assert said["job"]["job_is_as_recorded"] and said["value"]["value_is_as_recorded"]
     assert said["allocation"]["allocation_status"] == "running"
