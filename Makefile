@@ -37,7 +37,7 @@ check: venv
 bench: venv setup ## all benchmarks, or one: make bench NAME=image
 	$(AS_ROOT) $(BIN)/python -m bench $(NAME)
 
-bench-enroll-10000: venv setup ## ten thousand boxes enroll at once, and come back after ten minutes: about 40 minutes
+bench-enroll-10000: venv setup ## ten thousand boxes enroll at once, and come back after ten minutes: 30 to 45 minutes on two cores
 	$(AS_ROOT) $(BIN)/python -m bench enroll-10000
 
 setup: venv
