@@ -85,15 +85,15 @@ class Office:
         return ask_console(self.docker, self.name, self.box, command)
 
     def apply(
-        self, rendered: Mapping[str, str], secrets: Mapping[str, Any], version: int = 0
+        self, rendered: Mapping[str, str], secrets: Mapping[str, Any], version: int = 0, generation: int = 0
     ) -> tuple[str, ...]:
         """Give the box new files and secrets; only what changed is reloaded, no call is dropped.
 
-        version is that of the box's document (compose_box).
+        version is that of the box's document, generation that of its PBX (compose_box).
         Returns the reload commands, () when nothing changed. Raises GitopsError for a missing secret and
         DevstackError for a file that Asterisk reads at its start only, both before anything is written.
         """
-        files = compose_box(rendered, secrets, version)
+        files = compose_box(rendered, secrets, version, generation)
         reloads = find_reloads(self.files, files)
         write_box_folder(self._secrets / "asterisk", files, self.files, BOX_USER)
         self.files = files
