@@ -42,7 +42,7 @@ class Agent:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """It answers nobody, while the context lasts."""
+        """It answers nobody, while the context lasts; the tasks of a client go on."""
         os.kill(self.process.pid, signal.SIGSTOP)
         try:
             yield

@@ -14,9 +14,10 @@ from ritilib.devstack.servers.nomad import NODE
 from ritilib.devstack.stack import Stack
 from ritilib.errors import RitiError
 from ritilib.render import unit
-from tests.faults.agents import Agent, allow_own_node, cut_from_servers, hold_docker_client
+from tests.faults.agents import Agent, allow_own_node, hold_docker_client
 from tests.faults.servers import Servers
 from tests.integration.live_company import (
+    DEADLINE_S,
     MONTEVIDEO,
     NUMBERS,
     OFFICES,
@@ -102,6 +103,30 @@ class Pair:
         self.wait_reached(newest)
         return newest
 
+    def describe(self, job: str) -> str:
+        """What Nomad and Consul know of the instances, for a failure's message."""
+        lines = []
+        for one in self.servers.get("NOMAD", f"job/{job}/allocations"):
+            tasks = {
+                name: (state["State"], [event["DisplayMessage"] for event in state["Events"]][-1:])
+                for name, state in (one["TaskStates"] or {}).items()
+            }
+            lines.append(
+                f"{one['ID'][:8]} {one['NodeName']} {one['ClientStatus']} {one['DesiredStatus']} {tasks}"
+            )
+        for kind in ("deployments", "evaluations"):
+            for one in self.servers.get("NOMAD", f"job/{job}/{kind}"):
+                words = (
+                    one["Status"],
+                    one.get("StatusDescription"),
+                    one.get("TriggeredBy"),
+                    one.get("FailedTGAllocs"),
+                )
+                lines.append(f"{kind}: {words}")
+        return "\n".join(
+            [*lines, str(self.company.consul.read(self.company.fleet.names(MONTEVIDEO).generation))]
+        )
+
     def stop(self, allocation: str) -> None:
         self.servers.ask("NOMAD", "POST", f"allocation/{allocation}/stop").raise_for_status()
 
@@ -112,13 +137,9 @@ class Pair:
             newest = self.find_newest()
             return newest != allocation and self.find_pid(newest) is not None
 
-        self.company.wait(
-            lambda: (
-                bool(self.company.nomad.find_running(self.company.fleet.names(MONTEVIDEO).job_id))
-                and is_there()
-            ),
-            "another instance runs",
-        )
+        job = self.company.fleet.names(MONTEVIDEO).job_id
+        came = poll(lambda: bool(self.company.nomad.find_running(job)) and is_there(), DEADLINE_S)
+        assert came, self.describe(job)
         return self.find_newest()
 
 
@@ -161,7 +182,7 @@ def test_a_host_that_is_cut_off_keeps_its_call_and_comes_back_without_its_pbx(pa
     address = pair.find_address(older)
     generation = company.read_generation(MONTEVIDEO)
     talk = company.talk(("101", "201"))
-    with cut_from_servers(pair.stack):
+    with pair.far.paused():  # its agent alone: the stack's own node shares the servers' address
         pair.allow_only(NODE)
         newer = pair.wait_follower(older)
         pair.wait_reached(newer)
