@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # the stack makes network interfaces and starts Docker; where there is no sudo, riti says what is missing
 AS_ROOT := $(shell test "$$(id -u)" = 0 || ! command -v sudo >/dev/null || echo 'sudo -E env "PATH=$$PATH"')
 
-.PHONY: demo test test-slow test-faults test-long test-merges check bench venv setup clean
+.PHONY: demo test test-slow test-faults test-long test-merges check bench bench-enroll-10000 venv setup clean
 
 demo: venv ## the product's whole job once, on real servers; KEEP=1 leaves it up
 	$(AS_ROOT) $(BIN)/riti dev demo $(if $(KEEP),--keep)
@@ -36,6 +36,9 @@ check: venv
 
 bench: venv setup ## all benchmarks, or one: make bench NAME=image
 	$(AS_ROOT) $(BIN)/python -m bench $(NAME)
+
+bench-enroll-10000: venv setup ## ten thousand boxes enroll at once, and come back after ten minutes: 30 to 45 minutes on two cores
+	$(AS_ROOT) $(BIN)/python -m bench enroll-10000
 
 setup: venv
 	$(AS_ROOT) $(BIN)/riti dev setup $(SETUP)

@@ -194,7 +194,7 @@ class Joiner:
         found = self._servers.watch(self._token(kept), key, moved)
         # an index that goes backwards (Consul was restored) is waited from anew
         going = found.moved if found.moved >= moved else 0
-        answer = read_reply(found.data) if found.is_there else None
+        answer = read_reply(found.data) if found.data else None  # empty: it was made to be waited at
         is_new = not known.has_looked or (answer is not None and answer != known.answer)
         self._known = replace(known, answer=answer, answer_moved=going, has_looked=True)
         is_others = answer is not None and kept.request is not None and answer.request != kept.request.digest

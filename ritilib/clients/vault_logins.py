@@ -18,8 +18,11 @@ class CertificateLogin:
         """Mount it; True where something was written."""
         return self._vault.enable("auth", self._mount, {"type": "cert"})
 
-    def put_role(self, name: str, root: str, policy: str, ttl_s: int) -> bool:
-        """Let in who has a certificate of this root (PEM) with this very name, with one policy; True where written."""
+    def put_role(self, name: str, root: str, policy: str, ttl_s: int, is_new: bool = False) -> bool:
+        """Let in who has a certificate of this root (PEM) with this very name, with one policy; True where written.
+
+        is_new: it is written without a look, which spares a request where it is not there.
+        """
         fields = {
             "certificate": root.strip(),
             "allowed_common_names": [name],
@@ -29,7 +32,11 @@ class CertificateLogin:
             "token_ttl": ttl_s,
             "token_max_ttl": ttl_s,
         }
-        return self._vault.put_fields(f"auth/{self._mount}/certs/{name}", f"certificate role {name}", fields)
+        path, what = f"auth/{self._mount}/certs/{name}", f"certificate role {name}"
+        if is_new:
+            self._vault.post(path, fields, f"write {what}")
+            return True
+        return self._vault.put_fields(path, what, fields)
 
     def delete_role(self, name: str) -> bool:
         """Let it in no more; False where there is no such role. Tokens that it has keep what its policy gives."""

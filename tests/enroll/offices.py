@@ -93,7 +93,7 @@ class Office:
 
     def read_reply(self, key: str = KEY) -> Reply | None:
         held = self.consul.read(self.name(key).enroll_reply)
-        return read_reply(held.value) if held else None
+        return read_reply(held.value) if held and held.value else None
 
     def read_binding(self, key: str = KEY) -> Binding | None:
         held = self.consul.read(self.names.binding(key))

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import random
 from pathlib import Path
 
 import pytest
 
 from bench.__main__ import list_benchmarks
+from bench.enroll import count_errors, find_peak, replay_return
+from bench.lab.crowd import find_back
+from bench.lab.direct import Ledger, Sent
 from bench.lab.fleets import BOXES_PER_COMPANY, LONE, make_fleet, move_lone_route, write_offices
+from bench.lab.offices import make_desired
+from bench.lab.outside import merge_answers
 from bench.levant import JOB, LEVANT, list_values, make_template
 from bench.register import find_p95, rename_job
 from bench.reload import add_numbers
@@ -87,6 +94,43 @@ def test_added_numbers_stand_in_the_context_that_a_look_asks_for() -> None:
     assert len(more.splitlines()) == len(plain.splitlines()) + 2
 
 
+def test_a_peak_is_the_fullest_second() -> None:
+    assert find_peak([0.1, 0.9, 1.0, 1.5, 1.99, 7.0]) == 3
+    assert find_peak([]) == 0
+
+
+def test_boxes_come_back_spread_out_by_chance_and_all_together_without_it() -> None:
+    chance, boxes, outage_s = random.Random(7).random, 2000, 600.0
+    spread = replay_return(boxes, outage_s, chance)
+    assert all(outage_s <= at < outage_s + 300 for at in spread)
+    assert find_peak(spread) < boxes / 50
+    together = replay_return(boxes, outage_s, lambda: 0.0)
+    assert find_peak(together) == boxes and len(set(together)) == 1
+
+
+def test_a_box_is_back_with_the_first_of_the_requests_that_did_not_fail() -> None:
+    said = ("lost", "busy", "ok", "denied", "ok", "ok", "")
+    ledger = Ledger([Sent(float(at), result) for at, result in enumerate(said)])
+    assert find_back(ledger) == 4.0
+    assert find_back(Ledger([Sent(1.0, "lost")])) == 0.0
+
+
+def test_a_no_is_an_error_and_a_later_is_none() -> None:
+    assert count_errors({"ok": 5, "busy": 4, "lost": 3, "denied": 2, "error": 1, "held": 9}) == 3
+
+
+def test_answers_of_several_processes_are_one() -> None:
+    answers = [{"at": [1], "n": {"in": 2}, "began": 5.0}, {"at": [2], "n": {"in": 1, "x": 1}, "began": 4.0}]
+    assert merge_answers(answers) == {"at": [1, 2], "n": {"in": 3, "x": 1}, "began": 4.0}
+
+
+def test_ten_thousand_boxes_have_names_and_addresses_of_their_own() -> None:
+    units = make_desired(10_000).units
+    assert [one.key for one in units] == sorted({one.key for one in units}) and len(units) == 10_000
+    networks = {json.loads(one.files["box/secrets.json"])["overlay"]["network"] for one in units}
+    assert len(networks) == 10_000 and "100.80.0.1/16" in networks
+
+
 def test_what_benchmarks_share_is_no_benchmark() -> None:
     expected = {
         "image",
@@ -99,6 +143,8 @@ def test_what_benchmarks_share_is_no_benchmark() -> None:
         "sync-noop",
         "takeover",
         "failover",
+        "enroll",
+        "enroll-10000",
     }
     assert expected <= set(list_benchmarks())
     assert "lab" not in list_benchmarks()

@@ -267,11 +267,13 @@ def start_office(
 
 
 def find_peer_address(name: str, iax: str) -> str:
-    """The overlay address of a box's own PBX, as its iax.conf has it."""
-    found = re.search(r"^\[cloud\].*?^host=(\S+)", iax, re.MULTILINE | re.DOTALL)
-    if found is None:
-        raise DevstackError.because(f"office {name} has no [cloud] in its iax.conf", "render the fleet again")
-    return found[1]
+    """The overlay address of a box's own PBX, as its iax.conf has it: in [cloud], or in a template of that."""
+    templates = re.search(r"^\[cloud\]\(([^)]*)\)", iax, re.MULTILINE)
+    for section in ("cloud", *(templates[1].split(",") if templates else ())):
+        found = re.search(rf"^\[{re.escape(section)}\][^\[]*?^host=(\S+)", iax, re.MULTILINE)
+        if found:
+            return found[1]
+    raise DevstackError.because(f"office {name} has no [cloud] in its iax.conf", "render the fleet again")
 
 
 def ask_console(docker: Docker, name: str, container: str, command: str) -> str:

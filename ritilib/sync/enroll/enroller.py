@@ -16,7 +16,7 @@ Locking out begins with the binding too: what is closed is closed again by whoev
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -48,6 +48,7 @@ class Box:
     binding: Binding | None
     index: int
     overlay: Mapping[str, Any] | None = None
+    has_reply: bool = False  # whether its key is there
 
     @property
     def address(self) -> str:
@@ -94,7 +95,7 @@ class Enroller:
             case "open":
                 assert task.expected
                 self._rights.open_enrollment(box.names)
-                return self._write(box, expect(task.expected.generation, None, box.address)), Done(key)
+                return self._open(box, expect(task.expected.generation, None, box.address)), Done(key)
             case "replace":
                 assert task.expected and box.binding
                 self._close(box.names, box.binding)
@@ -172,7 +173,7 @@ class Enroller:
             CERTIFICATE_HOURS,
         )
         certificate = self._servers.overlay.read_certificate(crt)
-        self._rights.give(box.names, bound.generation)
+        self._rights.give(box.names, bound.generation, is_new=not bound.identity_serial)
         due = find_due(min(identity.not_after, certificate.not_after), box.overlay["name"])
         issued = Issued(fingerprint=certificate.fingerprint, not_after=certificate.not_after.isoformat())
         done = bound.model_copy(
@@ -257,10 +258,21 @@ class Enroller:
     def _has_reply(self, names: UnitNames, digest: str) -> bool:
         held = self._consul.read(names.enroll_reply)
         try:
-            said = read_reply(held.value) if held else None
+            said = read_reply(held.value) if held and held.value else None
         except EnrollError:
             return False
         return said is not None and (said.request, said.state) == (digest, "bound")
+
+    def _open(self, box: Box, binding: Binding) -> Box:
+        """The binding, and an empty reply. Who waits for a key that is not there is woken by whatever others write
+        beside it: ten thousand boxes that wait would each ask again at every answer to one of them."""
+        if box.has_reply:
+            return self._write(box, binding)
+        writes = [
+            (self._fleet.binding(box.names.key), binding.encode(), box.index),
+            (box.names.enroll_reply, b"", 0),
+        ]
+        return replace(box, binding=binding, index=self._consul.write_all(writes)[0], has_reply=True)
 
     def _write(self, box: Box, binding: Binding) -> Box:
         index = self._consul.write(self._fleet.binding(box.names.key), binding.encode(), box.index)

@@ -29,7 +29,7 @@ SEEN_S = 5.0  # so often is looked whether a bound box is in, while one is not
 SEEN_LATE_S = 60.0  # the same of boxes that were bound long ago, and are switched off, or away
 LATE_S = 300.0
 AGAIN_S = 5.0  # after what failed
-REQUEST = "/request"
+REQUEST, REPLY = "/request", "/reply"
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ class Registry:
             for key in keys.keys
             if key.startswith(folder) and key.endswith(REQUEST)
         }
+        replied = {key for key in keys.keys if key.endswith(REPLY)}
         stale = {company for company, _ in desired.held}
         wanted = [
             key
@@ -102,7 +103,8 @@ class Registry:
             unit = units.get(key)
             overlay = _read_overlay(unit) if unit else None
             binding = found.bindings.get(key)
-            box = Box(names, expected.get(key), binding, found.indexes.get(key, 0), overlay)
+            has_reply = names.enroll_reply in replied
+            box = Box(names, expected.get(key), binding, found.indexes.get(key, 0), overlay, has_reply)
             return _handle(box, tasks.get(key), key in asking, enroller, self._consul, may_lock)
 
         done, problems = self._do(wanted, handle, go_on)

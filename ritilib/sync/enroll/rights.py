@@ -35,15 +35,16 @@ class BoxRights:
         self._consul.delete_role(names.enroll_role, self._mark(names))
         self._consul.delete_policy(names.enroll_role, self._mark(names))
 
-    def give(self, names: UnitNames, generation: int) -> None:
-        """Let the box in by its certificate, to its own things."""
+    def give(self, names: UnitNames, generation: int, is_new: bool = False) -> None:
+        """Let the box in by its certificate, to its own things. is_new: nothing of it should be there, so it is looked
+        at only where it cannot be made."""
         texts, mark = render_box_policies(names), self._mark(names)
-        self._consul.put_policy(names.box_role, texts[CONSUL_POLICY], mark)
-        self._consul.put_role(names.box_role, (names.box_role,), mark)
+        self._consul.put_policy(names.box_role, texts[CONSUL_POLICY], mark, is_new)
+        self._consul.put_role(names.box_role, (names.box_role,), mark, is_new)
         policy = name_policy(names, generation)
-        self._vault.put_policy(policy, texts[VAULT_POLICY])
+        self._vault.put_policy(policy, texts[VAULT_POLICY], is_new)
         self._root = self._root or Pki(self._vault, self._names.pki_mount).read_root()
-        self._logins.put_role(names.job_id, self._root, policy, TOKEN_TTL_S)
+        self._logins.put_role(names.job_id, self._root, policy, TOKEN_TTL_S, is_new)
 
     def take(self, names: UnitNames, generation: int) -> None:
         """Let the box in no more: its tokens at both servers are worth nothing from now on."""
