@@ -16,8 +16,9 @@ def find_down(
 ) -> dict[str, Problem]:
     """unit → why nothing of it runs, or only one of two instances may.
 
-    but: units that are being replaced just now, whose tasks come and go. One that starts is not down yet: Nomad's deployment says when it gives up. One whose host has lost its servers may
-    well run, calls and all (DESIGN, rule 10), which nobody here can know.
+    but: units that are being replaced just now, whose tasks come and go. One that starts is not down yet: Nomad's
+    deployment says when it gives up. One whose host has lost its servers may well run, calls and all (DESIGN, rule
+    10), which nobody here can know.
     """
     return {
         wish.names.key: problem
