@@ -34,6 +34,7 @@ NO_ROUTE_CAUSES = (0, 3, 20, 27, 34, 38, 41, 42, 44, 58, 102, 127)
 # reconcile.rotation leads step by step; a telephone's other end is a person with a screen.
 SECRETS_GENERATION = 1
 TAKEN_FILE = "/alloc/data/taken"  # which half this allocation has
+TOKEN_FILE = "/alloc/data/turn.token"  # by which it says that it has ended
 LOST_AFTER = "10m"  # until an instance that has not said that it ends counts as lost (DESIGN, The overlay)
 
 
@@ -91,6 +92,7 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -
             scratch_folders=SCRATCH_FOLDERS,
             identities=("overlay", SECOND_OVERLAY),
             taken_file=TAKEN_FILE,
+            token_file=TOKEN_FILE,
             lost_after=LOST_AFTER,
             bind_file=BIND_FILE,
             generation_key=names.generation,

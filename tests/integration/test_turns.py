@@ -130,6 +130,21 @@ def test_each_instance_waits_for_the_one_before_and_takes_the_next(turns: Turns,
     assert turns.finish("take", "c") == "2 c\n", "it has one"
 
 
+def test_what_ends_has_no_token_and_uses_the_one_that_was_left(turns: Turns, store: Consul) -> None:
+    left = turns.folder / "token"
+    turns.finish("take", "a", "--token", str(left))
+    assert left.stat().st_mode & 0o777 == 0o600
+    without = replace(turns, token="")
+    without.finish("release", "a", "--token", str(left))
+    assert turns.finish("take", "b") == "1 b\n"
+    entry = store.read(SALTO.generation)
+    assert entry and b'"0 a ended"' in entry.value
+    with running(
+        without.start("release", "b", "--patience", "10ms", "--token", str(left) + ".absent")
+    ) as refused:
+        assert refused.wait(DEADLINE_S) == 1
+
+
 def test_what_was_lost_keeps_its_address(turns: Turns, store: Consul) -> None:
     turns.finish("take", "lost")
     assert turns.finish("take", "b", "--lost-after", "100ms") == "1 b\n"

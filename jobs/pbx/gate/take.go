@@ -21,6 +21,7 @@ type turn struct {
 	allocation string
 	lostAfter  time.Duration
 	patience   time.Duration
+	token      string
 	consul     consul
 }
 
@@ -32,6 +33,8 @@ func parseTurn(role string, arguments []string) (turn, error) {
 	flags.DurationVar(&said.lostAfter, "lost-after", 10*time.Minute,
 		"for how long take waits until an instance that has not said that it ends counts as lost")
 	flags.DurationVar(&said.patience, "patience", 5*time.Minute, "for how long release asks a Consul that is away")
+	flags.StringVar(&said.token, "token", "",
+		"a file in which take leaves its token for release: a task that starts when its allocation ends gets none")
 	flags.Parse(arguments)
 	said.allocation = os.Getenv("NOMAD_ALLOC_ID")
 	if said.key == "" || said.file == "" || said.allocation == "" {
@@ -39,7 +42,20 @@ func parseTurn(role string, arguments []string) (turn, error) {
 	}
 	var err error
 	said.consul, err = findConsul(os.Getenv("RITI_CONSUL_ADDR"))
+	if err == nil && said.token != "" {
+		err = said.handOnToken()
+	}
 	return said, err
+}
+
+// handOnToken leaves the token to root alone, or takes what was left.
+func (t *turn) handOnToken() error {
+	if t.consul.token != "" {
+		return writeWhole(t.token, 0o600, t.consul.token)
+	}
+	content, err := os.ReadFile(t.token)
+	t.consul.token = strings.TrimSpace(string(content))
+	return err
 }
 
 // take gives this allocation a generation and writes it where its other tasks read it. What has one already needs
@@ -131,12 +147,17 @@ func readTaken(path, allocation string) (generation int, err error) {
 
 // writeTaken outlives a power cut: Consul would say it again, but may be away then.
 func writeTaken(path string, generation int, allocation string) error {
+	return writeWhole(path, 0o644, fmt.Sprintf("%d %s", generation, allocation))
+}
+
+func writeWhole(path string, mode os.FileMode, line string) error {
 	beside := path + ".new"
-	file, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	os.Remove(beside)
+	file, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(file, "%d %s\n", generation, allocation)
+	_, err = fmt.Fprintln(file, line)
 	err = errors.Join(err, file.Sync(), file.Close())
 	if err != nil {
 		return err

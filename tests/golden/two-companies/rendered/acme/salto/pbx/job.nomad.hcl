@@ -47,16 +47,6 @@ job "demo--acme--salto" {
       mode     = "delay"
     }
 
-    consul {}
-
-    # Nomad's templates read with the token; the tasks need none, so they are given none.
-    vault {
-      role         = "pbx-demo--acme--salto"
-      env          = false
-      disable_file = true
-      change_mode  = "noop"
-    }
-
     network {
       mode = "bridge"
       port "nebula" {
@@ -72,10 +62,11 @@ job "demo--acme--salto" {
       lifecycle {
         hook = "prestart"
       }
+      consul {}
       config {
         image           = "riti/overlay:dev"
         command         = "/gate"
-        args            = ["take", "--key", "riti/demo/generation/acme/salto", "--taken", "/alloc/data/taken", "--lost-after", "10m"]
+        args            = ["take", "--key", "riti/demo/generation/acme/salto", "--taken", "/alloc/data/taken", "--token", "/alloc/data/turn.token", "--lost-after", "10m"]
         # Consul's agent listens at the node's own loopback
         network_mode    = "host"
         readonly_rootfs = true
@@ -95,6 +86,8 @@ job "demo--acme--salto" {
       }
     }
 
+    # Without an identity of its own, for which Nomad would have it wait a minute once an allocation ends (1.10.5): it
+    # uses the token that take leaves to root alone, which Nomad revokes with the allocation.
     task "release" {
       driver = "docker"
       lifecycle {
@@ -103,7 +96,7 @@ job "demo--acme--salto" {
       config {
         image           = "riti/overlay:dev"
         command         = "/gate"
-        args            = ["release", "--key", "riti/demo/generation/acme/salto", "--taken", "/alloc/data/taken"]
+        args            = ["release", "--key", "riti/demo/generation/acme/salto", "--taken", "/alloc/data/taken", "--token", "/alloc/data/turn.token"]
         # Consul's agent listens at the node's own loopback
         network_mode    = "host"
         readonly_rootfs = true
@@ -125,6 +118,16 @@ job "demo--acme--salto" {
 
     task "overlay" {
       driver = "docker"
+      consul {}
+
+      # Nomad's templates read with the token; the tasks need none, so they are given none.
+      vault {
+        role         = "pbx-demo--acme--salto"
+        env          = false
+        disable_file = true
+        change_mode  = "noop"
+      }
+
       lifecycle {
         hook    = "prestart"
         sidecar = true
@@ -308,6 +311,16 @@ EOT
           }
         }
       }
+      consul {}
+
+      # Nomad's templates read with the token; the tasks need none, so they are given none.
+      vault {
+        role         = "pbx-demo--acme--salto"
+        env          = false
+        disable_file = true
+        change_mode  = "noop"
+      }
+
       template {
         destination = "local/asterisk/acl.conf"
         change_mode = "noop"

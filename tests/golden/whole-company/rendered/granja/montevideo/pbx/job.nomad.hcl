@@ -47,16 +47,6 @@ job "whole--granja--montevideo" {
       mode     = "delay"
     }
 
-    consul {}
-
-    # Nomad's templates read with the token; the tasks need none, so they are given none.
-    vault {
-      role         = "pbx-whole--granja--montevideo"
-      env          = false
-      disable_file = true
-      change_mode  = "noop"
-    }
-
     network {
       mode = "bridge"
       port "nebula" {
@@ -72,10 +62,11 @@ job "whole--granja--montevideo" {
       lifecycle {
         hook = "prestart"
       }
+      consul {}
       config {
         image           = "riti/overlay:dev"
         command         = "/gate"
-        args            = ["take", "--key", "riti/whole/generation/granja/montevideo", "--taken", "/alloc/data/taken", "--lost-after", "10m"]
+        args            = ["take", "--key", "riti/whole/generation/granja/montevideo", "--taken", "/alloc/data/taken", "--token", "/alloc/data/turn.token", "--lost-after", "10m"]
         # Consul's agent listens at the node's own loopback
         network_mode    = "host"
         readonly_rootfs = true
@@ -95,6 +86,8 @@ job "whole--granja--montevideo" {
       }
     }
 
+    # Without an identity of its own, for which Nomad would have it wait a minute once an allocation ends (1.10.5): it
+    # uses the token that take leaves to root alone, which Nomad revokes with the allocation.
     task "release" {
       driver = "docker"
       lifecycle {
@@ -103,7 +96,7 @@ job "whole--granja--montevideo" {
       config {
         image           = "riti/overlay:dev"
         command         = "/gate"
-        args            = ["release", "--key", "riti/whole/generation/granja/montevideo", "--taken", "/alloc/data/taken"]
+        args            = ["release", "--key", "riti/whole/generation/granja/montevideo", "--taken", "/alloc/data/taken", "--token", "/alloc/data/turn.token"]
         # Consul's agent listens at the node's own loopback
         network_mode    = "host"
         readonly_rootfs = true
@@ -125,6 +118,16 @@ job "whole--granja--montevideo" {
 
     task "overlay" {
       driver = "docker"
+      consul {}
+
+      # Nomad's templates read with the token; the tasks need none, so they are given none.
+      vault {
+        role         = "pbx-whole--granja--montevideo"
+        env          = false
+        disable_file = true
+        change_mode  = "noop"
+      }
+
       lifecycle {
         hook    = "prestart"
         sidecar = true
@@ -311,6 +314,16 @@ EOT
           }
         }
       }
+      consul {}
+
+      # Nomad's templates read with the token; the tasks need none, so they are given none.
+      vault {
+        role         = "pbx-whole--granja--montevideo"
+        env          = false
+        disable_file = true
+        change_mode  = "noop"
+      }
+
       template {
         destination = "local/asterisk/acl.conf"
         change_mode = "noop"
