@@ -116,7 +116,8 @@ class Lab:
         self.vault("POST", f"auth/riti-cert-{FLEET}/certs/{unit}", {**role, "token_ttl": "1h"})
         own = f"riti/{FLEET}/box/{key}"
         words = {f"{own}/{name}": "write" for name in ("word", "report", "generation")}
-        shared = {f"{own}/1": "read", f"riti/{FLEET}/blocked": "read"}
+        turn = f"riti/{FLEET}/generation/{key}"
+        shared = {f"{own}/1": "read", turn: "read", f"riti/{FLEET}/blocked": "read"}
         self.allow(f"box-{unit}", words | shared, (f"box-{unit}",))
         assert self.consul("PUT", f"kv/{own}/1", b"the configuration").ok
         return made
