@@ -120,6 +120,7 @@ class Lab:
         shared = {f"{own}/1": "read", turn: "read", f"riti/{FLEET}/blocked": "read"}
         self.allow(f"box-{unit}", words | shared, (f"box-{unit}",))
         assert self.consul("PUT", f"kv/{own}/1", b"the configuration").ok
+        assert self.consul("PUT", f"kv/{turn}", b"whose turn it is").ok
         return made
 
     # --- the gateway
