@@ -34,7 +34,7 @@ from ritilib.devstack.servers.certificates import VAULT_NAME
 from ritilib.fleet.gateway_file import Gateway
 from ritilib.render.gateway import OWN_AUTHORITIES, render_proxy
 
-FLEET = "demo"
+FLEET = "gated"  # no other test of the session has it: its mounts are made here
 DEADLINE_S = 30.0
 TIMEOUT_S = 30
 END_S = 20.0

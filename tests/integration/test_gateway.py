@@ -423,7 +423,7 @@ def test_other_login_methods_are_not_reached(lab: Lab, said: Any) -> None:
         {"Proxy": {"DestinationServiceName": "x"}},
         {"Kind": "connect-proxy"},
         {"Address": "10.0.0.1"},
-        {"Name": "riti-demo"},
+        {"Name": f"riti-{FLEET}"},
     ],
 )
 def test_no_other_check_and_no_other_service_is_registered(
