@@ -30,7 +30,6 @@ from ritilib.errors import GitopsError, RitiError
 from ritilib.gitops.objects import read_texts
 from ritilib.reconcile.rotation import settle
 from ritilib.reconcile.state import Record, read_record
-from ritilib.render.names import read_generation
 from ritilib.sync.observe import Places
 from ritilib.sync.unit.secrets import read_authority
 from ritilib.sync.unit.word import Word, read_word, understand_word
@@ -57,8 +56,7 @@ class Agent:
     key: str
     company: Company
     held: threading.Event = field(default_factory=threading.Event)
-    # the commit, the document's version and the PBX's generation that are in force
-    done: tuple[str, int, int] = ("", 0, 0)
+    done: tuple[str, int] = ("", 0)  # the commit and the document's version that are in force
 
     def follow(self, stopped: threading.Event) -> None:
         while not stopped.wait(0.3):
@@ -72,11 +70,9 @@ class Agent:
 
     def look(self) -> None:
         commit, document = self.company.find_commit(), self.company.read_box(self.key)
-        generation = self.company.read_generation(self.key)
-        if (commit, document.version, generation) != self.done:
-            rendered = self.company.read_rendered(self.key, commit)
-            self.office.apply(rendered, document.data, document.version, generation)
-            self.done = (commit, document.version, generation)
+        if (commit, document.version) != self.done:
+            self.office.apply(self.company.read_rendered(self.key, commit), document.data, document.version)
+            self.done = (commit, document.version)
         self.company.consul.put(self.company.fleet.names(self.key).box_word, self.office.read_word())
 
 
@@ -131,11 +127,6 @@ class Company:
         if found is None:
             raise GitopsError.because(f"{key} has no document yet", "wait")
         return found
-
-    def read_generation(self, key: str) -> int:
-        """Of the newest instance of an office's PBX."""
-        entry = self.consul.read(self.fleet.names(key).generation)
-        return read_generation(entry.value if entry else None)
 
     def read_rendered(self, key: str, commit: str) -> dict[str, str]:
         folder = f"rendered/{key}/box/"
@@ -292,7 +283,7 @@ def open_company(stack: Stack, folder: Path, name: str, port: int) -> Iterator[C
                 print,
             )
             running.callback(office.stop)
-            agent = company.offices[key] = Agent(office, key, company, done=(commit, document.version, 0))
+            agent = company.offices[key] = Agent(office, key, company, done=(commit, document.version))
             thread = threading.Thread(target=agent.follow, args=(stopped,), name=f"agent {key}")
             thread.start()
             running.callback(thread.join)
