@@ -43,7 +43,8 @@ def start_stack(lab: Lab, step: Step) -> None:
 
 def make_repository(lab: Lab, step: Step, example: Path) -> None:
     """Step 2: the GitOps repository, and in it the example's companies and boxes."""
-    for old in (lab.work, lab.forge):
+    # of an earlier demo: its cards are another fleet's, and its mirror knows another history
+    for old in (lab.work, lab.forge, lab.folder / "cards", lab.folder / "mirror"):
         shutil.rmtree(old, ignore_errors=True)
     lab.folder.mkdir(parents=True, exist_ok=True)
     create_forge(lab.forge)
