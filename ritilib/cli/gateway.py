@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
 from ritilib.cli.options import json_option, repo_option, rev_option
-from ritilib.cli.own_job import tell_outcome
-from ritilib.clients.nomad import Nomad
-from ritilib.clients.settings import read_settings
+from ritilib.cli.own_job import check_option, connect_nomad, tell_outcome, wait_option
 from ritilib.gitops.desired import read_fleet
 from ritilib.render.gateway import render_gateway
 from ritilib.render.names import GatewayNames
@@ -43,10 +40,8 @@ def job(repo: Path, rev: str) -> None:
 @repo_option
 @rev_option
 @json_option
-@click.option("--check", is_flag=True, help="Write nothing; exit 3 where the job would be changed.")
-@click.option(
-    "--wait/--no-wait", default=True, show_default=True, help="Stay until every instance is a new one."
-)
+@check_option
+@wait_option
 def run(repo: Path, rev: str, as_json: bool, check: bool, wait: bool) -> None:
     """Register the job of a merged commit, where Nomad has another; one instance is replaced after the other.
 
@@ -57,6 +52,6 @@ def run(repo: Path, rev: str, as_json: bool, check: bool, wait: bool) -> None:
     Example: riti gateway run --repo telephones.git
     """
     fleet = read_fleet(repo, rev)
-    nomad = Nomad(read_settings(os.environ, ("nomad",)), need_gateway(fleet).namespace)
+    nomad = connect_nomad(need_gateway(fleet).namespace)
     outcome: str = plan_gateway(fleet, nomad)[1].changes if check else run_gateway_job(fleet, nomad, wait)
     tell_outcome(GatewayNames(fleet.name).job_id, outcome, as_json, check)

@@ -1,13 +1,16 @@
-"""What `riti controller run` and `riti gateway run` say, and how they end."""
+"""What `riti controller run` and `riti gateway run` share: options, Nomad, what they say, and how they end."""
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
 
 from ritilib.cli.options import EXIT_CHANGES
 from ritilib.cli.printing import print_json
+from ritilib.clients.nomad import Nomad
+from ritilib.clients.settings import read_settings
 
 WORDS = {
     "none": "is as wished",
@@ -17,6 +20,19 @@ WORDS = {
     "registered": "registered",
     "deployed": "every instance is as wished",
 }
+
+
+check_option = click.option(
+    "--check", is_flag=True, help="Write nothing; exit 3 where the job would be changed."
+)
+wait_option = click.option(
+    "--wait/--no-wait", default=True, show_default=True, help="Stay until every instance is a new one."
+)
+
+
+def connect_nomad(namespace: str) -> Nomad:
+    """Nomad, by the shell's variables, for the namespace of such a job."""
+    return Nomad(read_settings(os.environ, ("nomad",)), namespace)
 
 
 def tell_outcome(job_id: str, outcome: str, as_json: bool, check: bool) -> None:

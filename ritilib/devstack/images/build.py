@@ -14,12 +14,10 @@ from ritilib.devstack.claims import hold_lock
 from ritilib.devstack.images import asterisk, programs, words
 from ritilib.devstack.images.archive import File, Folder, Root, write_tar
 from ritilib.devstack.images.debian import unpack_asterisk
+from ritilib.devstack.images.put import MEGABYTE, RECIPE_LABEL
 from ritilib.errors import DevstackError
 from ritilib.fleet.kinds import LANGUAGES
 from ritilib.render.modules import BOX_MODULES, PBX_MODULES
-
-RECIPE_LABEL = "riti.recipe"
-MEGABYTE = 1_000_000
 
 Report = Callable[[str], None]
 

@@ -12,12 +12,13 @@ from ritilib.assets import find_assets
 from ritilib.clients.docker import Docker
 from ritilib.devstack.claims import hold_lock
 from ritilib.devstack.images import asterisk
-from ritilib.devstack.images.archive import File, Folder, Root, write_tar
-from ritilib.devstack.images.controller.build import LOCK, MEGABYTE, RECIPE_LABEL, hash_recipe, put_riti
+from ritilib.devstack.images.archive import File, Folder, Root
+from ritilib.devstack.images.controller.build import LOCK, hash_recipe, put_riti
 from ritilib.devstack.images.controller.debian import PYTHON, unpack_python
 from ritilib.devstack.images.controller.packages import list_runtime, select_locked
 from ritilib.devstack.images.controller.root import list_python
 from ritilib.devstack.images.debian import unpack_asterisk
+from ritilib.devstack.images.put import RECIPE_LABEL, put_image
 from ritilib.render.modules import BOX_MODULES
 
 IMAGE = "riti/box-agent:dev"
@@ -54,13 +55,8 @@ def build_agent(docker_host: str, cache: Path, report: Callable[[str], None], na
         tree = unpack_python(locked, folder, report)
         report(f"making image {name}")
         put_riti(tree)
-        tar = folder / "box-agent.tar"
-        try:
-            size = write_tar(list_root(tree, debian), tar)
-            docker.import_image(tar, name, (*_list_changes(), f"LABEL {RECIPE_LABEL}={recipe}"))
-        finally:
-            tar.unlink(missing_ok=True)
-        report(f"made image {name}: {size / MEGABYTE:.1f} MB unpacked")
+        root = list_root(tree, debian)
+        put_image(root, name, _list_changes(), recipe, docker, folder / "box-agent.tar", report)
     return True
 
 

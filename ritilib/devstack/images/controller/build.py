@@ -14,18 +14,16 @@ import ritilib
 from ritilib.assets import ASSETS, find_assets
 from ritilib.clients.docker import Docker
 from ritilib.devstack.claims import hold_lock
-from ritilib.devstack.images.archive import write_tar
 from ritilib.devstack.images.controller.debian import PACKAGES, PYTHON, SITE, SUITE, unpack_python
 from ritilib.devstack.images.controller.packages import list_runtime, select_locked
 from ritilib.devstack.images.controller.root import list_root
+from ritilib.devstack.images.put import RECIPE_LABEL, put_image
 from ritilib.devstack.processes import PATH
 from ritilib.errors import DevstackError
 from ritilib.render.controller import USER_ID
 
 IMAGE = "riti/controller:dev"
-RECIPE_LABEL = "riti.recipe"
 LOCK = "requirements.txt"
-MEGABYTE = 1_000_000
 _SKIPPED = shutil.ignore_patterns("__pycache__", "*.pyc", "_assets")
 
 
@@ -47,13 +45,8 @@ def build_controller(
         tree = unpack_python(locked, folder, report)
         report(f"making image {name}")
         put_riti(tree)
-        tar = folder / "controller.tar"
-        try:
-            size = write_tar(list_root(tree, nebula_cert), tar)
-            docker.import_image(tar, name, (*_list_changes(), f"LABEL {RECIPE_LABEL}={recipe}"))
-        finally:
-            tar.unlink(missing_ok=True)
-        report(f"made image {name}: {size / MEGABYTE:.1f} MB unpacked")
+        root = list_root(tree, nebula_cert)
+        put_image(root, name, _list_changes(), recipe, docker, folder / "controller.tar", report)
     return True
 
 

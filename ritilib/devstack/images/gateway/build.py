@@ -8,15 +8,14 @@ from pathlib import Path
 
 from ritilib.clients.docker import Docker
 from ritilib.devstack.claims import hold_lock
-from ritilib.devstack.images.archive import File, Folder, Link, Root, write_tar
+from ritilib.devstack.images.archive import File, Folder, Link, Root
 from ritilib.devstack.images.debian import OPTIONS
 from ritilib.devstack.images.gateway.debian import PACKAGES, PROGRAM, SUITE, unpack_haproxy
 from ritilib.devstack.images.libraries import find_libraries, find_loader
+from ritilib.devstack.images.put import RECIPE_LABEL, put_image
 from ritilib.render.gateway import PUBLIC_AUTHORITIES, USER_ID
 
 IMAGE = "riti/gateway:dev"
-RECIPE_LABEL = "riti.recipe"
-MEGABYTE = 1_000_000
 _FOLDERS = ("dev", "proc", "sys", "etc", "local", "secrets", "alloc")
 # glibc opens it by name when a thread ends
 _OPENED_BY_NAME = "libgcc_s.so.1"
@@ -41,18 +40,11 @@ def build_gateway(docker_host: str, cache: Path, report: Callable[[str], None], 
             return False
         tree = unpack_haproxy(folder, report)
         report(f"making image {name}")
-        tar = folder / "gateway.tar"
-        try:
-            size = write_tar(list_root(tree), tar)
-            changes = (
-                f'CMD ["/{PROGRAM}","-W","-db","-f","/local/haproxy.cfg"]',
-                f"USER {USER_ID}:{USER_ID}",
-                f"LABEL {RECIPE_LABEL}={recipe}",
-            )
-            docker.import_image(tar, name, changes)
-        finally:
-            tar.unlink(missing_ok=True)
-        report(f"made image {name}: {size / MEGABYTE:.1f} MB unpacked")
+        changes = (
+            f'CMD ["/{PROGRAM}","-W","-db","-f","/local/haproxy.cfg"]',
+            f"USER {USER_ID}:{USER_ID}",
+        )
+        put_image(list_root(tree), name, changes, recipe, docker, folder / "gateway.tar", report)
     return True
 
 
