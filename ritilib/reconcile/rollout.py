@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Set
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from ritilib.fleet.fleet_file import Rollout
@@ -21,13 +21,15 @@ class Member:
     """One box of a rollout.
 
     pending: its task is still the old one; watched: replaced, and not judged yet; good, bad: judged, at `since`. A bad
-    one has gone back to what it was. busy: it was found with calls, so that it waits.
+    one has gone back to what it was. busy: it was found with calls, so that it waits. begun: this very change has
+    replaced it (a bad one may also be refused since an earlier change).
     """
 
     key: str
     stage: Stage
     since: datetime | None = None
     busy: bool = False
+    begun: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def find_turn(
     and so do more than FAILED_SHARE of those judged.
     """
     by_key = {member.key: member for member in members}
-    waves = [[by_key[key] for key in wave] for wave in make_waves(by_key, canaries, rollout, change)]
+    waves = [[by_key[key] for key in wave] for wave in order_waves(members, canaries, rollout, change)]
     if not waves:
         return Turn()
     if failed := _find_failed(waves):
@@ -72,6 +74,18 @@ def find_turn(
         if now < begins and count < len(waves):
             return Turn(frozenset(may), count, len(waves), until=begins)
     return Turn(frozenset(may), len(waves), len(waves))
+
+
+def order_waves(
+    members: Iterable[Member], canaries: Set[str], rollout: Rollout, change: str
+) -> tuple[tuple[str, ...], ...]:
+    """The keys of each wave, from what each member has been through (make_waves)."""
+    members = list(members)
+    last = datetime.max.replace(tzinfo=UTC)
+    begun = sorted((one.since or last, one.key) for one in members if one.begun)
+    busy = {one.key for one in members if one.busy}
+    keys = [one.key for one in members]
+    return make_waves(keys, canaries, rollout, change, [key for _, key in begun], busy)
 
 
 def _find_failed(waves: Iterable[Iterable[Member]]) -> list[str]:

@@ -7,9 +7,8 @@ from datetime import datetime
 
 from ritilib.gitops.desired import Desired
 from ritilib.reconcile.plan import Plan
-from ritilib.reconcile.rollout import Member, Turn, find_turn
+from ritilib.reconcile.rollout import Member, Turn, find_turn, order_waves
 from ritilib.reconcile.state import LiveJob, Record
-from ritilib.reconcile.waves import make_waves
 
 
 def choose_turn(
@@ -33,8 +32,8 @@ def number_waves(
     busy: Set[str],
 ) -> dict[str, int]:
     """Box → the wave, from 1, in which it is replaced in the rollout of the desired commit."""
-    boxes = [member.key for member in _list_members(desired, plan, records, jobs, busy)]
-    waves = make_waves(boxes, _find_canaries(desired), desired.rollout, desired.commit)
+    members = _list_members(desired, plan, records, jobs, busy)
+    waves = order_waves(members, _find_canaries(desired), desired.rollout, desired.commit)
     return {box: number for number, wave in enumerate(waves, 1) for box in wave}
 
 
@@ -61,7 +60,8 @@ def _list_members(
             if job and not job.stopped and not is_bad:
                 yield Member(unit.key, "pending", busy=unit.key in busy)
                 continue
-        if record is None or not (unit.key in refused or record.replaced_by == desired.commit):
+        begun = record is not None and record.replaced_by == desired.commit
+        if record is None or not (unit.key in refused or begun):
             continue
         since = datetime.fromisoformat(record.judged_at) if record.judged_at else None
-        yield Member(unit.key, record.judged or "watched", since)
+        yield Member(unit.key, record.judged or "watched", since, begun=begun)

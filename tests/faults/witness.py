@@ -238,6 +238,7 @@ def list_places(fleet: Fleet, key: str) -> set[str]:
     return {
         f"job {names.job_id}",
         f"key {names.kv_key}",
+        f"key {names.box_kv_key}",
         f"key riti/{fleet.name}/inventory/{key}",
         f"consul role {names.role}",
         f"consul policy {names.role}",

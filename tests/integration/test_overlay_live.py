@@ -158,8 +158,16 @@ def test_voice_is_nowhere_outside_the_overlay(lab: Lab) -> None:
 
 
 def is_nebula(packet: Packet) -> bool:
-    """By the header of each of its packets (header/header.go): version and one of seven types; RTP begins with 0x80."""
-    return bool(packet.payload) and packet.payload[0] >> 4 == NEBULA_VERSION and packet.payload[0] & 15 < 7
+    """By the header of each of its packets (header/header.go): version and one of seven types; RTP begins with 0x80.
+
+    A punch, by which it opens the way through a router, is one byte: 0 or 1 (lighthouse.go, connection_manager.go).
+    """
+    return (
+        packet.payload in (b"\0", b"\1")
+        or bool(packet.payload)
+        and packet.payload[0] >> 4 == NEBULA_VERSION
+        and packet.payload[0] & 15 < 7
+    )
 
 
 def test_no_packet_of_one_company_arrives_at_another(lab: Lab) -> None:

@@ -27,7 +27,7 @@ def turn(states: dict[str, Member]) -> Turn:
 
 
 def judged(keys: tuple[str, ...], stage: str = "good", since: datetime = EARLIER) -> dict[str, Member]:
-    return {key: Member(key, stage, since) for key in keys}  # type: ignore[arg-type]
+    return {key: Member(key, stage, since, begun=True) for key in keys}  # type: ignore[arg-type]
 
 
 def test_nothing_to_replace_is_nobodys_turn() -> None:
@@ -61,7 +61,35 @@ def test_a_busy_canary_is_waited_for() -> None:
 def test_a_busy_box_of_a_later_wave_stops_nobody() -> None:
     busy, *others = SECOND
     states = judged((*FIRST, *others)) | {busy: Member(busy, "pending", busy=True)}
-    assert turn(states) == Turn(frozenset({busy, *THIRD}), 3, 3)
+    found = turn(states)
+    [other] = found.may
+    assert (other in THIRD, found.wave) == (True, 2), "another one has its place in the second wave"
+    assert turn(states | judged((other,))) == Turn(frozenset({busy, *THIRD}) - {other}, 3, 3)
+
+
+def test_a_busy_box_gives_its_place_to_another_and_comes_with_the_last() -> None:
+    """A line that is open for hours holds up neither a wave of one nor those behind it."""
+    keys = KEYS[:5]
+    order = [
+        wave[0] for wave in make_waves(keys, frozenset(), Rollout(canaries=1, share_percent=1), "c1")[:2]
+    ]
+
+    def find(**states: Member) -> Turn:
+        members = [states.get(key, Member(key, "pending")) for key in keys]
+        return find_turn(members, frozenset(), Rollout(canaries=1, share_percent=1), "c1", NOW)
+
+    first, second = order
+    states = {first: Member(first, "pending", busy=True)}
+    assert find(**states).may == {second}, "the next one is the canary instead"
+    states[second] = Member(second, "watched", begun=True)
+    assert find(**states).may == frozenset()
+    states[first] = Member(first, "pending")  # its call has ended: it waits like others
+    states[second] = Member(second, "good", EARLIER, begun=True)
+    assert (find(**states).may, find(**states).wave) == ({first}, 2)
+    states[first] = Member(first, "pending", busy=True)
+    [third] = find(**states).may
+    states[third] = Member(third, "good", EARLIER, begun=True)
+    assert find(**states) == Turn(frozenset(keys) - {second, third}, 3, 3)
 
 
 def test_one_bad_box_after_the_canaries_stops_nobody_and_two_do() -> None:
