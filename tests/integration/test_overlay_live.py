@@ -162,11 +162,8 @@ def is_nebula(packet: Packet) -> bool:
 
     A punch, by which it opens the way through a router, is one byte: 0 or 1 (lighthouse.go, connection_manager.go).
     """
-    return (
-        packet.payload in (b"\0", b"\1")
-        or bool(packet.payload)
-        and packet.payload[0] >> 4 == NEBULA_VERSION
-        and packet.payload[0] & 15 < 7
+    return packet.payload in (b"\0", b"\1") or (
+        bool(packet.payload) and packet.payload[0] >> 4 == NEBULA_VERSION and packet.payload[0] & 15 < 7
     )
 
 
