@@ -170,6 +170,16 @@ def test_a_renewal_is_whole_or_goes_on(moments: list[int]) -> None:
         assert world.bound == [first.thumbprint]
 
 
+def test_an_agent_that_runs_for_months_renews_each_time(tmp_path: Path) -> None:
+    world = World()
+    joiner = make_joiner(world, tmp_path, CARD)
+    for number in range(1, 4):
+        assert joiner.run().state == "in" and len(world.requests) == number
+        due = find_renewal(Store(tmp_path).load())
+        assert due is not None and due > world.now
+        world.now = due + timedelta(minutes=1)
+
+
 def test_every_request_and_every_answer_may_be_lost_once(tmp_path: Path) -> None:
     moments = list[str]()
     make_joiner(World(fault=moments.append), tmp_path / "whole", CARD).run()
