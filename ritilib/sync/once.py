@@ -13,6 +13,7 @@ from ritilib.reconcile.down import find_down
 from ritilib.reconcile.pauses import describe_paused
 from ritilib.reconcile.plan import Change, Paused, Plan
 from ritilib.reconcile.prune import Removals, Waiting, keep_revoked, wait_for_company
+from ritilib.reconcile.restarts import NOTHING_KNOWN, Restarts, keep_known, note_asked
 from ritilib.reconcile.rollout import Turn
 from ritilib.reconcile.state import FleetRecord, Record, hash_text
 from ritilib.reconcile.windows import is_inside
@@ -44,6 +45,7 @@ def sync_once(
     clock: Callable[[], datetime] = read_clock,
     floor: int = 0,
     busy: Set[str] = frozenset(),
+    restarts: Restarts = NOTHING_KNOWN,
     not_due: Mapping[str, datetime] = {},
     go_on: Callable[[], bool] = lambda: True,
     crew: Collection[Servers] = (),
@@ -54,11 +56,12 @@ def sync_once(
     names ("acme/montevideo") at once. wait: stay until Nomad has judged the deployments that this started. A unit that
     fails leaves the others alone and is in the result's problems, as is a server that goes away meanwhile. What no
     manifest names is stopped last, and only where nothing went wrong before; without newest nothing is stopped or
-    purged at all, since the newest commit could not be looked at again. clock tells the time; floor and busy are the
-    inventory_index and busy of this process's cycle before. not_due are units that are left alone until a time, and for
-    which no wave waits; go_on is asked before each unit whether it shall still be begun. crew are more clients of the
-    same servers: with each, one more unit is applied at the same time. Raises what reading raises: then nothing was
-    written; and LeadershipLost, where another controller may write by now: what was begun stands in the inventory.
+    purged at all, since the newest commit could not be looked at again. clock tells the time; floor, busy and restarts
+    are inventory_index, busy and restarts of this process's cycle before. not_due are units that are left alone until a
+    time, and for which no wave waits; go_on is asked before each unit whether it shall still be begun. crew are more
+    clients of the same servers: with each, one more unit is applied at the same time. Raises what reading raises: then
+    nothing was written; and LeadershipLost, where another controller may write by now: what was begun stands in the
+    inventory.
     """
     plan, removals, seen = plan_once(desired, servers.nomad, servers.consul, clock(), floor)
     _refuse_unknown(may_replace, desired)
@@ -100,6 +103,8 @@ def sync_once(
         held.append(Problem("", 0, 0, f"{key} keeps the secrets of its links for now: {why}", mend))
         troubles.tell(key, held[-1])
 
+    known = keep_known(restarts, plan.changes, seen.observed.jobs)
+
     def attempt(change: Change, through: Servers) -> Outcome:
         record, index = records.get(change.key), indexes.get(change.key, 0)
         leave = _give_leave(change, turn, change.key in may_replace, now)
@@ -108,7 +113,10 @@ def sync_once(
         # a part that is not to rotate is written with what the links hold
         given = None if change.is_partial and not change.rotates else rotation.given.get(change.key)
         live = seen.observed.jobs.get(change.wish.names.job_id)
-        return apply_change(change, desired.fleet_id, commit, record, index, through, now, leave, given, live)
+        restart = known.get(change.key)
+        return apply_change(
+            change, desired.fleet_id, commit, record, index, through, now, leave, given, live, restart
+        )
 
     down = find_down(
         plan.wishes, seen.observed.jobs, troubles.watched | {change.key for change in plan.changes}
@@ -147,7 +155,8 @@ def sync_once(
         )
         pruned, waiting = Pruned(), _postpone(removals, why)
     waiting += [Waiting(key, not_due[key], "it is tried again then") for key in skipped]
-    has_moved = changes or plan.live_index_moved or pruned.stopped or pruned.waits
+    has_written = records != seen.observed.records or not all(one.is_untouched for one in outcomes)
+    has_moved = has_written or plan.live_index_moved or pruned.stopped or pruned.waits
     if has_moved and not (troubles.failed or left or pruned.problems or desired.held):
         _note_index(desired.fleet, plan, values, owner, fleet_index, servers.consul)
     return Synced(
@@ -176,6 +185,7 @@ def sync_once(
         refused=frozenset(wish.names.key for wish in plan.refused),
         down_units=tuple(down),
         pauses=plan.paused.pauses,
+        restarts=note_asked(known, {outcome.key: outcome.restart for outcome in outcomes}),
     )
 
 

@@ -183,6 +183,7 @@ class Service:
                 clock=self.clock,
                 floor=memory.floor,
                 busy=memory.busy.keys(),
+                restarts=memory.restarts,
                 not_due=not_due,
                 go_on=lambda: self._may_go_on(desired),
                 crew=crew,

@@ -11,6 +11,7 @@ from ritilib.clients.nebula import Authority, OverlayTool
 from ritilib.clients.protocols import ConsulClient, NomadClient, VaultClient
 from ritilib.reconcile.box_value import encode_box_value
 from ritilib.reconcile.plan import Change
+from ritilib.reconcile.restarts import Restart
 from ritilib.reconcile.rotation import FIRST, Generations
 from ritilib.reconcile.state import LiveJob, Record, Wish, hash_text
 from ritilib.sync.observe import Places
@@ -53,7 +54,8 @@ class Outcome:
 
     registered_index: the job version to wait for (None where the job was not looked at). held: why nothing of it was
     written; busy: it waits for its calls to end. value: SHA-256 of what its key in Consul now holds. record and index:
-    its new entry in the inventory, where the running task was replaced and is not judged yet.
+    its new entry in the inventory, where the running task was replaced and is not judged yet. restart: what is known by
+    now to replace a task, where that is why it is held.
     """
 
     key: str
@@ -63,6 +65,12 @@ class Outcome:
     value: str = ""
     record: Record | None = None
     index: int = 0
+    restart: Restart | None = None
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nothing of it was written, not even its door."""
+        return self.restart is not None
 
 
 def apply_change(
@@ -76,24 +84,28 @@ def apply_change(
     leave: Leave,
     generations: Generations | None = None,
     live: LiveJob | None = None,
+    restart: Restart | None = None,
 ) -> Outcome:
     """Bring one unit to its wish: secrets → policy and role → KV → job → inventory.
 
     record and record_index are the inventory's entry as it was read (None, 0: there is none). Where the job would
     replace a running task, the whole unit is held back as leave says (rules 9 and 11: a new dial plan may need the new
     image). generations are those of its links' secrets (None: as before); live is its job as the list shows it (None:
-    there is none). Raises Conflict where another writer came in between; nothing is tried again blindly.
+    there is none). restart is what is known of it already: where that makes it wait, Nomad is not asked. Raises
+    Conflict where another writer came in between; nothing is tried again blindly.
     """
     wish, places = change.wish, Places(change.wish.names.fleet)
-    planned = plan_job(wish, live, servers.nomad) if change.job else None
     base = record or Record("applying", commit)
-    replaces = planned is not None and planned[1].changes == "destructive"
-    if replaces and leave.when == "never":
-        return Outcome(change.key, held=leave.why, value=base.value)
-    waits_for_calls = replaces and leave.when == "idle" and not wish.names.is_lighthouse
     speaker = Speaker(servers.nomad, wish.names.job_id)
-    if waits_for_calls and (why := count_calls(speaker)):
-        return Outcome(change.key, held=why, busy=True, value=base.value)
+    if restart and (held := _find_hold(change, leave, base, restart, speaker)):
+        return held
+    planned = plan_job(wish, live, servers.nomad) if change.job else None
+    replaces = planned is not None and planned[1].changes == "destructive"
+    if planned and replaces and not restart:
+        found = Restart(wish.digests.job, planned[1].modify_index)
+        if held := _find_hold(change, leave, base, found, speaker):
+            return held
+    waits_for_calls = replaces and leave.when == "idle" and not wish.names.is_lighthouse
     entry = places.record(change.key)
     begun = base
     if replaces:
@@ -165,6 +177,18 @@ def apply_change(
     # also where an earlier sync replaced it, and did not live to judge it
     unjudged = done if done.replaced_at and not done.judged else None
     return Outcome(change.key, registered, "", False, done.value, unjudged, index)
+
+
+def _find_hold(
+    change: Change, leave: Leave, base: Record, restart: Restart, speaker: Speaker
+) -> Outcome | None:
+    """Why what would replace its task waits; None where it may go on."""
+    if leave.when == "never":
+        return Outcome(change.key, held=leave.why, value=base.value, restart=restart)
+    if leave.when == "always" or change.wish.names.is_lighthouse:
+        return None
+    why = count_calls(speaker)
+    return Outcome(change.key, held=why, busy=True, value=base.value, restart=restart) if why else None
 
 
 def _needs_box_value(wish: Wish, base: Record, done: Record) -> bool:
