@@ -31,6 +31,7 @@ class Places:
 
     @property
     def live(self) -> str:
+        """The values of PBXes and boxes, which nobody but the controller writes: one index for all of them."""
         return f"riti/{self.fleet}/pbx/"
 
     @property

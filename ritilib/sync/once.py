@@ -17,6 +17,7 @@ from ritilib.reconcile.restarts import NOTHING_KNOWN, Restarts, keep_known, note
 from ritilib.reconcile.rollout import Turn
 from ritilib.reconcile.state import FleetRecord, Record, hash_text
 from ritilib.reconcile.windows import is_inside
+from ritilib.render.names import UnitNames
 from ritilib.sync.crew import Work
 from ritilib.sync.follow import open_doors, settle_earlier, watch_deployments
 from ritilib.sync.observe import Places
@@ -133,8 +134,8 @@ def sync_once(
             mend = f"sync again later; `riti sync --once --replace {change.key}` cuts its calls"
             held.append(Problem("", 0, 0, f"{change.key} is held back: {found.held}", mend))
             troubles.tell(change.key, held[-1])
-    values = {key: record.value for key, record in records.items()}
-    values |= {outcome.key: outcome.value for outcome in outcomes}
+    values = {key: record.values for key, record in records.items()}
+    values |= {outcome.key: outcome.values for outcome in outcomes}
     if wait:
         values |= watch_deployments(outcomes, plan.wishes, servers, report, clock, troubles)
     else:
@@ -236,22 +237,25 @@ def _refuse_unknown(may_replace: Collection[str], desired: Desired) -> None:
 def _note_index(
     fleet: str,
     plan: Plan,
-    wanted: Mapping[str, str],
+    wanted: Mapping[str, tuple[str, str]],
     owner: FleetRecord,
     fleet_index: int,
     consul: ConsulClient,
 ) -> None:
     """Remember the index below which every value is as recorded, so that the next cycle need not read them.
 
-    wanted: unit → SHA-256 of its value. A value that is left as a hand made it is remembered by its unit.
+    wanted: unit → its values, as in Record. One that is left as a hand made it is remembered by its unit.
 
     The values are read once more for it: our own writes move the index too, and would hide another's among them.
     """
     places = Places(fleet)
     index, values = consul.fold_tree(places.live, lambda entry: hash_text(entry.value))
-    drifted = {
-        wish.names.key for wish in plan.wishes if values.get(wish.names.kv_key) != wanted.get(wish.names.key)
-    }
+
+    def is_changed(names: UnitNames) -> bool:
+        value, box = wanted.get(names.key, (None, ""))
+        return values.get(names.kv_key) != value or bool(box and values.get(names.box_kv_key) != box)
+
+    drifted = {wish.names.key for wish in plan.wishes if is_changed(wish.names)}
     noted = replace(owner, live_index=index, drifted=tuple(sorted(drifted)))
     if drifted <= plan.paused.units and noted != owner:
         consul.write(places.fleet_record, noted.to_bytes(), fleet_index)

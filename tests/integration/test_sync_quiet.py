@@ -131,6 +131,19 @@ def test_a_value_changed_by_hand_is_put_right(lab: Lab, hand: str) -> None:
     assert_quiet(lab)
 
 
+@pytest.mark.parametrize("hand", ["PUT", "DELETE"])
+def test_a_boxes_value_changed_by_hand_is_put_right(lab: Lab, hand: str) -> None:
+    key, pbx = lab.fleet.names(MONTEVIDEO).box_kv_key, lab.fleet.names(MONTEVIDEO).kv_key
+    before = lab.holdings.read_kv()
+    lab.holdings.consul(hand, f"kv/{key}", {"files": {}} if hand == "PUT" else None)
+    done = lab.sync()
+    assert (done.changed, done.healed, done.problems) == ((MONTEVIDEO,), {MONTEVIDEO}, ())
+    after = lab.holdings.read_kv()
+    assert (after[key], after[pbx]) == (before[key], before[pbx])
+    assert {one.split()[0] for one in lab.ledger.writes} == {"CONSUL"}
+    assert_quiet(lab)
+
+
 def test_a_foreign_job_with_our_name_is_left_alone(lab: Lab) -> None:
     names = lab.fleet.names(SALTO)
     task = {"Name": "any", "Driver": "docker", "Config": {"image": "riti/pause:dev"}}
