@@ -62,6 +62,11 @@ class Places:
         return f"riti/{self.fleet}/accepted"
 
     @property
+    def wake(self) -> str:
+        """By which one instance tells the leader that the branch has moved."""
+        return f"riti/{self.fleet}/wake"
+
+    @property
     def status(self) -> str:
         return f"riti/{self.fleet}/status"
 

@@ -176,10 +176,27 @@ def test_a_new_pbx_that_no_host_takes_is_told_until_one_does(lab: Lab) -> None:
     first.wait_for("cycle", commit=lab.fleet.read_desired().commit, whole=True)
 
 
-def test_a_killed_one_is_followed_by_another(lab: Lab) -> None:
+def test_a_webhook_that_reaches_a_follower_is_passed_on(lab: Lab) -> None:
+    """Neither would look at Git for an hour; each gets as many hooks as a forge sends."""
     [first] = lab.instances
     second = lab.start()
     second.wait_for("follows")
+    for number in ("204", "205"):
+        lab.merge("201", number)
+        assert not lab.has_number(number)
+        lab.measure(
+            lambda: [second.tell_push() for _ in range(3)],
+            lambda number=number: lab.has_number(number),
+            "from the hook at a follower to the value",
+            first.log,
+        )
+    lab.merge("201", "202")
+    lab.measure(first.tell_push, lambda: lab.has_number("202"), "from the hook to the value", first.log)
+    assert not first.events("not-done") and not second.events("not-done")
+
+
+def test_a_killed_one_is_followed_by_another(lab: Lab) -> None:
+    [first, second] = lab.instances
     ready = second.ask("readyz")
     assert (ready.status_code, ready.text) == (200, "follows\n")
     first.process.kill()
