@@ -187,8 +187,9 @@ def test_a_change_that_replaces_tasks_goes_in_waves_and_each_is_judged(lab: Lab,
     done = lab.sync()
     assert (len(done.changed), done.problems) == (1, ())
     [canary] = done.changed
-    # how often its word is looked at is a matter of time
-    asked = [one for one in lab.ledger.requests if "/client/fs/" not in one]
+    # how often its word is looked at, and its allocation looked for, is a matter of time
+    often = ("/client/fs/", "/allocations")
+    asked = [one for one in lab.ledger.requests if not any(word in one for word in often)]
     others = len(done.held) * HELD_REQUESTS + len(QUESTIONS) + len(NOTING)
     assert len(asked) <= MOST_REQUESTS + others, asked
     others = tuple(key for key in keys if key != canary)
