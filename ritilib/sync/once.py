@@ -85,9 +85,6 @@ def sync_once(
         # the recorded index is of a state that is no more; forgotten, it suspends no second cycle
         owner = replace(owner, live_index=0)
         fleet_index = servers.consul.write(Places(desired.fleet).fleet_record, owner.to_bytes(), fleet_index)
-    if any(change.secrets or change.policies for change in plan.changes):
-        # Vault is needed now, and at the latest when certificates are due, which is well within the token's period.
-        servers.vault.renew_token()
     skipped = [change.key for change in plan.changes if change.key in not_due]
     gone_back = {  # just now
         change.key
@@ -105,10 +102,15 @@ def sync_once(
         troubles.tell(key, held[-1])
 
     known = keep_known(restarts, plan.changes, seen.observed.jobs)
+    leaves = {change.key: _give_leave(change, turn, change.key in may_replace, now) for change in changes}
+    begun = [one for one in changes if one.key not in known or leaves[one.key].when != "never"]
+    if any(change.secrets or change.policies for change in begun):
+        # Vault is needed now, and at the latest when certificates are due, which is well within the token's period.
+        servers.vault.renew_token()
 
     def attempt(change: Change, through: Servers) -> Outcome:
         record, index = records.get(change.key), indexes.get(change.key, 0)
-        leave = _give_leave(change, turn, change.key in may_replace, now)
+        leave = leaves[change.key]
         # what is brought back, or goes on, is what an earlier commit had brought
         commit = record.commit if record and change.is_partial else desired.commit
         # a part that is not to rotate is written with what the links hold

@@ -227,6 +227,16 @@ def test_who_waits_for_its_wave_is_asked_about_once(world: World) -> None:
     assert list_new(world) == set(BOXES)
 
 
+def test_new_secrets_that_wait_with_an_image_ask_nobody_either(world: World) -> None:
+    more = {"pbx/vault-policy.hcl": "# more\n"}
+    units = tuple(replace(unit, files={**unit.files, **more}) for unit in NEW.units)
+    desired = replace(NEW, units=units)
+    assert world.sync(desired).changed == (CANARY,)
+    world.journal.requests.clear()
+    assert world.sync(desired).changed == ()
+    assert len(world.journal.requests) == 3
+
+
 def test_who_has_a_call_is_asked_for_it_alone_until_it_has_ended(world: World) -> None:
     finish(world, replace(NEW, commit="c1"))
     world.calls[CANARY] = 1
