@@ -59,8 +59,13 @@ def vault_token(lab: Lab, salto: BoxKey) -> dict[str, str]:
 def refuse(answer: requests.Response, lab: Lab, *statuses: int) -> None:
     """The gateway itself said no, and no server was asked."""
     assert answer.status_code in statuses, answer.text
-    last = next(line for line in reversed(lab.read_log()) if line["status"] == answer.status_code)
-    assert last["server"] == NO_SERVER
+
+    def has_told() -> bool:
+        told = (line["server"] for line in reversed(lab.read_log()) if line["status"] == answer.status_code)
+        return next(told, "") == NO_SERVER
+
+    # its line is written after its answer
+    wait_until(has_told, DEADLINE_S, "waiting until the gateway tells of it", find_log(lab.state, "gateway"))
 
 
 # --- what a box needs
