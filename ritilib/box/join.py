@@ -64,6 +64,8 @@ class Joiner:
         Raises OSError where the disk fails, and RitiError where it holds what no box wrote.
         """
         failures = 0
+        # an agent runs for years, and each of its runs may find the certificate due
+        self._known = replace(self._known, has_renewed=False)
         while True:
             kept = self._store.load()
             step = next_step(kept, self._known, self._card.claim, self._clock.now())
