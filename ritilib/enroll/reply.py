@@ -15,7 +15,7 @@ class Reply(Sent):
     """request is the digest of the request that it answers; renew_at (ISO 8601) and certificates come with "bound".
 
     identity is the chain of the certificate for Vault and Consul, overlay_crt and overlay_ca are Nebula's: the latter
-    may hold two authorities. overlay_edition counts what is told of them, overlay_authority is the number of who signed.
+    may hold two authorities. overlay_edition counts what is told of them, overlay_authority is who signed.
     """
 
     request: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -219,7 +219,9 @@ EVENTS = st.lists(
 
 
 @given(EVENTS)
-def test_no_order_of_events_has_two_members_that_do_not_trust_each_other(events: list[tuple[str, int]]) -> None:
+def test_no_order_of_events_has_two_members_that_do_not_trust_each_other(
+    events: list[tuple[str, int]],
+) -> None:
     """Within the time that certificates are good: all that have a tunnel take what they are told, at any time."""
     world, wished = World(), 1
     for kind, said in events:
