@@ -193,6 +193,26 @@ def find_next_turn(standing: Standing | None, keys: Collection[str], now: dateti
     return min((turn for turn in turns if turn > now), default=None)
 
 
+def describe_standing(standing: Standing) -> str:
+    """In one line, who is waited for too."""
+    match standing.phase:
+        case "spreading":
+            words = f"authority {standing.next} of the overlay is introduced beside {standing.generation}"
+        case "renewing":
+            words = (
+                f"authority {standing.generation} of the overlay signs, and the one before is still trusted"
+            )
+        case "forgetting":
+            words = f"the key of the authority before {standing.generation} of the overlay is being destroyed"
+        case _:
+            return f"authority {standing.generation} of the overlay, alone"
+    if not standing.missing_count:
+        return f"{words}; nobody is waited for"
+    more = standing.missing_count - len(standing.missing)
+    some = "; ".join(standing.missing) + (f"; and {more} more" if more else "")
+    return f"{words}; {standing.missing_count} waited for: {some}"
+
+
 def read_standing(key: str, value: bytes) -> Standing:
     """The inventory's entry; GitopsError where it is none that this version writes."""
     try:
