@@ -71,7 +71,7 @@ class OverlayAuthority(Frozen):
     generation: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] = 1
     """Counts the authorities: `riti overlay rotate` counts it up. A smaller number takes nothing back."""
     at_once: StrictBool = False
-    """Leave behind whoever is not there, since the authority's key is known to others: see `riti overlay show`."""
+    """Leave behind whoever is not there, since the key is known to others: `riti overlay show` lists them."""
 
 
 class FleetFile(Settings):

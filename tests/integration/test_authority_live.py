@@ -1,4 +1,4 @@
-"""The overlay's authority replaced under a call: enrolled boxes with their agents, PBXes and a lighthouse of Nomad's."""
+"""The overlay's authority replaced under a call: enrolled boxes with their agents, PBXes and a lighthouse of Nomad."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
@@ -29,7 +29,7 @@ class Looker:
     fleet: str
     nomad: NomadClient
     consul: ConsulClient
-    tool: OverlayTool
+    tool: OverlayTool | None = None  # without it boxes alone are looked at
 
     def look(self, kept: Kept, records: Mapping[str, Record]) -> tuple[Member, ...]:
         """All that have a certificate; records is the inventory.
@@ -38,15 +38,15 @@ class Looker:
         each, and until then nobody goes on anyway. Of those that are not asked nothing is claimed.
         """
         standing = kept.standing
-        alive = {key: one for key, one in records.items() if one.secrets and not one.stopped_at}
+        alive = find_alive(records)
         members = [_look_at_record(key, one, standing) for key, one in alive.items()]
-        members += self._look_at_boxes(alive, standing)
+        members += self.look_at_boxes(alive, standing)
         if all(one.has(standing) for one in members):
             boxes = [one for one in members if one.kind == "box"]
             members = [*boxes, *(self._ask_tasks(key, kept) for key in alive)]
         return tuple(members)
 
-    def _look_at_boxes(self, records: Mapping[str, Record], standing: Standing) -> Iterator[Member]:
+    def look_at_boxes(self, records: Mapping[str, Record], standing: Standing) -> Iterator[Member]:
         """Boxes that were let in; what they say of themselves, and where they lag whether their PBX sees them."""
         bindings = read_bindings(self.consul, self.fleet).bindings
         keys = [key for key, one in bindings.items() if one.state == "bound" and key in records]
@@ -85,7 +85,7 @@ class Looker:
 
     def _is_signed(self, crt: bytes, kept: Kept) -> bool:
         """Whether a certificate is of the authority that signs now."""
-        if not crt:
+        if not crt or self.tool is None:
             return False
         try:
             issuer = self.tool.read_certificate(crt.decode("utf-8", "replace")).issuer
@@ -95,6 +95,19 @@ class Looker:
 
     def _name(self, key: str) -> UnitNames:
         return UnitNames(self.fleet, *key.split("/"))
+
+
+def find_alive(records: Mapping[str, Record]) -> dict[str, Record]:
+    """Units that have a certificate, and were not stopped."""
+    return {key: one for key, one in records.items() if one.secrets and not one.stopped_at}
+
+
+def find_away(looker: Looker, records: Mapping[str, Record], standing: Standing) -> tuple[Member, ...]:
+    """Boxes that would be cut off were the authority before trusted no longer from now on: they have not what it takes,
+    and their PBX does not see them. They come back through the gateway, and have telephones in the office meanwhile."""
+    if standing.phase == "settled":
+        standing = replace(standing, phase="spreading", edition=standing.edition + 1)
+    return tuple(one for one in looker.look_at_boxes(find_alive(records), standing) if one.is_away)
 
 
 def _look_at_record(key: str, record: Record, standing: Standing) -> Member:

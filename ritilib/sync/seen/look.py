@@ -36,8 +36,8 @@ class FleetLook:
     """leads: who holds the lock now (None: nobody). said: the view that was published last (None: none), age_s seconds
     ago; it is_fresh where whoever said it leads. drift: unit → what somebody else changed. records are the inventory.
 
-    problems: what could not be read. boxes: all of which anything is known. authority: how far the overlay's authorities
-    are (None: there never was but one).
+    problems: what could not be read. boxes: all of which anything is known. authority: how far the overlay's are
+    (None: there never was but one).
     """
 
     fleet: str
