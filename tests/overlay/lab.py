@@ -22,7 +22,7 @@ UP_S, END_S = 30.0, 10.0
 
 @dataclass
 class Node:
-    """One member: address is the overlay's, place its number on the wire."""
+    """One member: address is the overlay's, place its number on the wire; knows: whom it finds by itself."""
 
     name: str
     place: int
@@ -31,6 +31,7 @@ class Node:
     program: Path
     is_lighthouse: bool = False
     company: str = "acme"
+    knows: tuple[Node, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     files: dict[str, str] = field(default_factory=dict)
 
@@ -83,6 +84,8 @@ class Node:
                 lighthouses=[] if self.is_lighthouse else [(where, lighthouse.address)],
             )
         )
+        found = "".join(f'  "{one.address}": ["{WIRE}.{one.place}:{PORT}"]\n' for one in self.knows)
+        text = text.replace("static_host_map:\n", f"static_host_map:\n{found}")
         (self.folder / "overlay.yml").write_text(text.replace("level: warning", "level: info"))
         argv = ["ip", "netns", "exec", self.namespace, str(self.program), "-config"]
         with (self.folder / "log").open("ab") as log:
