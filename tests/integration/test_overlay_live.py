@@ -47,7 +47,7 @@ from tests.integration.live_company import (
 FLEET = "blocking"
 PORT = 4320
 LIGHTHOUSES = ("one", "two")
-DEAD_FOR_S = 25.0  # a tunnel without an answer is given up after 15
+DEAD_FOR_S = 12.0  # a tunnel without an answer is given up after 8
 LONGEST_GAP_S = 0.1
 
 
@@ -282,11 +282,10 @@ def test_a_failure_domain_dies_under_a_call(lab: Lab) -> None:
     """One lighthouse and its machine are gone: no call is lost, and who is new finds everybody by the other one."""
     company = lab.company
     talk = company.talk(("202", "301"))
-    old = [
-        Stream(company.offices[MONTEVIDEO].office.pid, lab.find_address(SALTO, "box")),
-        Stream(company.find_pbx(RIVERA), lab.find_address(RIVERA, "box")),
-    ]
-    assert poll(lambda: all(stream.is_heard() for stream in old), DEADLINE_S)
+    # the offices' networks keep each other out (Docker): so their boxes meet by a relay, and it may be this one
+    relayed = Stream(company.offices[MONTEVIDEO].office.pid, lab.find_address(SALTO, "box"))
+    direct = Stream(company.find_pbx(RIVERA), lab.find_address(RIVERA, "box"))
+    assert poll(lambda: relayed.is_heard() and direct.is_heard(), DEADLINE_S)
     lab.zorro.stop()
     lab.domain.die()
     assert talk.is_heard(1.0)
@@ -294,6 +293,9 @@ def test_a_failure_domain_dies_under_a_call(lab: Lab) -> None:
     # for longer than what keeps a tunnel up without a word of the other end
     assert talk.is_heard(DEAD_FOR_S)
     company.end(talk)
-    assert [stream.end() for stream in old] == [[], []]
+    heard = relayed.count_heard()
+    assert poll(lambda: relayed.count_heard() > heard + 50, DEADLINE_S)
+    relayed.end()
+    assert direct.end() == []
     assert company.cut == []
     assert max(company.gaps_s) < LONGEST_GAP_S

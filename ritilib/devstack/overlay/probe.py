@@ -18,7 +18,7 @@ NEBULA_VERSION = 1
 MESSAGE, TYPES = 1, 7  # header/header.go
 INTERVAL_S = 0.02  # as voice has it
 LAST_ANSWER_S = 1.0
-UDP = 17
+TCP, UDP = 6, 17
 
 
 @dataclass
@@ -94,7 +94,7 @@ def write_checked(kind: int, identity: int, body: bytes, number: int = 0) -> byt
 
 
 def _sum(data: bytes) -> int:
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     total = (total >> 16) + (total & 0xFFFF)
     return ~(total + (total >> 16)) & 0xFFFF
 
@@ -153,8 +153,10 @@ def read_packet(frame: bytes) -> Packet | None:
         return None
     header = (frame[0] & 15) * 4
     source, target = socket.inet_ntoa(frame[12:16]), socket.inet_ntoa(frame[16:20])
-    ports = struct.unpack("!HH", frame[header : header + 4]) if frame[9] in (6, UDP) else (0, 0)
-    return Packet(source, target, frame[9], *ports, frame[header + 8 :])
+    source_port, target_port = (
+        struct.unpack("!HH", frame[header : header + 4]) if frame[9] in (TCP, UDP) else (0, 0)
+    )
+    return Packet(source, target, frame[9], source_port, target_port, frame[header + 8 :])
 
 
 def is_nebula(packet: Packet) -> bool:

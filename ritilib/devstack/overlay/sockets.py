@@ -32,18 +32,18 @@ def run_inside(namespace: str, do: Callable[[], T]) -> T:
 
 def open_raw(pid: int, protocol: int) -> socket.socket:
     """A raw socket of the network namespace of a process; it sends what stands after the IP header."""
-    return run_inside(_of(pid), lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, protocol))
+    return run_inside(_find(pid), lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, protocol))
 
 
-def open_bound(pid: int, address: str, port: int) -> socket.socket:
-    """A UDP socket of the network namespace of a process, at an address of its own there; port 0: any."""
+def open_bound(where: int | str, address: str, port: int) -> socket.socket:
+    """A UDP socket of a network namespace (open_capture), at an address of its own there; port 0: any."""
 
     def bind() -> socket.socket:
         opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         opened.bind((address, port))
         return opened
 
-    return run_inside(_of(pid), bind)
+    return run_inside(_find(where), bind)
 
 
 def open_capture(where: int | str, interface: str = "") -> socket.socket:
@@ -59,8 +59,8 @@ def open_capture(where: int | str, interface: str = "") -> socket.socket:
             opened.bind((interface, _EVERY_PROTOCOL))
         return opened
 
-    return run_inside(_of(where) if isinstance(where, int) else f"/run/netns/{where}", bind)
+    return run_inside(_find(where), bind)
 
 
-def _of(pid: int) -> str:
-    return f"/proc/{pid}/ns/net"
+def _find(where: int | str) -> str:
+    return f"/proc/{where}/ns/net" if isinstance(where, int) else f"/run/netns/{where}"
