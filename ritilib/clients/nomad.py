@@ -27,6 +27,7 @@ from ritilib.clients.nomad_values import (
     judge_plan,
     make_allocation,
     make_stub,
+    read_duration_s,
 )
 from ritilib.clients.session import NotTheServer, decode_at_once, make_session, refused, unreachable
 from ritilib.clients.settings import Settings
@@ -274,11 +275,14 @@ class Nomad:
                 config = agent.request("self", method="get").json()["config"]
         except (Unreachable, Denied):
             return TemplateRetries(node, None, None, None)
-        template = (config.get("Client") or {}).get("TemplateConfig") or {}
-        attempts = [
+        client = config.get("Client") or {}
+        template = client.get("TemplateConfig") or {}
+        consul, vault, servers = (
             (template.get(f"{one}Retry") or {}).get("Attempts") for one in ("Consul", "Vault", "Nomad")
-        ]
-        return TemplateRetries(node, *attempts)
+        )
+        return TemplateRetries(
+            node, consul, vault, servers, read_duration_s(client.get("MaxKillTimeout") or "")
+        )
 
     def _ask(
         self, asked: str, endpoint: str, *path: str, method: str = "get", **extra: Any

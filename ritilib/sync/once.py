@@ -122,7 +122,7 @@ def sync_once(
             continue
         outcomes.append(found)
         if found.held:
-            mend = f"sync again later; `riti sync --once --replace {change.key}` cuts its calls"
+            mend = f"sync again later; `riti sync --once --replace {change.key}` ends it with its calls"
             held.append(Problem("", 0, 0, f"{change.key} is held back: {found.held}", mend))
             troubles.tell(change.key, held[-1])
     values = {key: record.value for key, record in records.items()}

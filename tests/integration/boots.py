@@ -19,7 +19,7 @@ from ritilib.devstack.asterisk_check.conf import read_conf
 from ritilib.devstack.asterisk_check.dialplan import list_steps
 from ritilib.devstack.processes import poll
 from ritilib.devstack.telephony.console import ask_console
-from ritilib.render.asterisk_conf import CONFIG_FOLDER, SCRATCH_FOLDERS
+from ritilib.render.asterisk_conf import BIND_FILE, CONFIG_FOLDER, SCRATCH_FOLDERS
 
 READY_WITHIN_S = 90.0
 
@@ -83,7 +83,10 @@ def make_pbx(tree: Mapping[str, str], key: str, nomad: Nomad) -> Unit:
     pairs = json.loads(files["pbx/secrets.json"])["pairs"]
     secrets = "".join(f"[{name}-secret](!)\nsecret=pair-{name}\n" for name in sorted(pairs))
     config["extensions.conf"] = files["pbx/live/extensions.conf"]
-    return Unit("pbx", key, config, {"iax.conf": secrets + files["pbx/live/iax.conf"]})
+    # the watcher writes what is included here, by the half of the pair that the instance has
+    address = json.loads(files["pbx/secrets.json"])["overlay"]["network"].split("/")[0]
+    links = files["pbx/live/iax.conf"].replace(f'#include "{BIND_FILE}"', f"bindaddr={address}")
+    return Unit("pbx", key, config, {"iax.conf": secrets + links})
 
 
 @contextmanager
