@@ -160,6 +160,21 @@ class Nomad:
         alive = (one for one in found if (one["ClientStatus"], one["DesiredStatus"]) == ("running", "run"))
         return tuple(one["ID"] for one in alive)
 
+    def move_allocation(self, allocation_id: str) -> None:
+        """Have Nomad end an instance and place another, as `nomad alloc stop` does; one whose host is lost ends when
+        that is back."""
+        asked = f"move allocation {allocation_id}"
+        self._ask(asked, "allocation", _quote(allocation_id), "stop", method="post")
+
+    def find_hosts(self) -> tuple[str, ...]:
+        """Ids of the nodes that take work now."""
+        found = self._ask("list nodes", "nodes").json()
+        return tuple(
+            one["ID"]
+            for one in found
+            if (one["Status"], one["SchedulingEligibility"]) == ("ready", "eligible")
+        )
+
     def read_alloc_file(self, allocation_id: str, path: str) -> bytes | None:
         """A file that a task wrote, by its path below the allocation's folder; None where it is not there (yet)."""
         asked = f"read {path} of allocation {allocation_id}"

@@ -134,7 +134,10 @@ def read_duration_s(text: str) -> float | None:
 
 @dataclass(frozen=True)
 class Allocation:
-    """One allocation; ports and its namespace's network_address only while its client status is "running"."""
+    """One allocation; ports and its namespace's network_address only while its client status is "running".
+
+    changed_at_s: when Nomad's servers last wrote something of it, in seconds of Unix time.
+    """
 
     id: str
     name: str
@@ -145,6 +148,7 @@ class Allocation:
     task_states: Mapping[str, TaskState] = field(default_factory=dict)
     ports: tuple[Port, ...] = ()
     network_address: str = ""
+    changed_at_s: float = 0.0
 
 
 def judge_plan(
@@ -211,6 +215,7 @@ def make_allocation(found: Mapping[str, Any], network: tuple[str, tuple[Port, ..
         },
         ports=network[1],
         network_address=network[0],
+        changed_at_s=found["ModifyTime"] / 1e9,
     )
 
 

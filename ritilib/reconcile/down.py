@@ -31,10 +31,9 @@ def find_down(
 
 
 def _tell_follower(wish: Wish) -> Problem:
-    """Of two instances one is at a host that nobody knows of, and the job list does not say whether the other has had
-    its turn yet: until then nothing of it may be reached (jobs/pbx/gate)."""
+    """Of two instances one is at a host that nobody knows of (sync/lost.py)."""
     key = wish.names.key
-    what = f"{key}: its host has lost Nomad's servers; another instance has its place, ten minutes later at the most"
+    what = f"{key}: its host has lost Nomad's servers, and another has its place"
     return Problem(
         "", 0, 0, what, "bring the host's link to them back: the older one then ends with its last call"
     )
@@ -47,7 +46,8 @@ def _judge(wish: Wish, job: LiveJob) -> Problem | None:
     if counts.get("running") or counts.get("starting"):
         return _tell_follower(wish) if counts.get("unknown") else None
     if counts.get("unknown"):
-        what, mend = "its host has lost Nomad's servers", "bring the host's link to them back"
+        what = "its host has lost Nomad's servers; after ten minutes another gets it, where there is one"
+        mend = "bring the host's link to them back"
     elif counts.get("queued"):
         what = "no host takes it"
         mend = f"see what it waits for: `nomad job status {job_id}` names the constraint or the room that is missing"

@@ -42,6 +42,7 @@ class FakeNomad:
         self.tokens: dict[str, tuple[str, ...]] = {}
         # what tasks wrote
         self.read_file: Callable[[str, str], bytes | None] = lambda _allocation, _path: None
+        self.hosts: tuple[str, ...] = ("fake",)
         self.managers: set[str] = set()
         self.accessors: dict[str, str] = {}
 
@@ -148,6 +149,17 @@ class FakeNomad:
         self.journal.ask(f"nomad list allocations of {job_id}")
         found = self.allocations.get(job_id, ())
         return tuple(one.id for one in found if (one.client_status, one.desired_status) == ("running", "run"))
+
+    def move_allocation(self, allocation_id: str) -> None:
+        [job_id] = [
+            name for name, found in self.allocations.items() if allocation_id in {one.id for one in found}
+        ]
+        self._replace(job_id, self._start(self.jobs[job_id]))
+        self.journal.write(f"nomad move an allocation of {job_id}")
+
+    def find_hosts(self) -> tuple[str, ...]:
+        self.journal.ask("nomad list nodes")
+        return self.hosts
 
     def read_alloc_file(self, allocation_id: str, path: str) -> bytes | None:
         self.journal.ask(f"nomad read {path}")

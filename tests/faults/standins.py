@@ -26,9 +26,24 @@ SCRIPT = Path(__file__).parent / "standin.sh"
 _JOB = re.compile(r"rendered/([^/]+/[^/]+)/pbx/job\.nomad\.hcl")
 _NETWORK = re.compile(r"    network \{\n.*?\n    \}\n\n", re.DOTALL)
 _OVERLAY = re.compile(r'    task "overlay" \{\n.*?\n    \}\n\n(?=    task)', re.DOTALL)
-_TURNS = re.compile(
-    r'(?:    # Each allocation takes .*?)?    task "(?:take|release)" \{\n.*?\n    \}\n\n?', re.DOTALL
-)
+_TAKE = re.compile(r'    task "take" \{\n.*?\n    \}\n', re.DOTALL)
+_RELEASE = re.compile(r'    task "release" \{\n.*?\n    \}\n\n?', re.DOTALL)
+# it has no address to take; that a job has such a task is what the controller looks at
+_TURN = """\
+    task "take" {
+      driver = "raw_exec"
+      lifecycle {
+        hook = "prestart"
+      }
+      config {
+        command = "/bin/true"
+      }
+      resources {
+        cpu    = 1
+        memory = 10
+      }
+    }
+"""
 _IMAGE = re.compile(r'task "(?:pbx|overlay)".*?image +=\s+"(.*?)"', re.DOTALL)
 _CONTAINER = re.compile(
     r'      driver = "docker"\n(?:      user .*?\n)?      config \{\n.*?\n      \}\n', re.DOTALL
@@ -58,7 +73,7 @@ _SMALL = "      resources {\n        cpu    = 1\n        memory = 10\n      }\n"
 
 def swap_job(text: str, folder: Path) -> str:
     """The job with a stand-in for its container; RENDERED says which rendered job it was (SHA-256)."""
-    alone = _TURNS.sub("", _OVERLAY.sub("", _NETWORK.sub("", text)))
+    alone = _RELEASE.sub("", _TAKE.sub(_TURN, _OVERLAY.sub("", _NETWORK.sub("", text))))
     for before, after in _DEADLINES:
         alone = alone.replace(before, after)
     assert _DEADLINES[0][1] in alone

@@ -1,7 +1,7 @@
 """A Nomad client that loses its servers: its PBXes go on, others follow them, and when it is back the older ones end.
 
-What is asked here is the controller's part and Nomad's. The stand-ins have no overlay, so that those that follow do
-not wait for their turn (jobs/pbx/gate).
+What is asked here is the controller's part and Nomad's. That one which is back soon keeps its PBXes, and which address
+each of two instances has, is seen in tests/integration/test_pair.py with real PBXes, boxes and calls.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tests.integration.fleets import Fleet
 CUT = SERVERS[7]
 NAME = "cut"
 STAYS_S = 5.0
+LOST_AFTER = {"RITI_LOST_AFTER": "2"}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def client(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
 
 @pytest.fixture(scope="module")
 def served(stack: Stack, client: Agent, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with hold_served(stack, tmp_path_factory.mktemp(NAME), NAME, 4334) as made:
+    with hold_served(stack, tmp_path_factory.mktemp(NAME), NAME, 4334, LOST_AFTER) as made:
         yield made
 
 
@@ -91,7 +92,6 @@ def test_a_client_that_loses_its_servers_keeps_its_pbxes(
 def test_a_client_that_comes_back_ends_what_was_replaced_with_its_last_call(
     served: Served, stack: Stack, client: Agent, witness: Witness
 ) -> None:
-    """Which address each of the two has is seen in tests/integration/test_pair.py, with real PBXes."""
     served.begin_call(witness)
     witness.let_move(served.fleet, MONTEVIDEO, SALTO)
     older = {key: find_pids(served, key) for key in (MONTEVIDEO, SALTO)}
@@ -99,6 +99,8 @@ def test_a_client_that_comes_back_ends_what_was_replaced_with_its_last_call(
     with client.paused():  # the stack's own node would be cut off from its own server, too
         allow_own_node(stack, True)
         try:
+            wait_cut(served, client)
+            commit = served.merge_and_tell()
 
             def is_replaced() -> bool:
                 return all(len(find_pids(served, key)) == 2 for key in older)
@@ -106,7 +108,6 @@ def test_a_client_that_comes_back_ends_what_was_replaced_with_its_last_call(
             wait_until(is_replaced, DEADLINE_S, "waiting for the second instances", client.log)
         finally:
             allow_own_node(stack, False)
-        commit = served.merge_and_tell()
         served.wait_applied(commit)
     wait_until(
         lambda: not older[SALTO] & find_pids(served, SALTO), DEADLINE_S, "waiting for Salto's end", client.log

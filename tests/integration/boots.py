@@ -79,14 +79,16 @@ def make_pbx(tree: Mapping[str, str], key: str, nomad: Nomad) -> Unit:
         for template in task["Templates"] or ()
         if template["DestPath"].startswith(prefix)
     }
+    # the watcher writes what is included here, by the half of the pair that the instance has
+    address = json.loads(files["pbx/secrets.json"])["overlay"]["network"].split("/")[0]
+    include = f'#include "{BIND_FILE}"\n'
+    assert include in config["iax.conf"]
+    config["iax.conf"] = config["iax.conf"].replace(include, f"bindaddr={address}\n")
     # what the job's own template writes before the peers (jobs/pbx/job.nomad.hcl.j2)
     pairs = json.loads(files["pbx/secrets.json"])["pairs"]
     secrets = "".join(f"[{name}-secret](!)\nsecret=pair-{name}\n" for name in sorted(pairs))
     config["extensions.conf"] = files["pbx/live/extensions.conf"]
-    # the watcher writes what is included here, by the half of the pair that the instance has
-    address = json.loads(files["pbx/secrets.json"])["overlay"]["network"].split("/")[0]
-    links = files["pbx/live/iax.conf"].replace(f'#include "{BIND_FILE}"', f"bindaddr={address}")
-    return Unit("pbx", key, config, {"iax.conf": secrets + links})
+    return Unit("pbx", key, config, {"iax.conf": secrets + files["pbx/live/iax.conf"]})
 
 
 @contextmanager

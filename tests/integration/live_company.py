@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -254,8 +254,10 @@ class Company:
 
 
 @contextmanager
-def open_company(stack: Stack, folder: Path, name: str, port: int) -> Iterator[Company]:
-    """Everything up and linked, no call placed; all of it ended afterwards."""
+def open_company(
+    stack: Stack, folder: Path, name: str, port: int, environ: Mapping[str, str] = {}
+) -> Iterator[Company]:
+    """Everything up and linked, no call placed; all of it ended afterwards. environ: more of the controller's."""
     tool = OverlayTool(stack.nebula_cert)
     holdings = Holdings(name, stack.environment())
     with ExitStack() as running:
@@ -266,7 +268,7 @@ def open_company(stack: Stack, folder: Path, name: str, port: int) -> Iterator[C
         fleet.write("companies/acme.yaml", write_acme())
         for key, numbers in NUMBERS.items():
             fleet.write_box(*key.split("/"), *numbers)
-        environ = {**fleet.controller, "RITI_HOOK_GITEA": SECRET}
+        environ = {**fleet.controller, "RITI_HOOK_GITEA": SECRET, **environ}
         with know_author():
             commit = fleet.merge_change("three offices, and another company")
         options = ["--listen", "127.0.0.1:0", "--poll", "3600"]

@@ -114,20 +114,28 @@ def find_generation(store: Consul) -> int:
     return read_generation(entry.value)
 
 
-def test_each_instance_waits_for_the_one_before_and_takes_the_next(turns: Turns, store: Consul) -> None:
-    assert turns.finish("take", "a") == "0 a\n"
-    with running(turns.start("take", "b")) as waiting:
-        assert not poll(lambda: waiting.poll() is not None, STAYS_S)
-        assert find_generation(store) == 0
-        turns.finish("release", "a")
-        assert poll(lambda: waiting.poll() == 0, DEADLINE_S)
-    assert (turns.folder / "taken-b").read_text() == "1 b\n"
-    assert find_generation(store) == 1
-    turns.finish("release", "b")
-    assert turns.finish("take", "c") == "2 c\n"
+def test_each_instance_takes_the_address_that_the_one_before_has_not(turns: Turns, store: Consul) -> None:
+    assert turns.finish("take", "a") == "1 a\n", "what was there before there were pairs has the first"
+    turns.finish("release", "a")
+    assert turns.finish("take", "b") == "2 b\n"
+    assert turns.finish("take", "c") == "3 c\n", "b was given up with its host"
     turns.finish("release", "a")  # it ended long ago
-    assert turns.finish("take", "d", "--lost-after", "100ms") == "3 d\n"
-    assert turns.finish("take", "c") == "2 c\n", "it has one"
+    assert turns.finish("take", "b") == "2 b\n", "it has one"
+    assert find_generation(store) == 3
+
+
+def test_who_finds_both_addresses_spoken_for_waits_for_one(turns: Turns, store: Consul) -> None:
+    turns.finish("take", "a")
+    turns.finish("take", "b")
+    with running(turns.start("take", "c")) as waiting:
+        assert not poll(lambda: waiting.poll() is not None, STAYS_S)
+        assert find_generation(store) == 2
+        turns.finish("release", "b")
+        assert poll(lambda: waiting.poll() == 0, DEADLINE_S)
+    assert (turns.folder / "taken-c").read_text() == "4 c\n"
+    assert turns.finish("take", "d", "--lost-after", "100ms") == "5 d\n", (
+        "that of a, which is lost for longer"
+    )
 
 
 def test_what_ends_has_no_token_and_uses_the_one_that_was_left(turns: Turns, store: Consul) -> None:
@@ -136,9 +144,10 @@ def test_what_ends_has_no_token_and_uses_the_one_that_was_left(turns: Turns, sto
     assert left.stat().st_mode & 0o777 == 0o600
     without = replace(turns, token="")
     without.finish("release", "a", "--token", str(left))
-    assert turns.finish("take", "b") == "1 b\n"
+    assert not left.exists()
+    assert turns.finish("take", "b") == "2 b\n"
     entry = store.read(SALTO.generation)
-    assert entry and b'"0 a ended"' in entry.value
+    assert entry and b'"1 a ended"' in entry.value
     with running(
         without.start("release", "b", "--patience", "10ms", "--token", str(left) + ".absent")
     ) as refused:
@@ -147,12 +156,12 @@ def test_what_ends_has_no_token_and_uses_the_one_that_was_left(turns: Turns, sto
 
 def test_what_was_lost_keeps_its_address(turns: Turns, store: Consul) -> None:
     turns.finish("take", "lost")
-    assert turns.finish("take", "b", "--lost-after", "100ms") == "1 b\n"
+    assert turns.finish("take", "b") == "2 b\n"
     turns.finish("release", "b")
-    assert turns.finish("take", "c") == "3 c\n", "the address of generation 2 may still be spoken for"
+    assert turns.finish("take", "c") == "4 c\n", "the address of generation 3 may still be spoken for"
     turns.finish("release", "lost")
     turns.finish("release", "c")
-    assert turns.finish("take", "d") == "4 d\n"
+    assert turns.finish("take", "d") == "5 d\n"
 
 
 def test_many_at_once_each_take_one_of_their_own(turns: Turns) -> None:
@@ -161,14 +170,14 @@ def test_many_at_once_each_take_one_of_their_own(turns: Turns) -> None:
         assert one.wait(DEADLINE_S) == 0
         one.communicate()
     taken = [(turns.folder / f"taken-a{number}").read_text().split()[0] for number in range(8)]
-    assert sorted(map(int, taken)) == list(range(8))
+    assert sorted(map(int, taken)) == list(range(1, 9))
 
 
 def test_a_lost_answer_takes_no_second_one(turns: Turns, store: Consul) -> None:
     turns.finish("take", "a")
     (turns.folder / "taken-a").unlink()
-    assert turns.finish("take", "a") == "0 a\n"
-    assert find_generation(store) == 0
+    assert turns.finish("take", "a") == "1 a\n"
+    assert find_generation(store) == 1
 
 
 def test_without_consul_only_the_first_start_waits(turns: Turns, record: Record) -> None:
@@ -176,7 +185,7 @@ def test_without_consul_only_the_first_start_waits(turns: Turns, record: Record)
     with running(away.start("take", "a")) as waiting:
         assert not poll(lambda: waiting.poll() is not None, STAYS_S)
     turns.finish("take", "a")
-    assert away.finish("take", "a") == "0 a\n"
+    assert away.finish("take", "a") == "1 a\n"
     with running(away.start("release", "a", "--patience", "10ms")) as releasing:
         assert releasing.wait(DEADLINE_S) == 1
     assert not (turns.folder / "taken-b").exists()

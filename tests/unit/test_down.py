@@ -41,7 +41,7 @@ def test_what_runs_or_begins_is_not_down(counts: dict[str, int] | None) -> None:
 @pytest.mark.parametrize("counts", [{"running": 1, "unknown": 1}, {"starting": 1, "unknown": 1}])
 def test_an_instance_that_follows_a_lost_one_is_told(counts: dict[str, int]) -> None:
     [said] = find(counts)
-    assert "acme/salto: its host has lost Nomad's servers; another instance has its place" in said
+    assert "acme/salto: its host has lost Nomad's servers, and another has its place" in said
     assert find(counts, False, "acme/salto") == []
 
 

@@ -75,23 +75,24 @@ func (t taken) find(allocation string) (generation int, found bool) {
 	return 0, false
 }
 
-// choose is the generation that a new instance may take; false where it must wait, as the newest one has not ended.
+// choose is the generation that a new instance may take; false where it must wait, as no address is free.
 //
-// waited is whether it has waited long enough for that: then its host is lost, or cut off, and the other address is
-// taken. Where both were left by instances that never said that they end, the one of the older goes: it has been lost
-// for longer. Where only the older one's host is lost, its address stays its own, for it may be alive: the new
-// instance has the address of its predecessor, and the generation that goes with it.
+// Nomad starts one when its predecessor has ended, or was given up with its host, which may be alive behind a broken
+// link: the other address is taken. Where only the older one's host is lost, that one's address stays its own: the new
+// instance has the address of its predecessor, and the generation that goes with it. Where both were left by instances
+// that never said that they end, the address of the older goes, once waited says that it was long enough: it has been
+// lost for longer.
+//
+// The very first has the second address: before there were pairs an instance took none and had the first.
 func (t taken) choose(waited bool) (generation int, may bool) {
 	newest, other := t.Halves[t.Generation%2], t.Halves[(t.Generation+1)%2]
 	switch {
-	case newest.Allocation == "":
-		return t.Generation, true // there was none yet
-	case !newest.isFree() && !waited:
-		return 0, false
-	case other.isFree(), !newest.isFree():
+	case other.isFree():
 		return t.Generation + 1, true
+	case newest.isFree():
+		return t.Generation + 2, true
 	}
-	return t.Generation + 2, true
+	return t.Generation + 1, waited
 }
 
 // take is the value once an allocation has a generation.

@@ -31,7 +31,7 @@ func parseTurn(role string, arguments []string) (turn, error) {
 	flags.StringVar(&said.key, "key", "", "the key in Consul that holds the PBX's generation")
 	flags.StringVar(&said.file, "taken", "", "the file that says what this allocation has taken")
 	flags.DurationVar(&said.lostAfter, "lost-after", 10*time.Minute,
-		"for how long take waits until an instance that has not said that it ends counts as lost")
+		"for how long take waits where neither of the two addresses was given back")
 	flags.DurationVar(&said.patience, "patience", 5*time.Minute, "for how long release asks a Consul that is away")
 	flags.StringVar(&said.token, "token", "",
 		"a file in which take leaves its token for release: a task that starts when its allocation ends gets none")
@@ -56,6 +56,17 @@ func (t *turn) handOnToken() error {
 	content, err := os.ReadFile(t.token)
 	t.consul.token = strings.TrimSpace(string(content))
 	return err
+}
+
+// dropToken leaves no copy of it where nobody needs it any more.
+func (t *turn) dropToken() error {
+	if t.token == "" {
+		return nil
+	}
+	if err := os.Remove(t.token); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // take gives this allocation a generation and writes it where its other tasks read it. What has one already needs
@@ -88,7 +99,7 @@ func take(arguments []string) error {
 			if generation, may = now.choose(waited); !may {
 				if newest != now.Generation {
 					newest, since = now.Generation, time.Now()
-					fmt.Fprintf(os.Stderr, "gate: generation %d has not said that it ends: waiting for it, for %s\n",
+					fmt.Fprintf(os.Stderr, "gate: neither generation %d nor the one before has said that it ended: waiting for %s\n",
 						newest, said.lostAfter)
 				}
 				continue
@@ -119,7 +130,7 @@ func release(arguments []string) error {
 		if err == nil {
 			after, changed := now.release(said.allocation)
 			if !changed {
-				return nil
+				return said.dropToken()
 			}
 			if _, err = said.consul.write(said.key, after, index); err == nil {
 				continue

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from ritilib.clients.nebula import Authority, OverlayTool
 from ritilib.clients.protocols import ConsulClient, NomadClient, VaultClient
 from ritilib.reconcile.box_value import encode_box_value
+from ritilib.reconcile.lost import is_silent
 from ritilib.reconcile.plan import Change
 from ritilib.reconcile.rotation import FIRST, Generations
 from ritilib.reconcile.state import LiveJob, Record, Wish, hash_text
@@ -91,6 +92,10 @@ def apply_change(
     if replaces and leave.when == "never":
         return Outcome(change.key, held=leave.why, value=base.value)
     waits_for_calls = replaces and leave.when == "idle" and not wish.names.is_lighthouse
+    if waits_for_calls and live and is_silent(live):
+        # it may be alive and have calls, and what was rendered before there were pairs has its successor's address
+        why = "its host has lost Nomad's servers: it waits until that is back, or another host has it"
+        return Outcome(change.key, held=why, busy=True, value=base.value)
     speaker = Speaker(servers.nomad, wish.names.job_id)
     if waits_for_calls and (why := count_calls(speaker)):
         return Outcome(change.key, held=why, busy=True, value=base.value)

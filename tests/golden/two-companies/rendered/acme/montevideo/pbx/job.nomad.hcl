@@ -26,25 +26,12 @@ job "demo--acme--montevideo" {
   group "pbx" {
     count = 1
 
-    # A host that loses Nomad's servers keeps its PBX and its calls. Another instance is placed at once, but waits in
-    # its task "take" until the older one has ended, or counts as lost. Nomad stops the older one when its host is back,
-    # and that one ends with its last call.
+    # A host that loses Nomad's servers keeps its PBX and its calls, and where it is back soon, nothing has happened.
+    # Nomad itself would place another instance at once: so it places none, and RITI's controller gives this one up
+    # after ten minutes (ritilib/sync/lost.py). Another then comes, and this one ends with its last call.
     disconnect {
       lost_after = "24h"
-      replace    = true
-      reconcile  = "keep_replacement"
-    }
-
-    # A few kilobytes of files; Nomad would reserve 300 MB for each PBX and run out of disk first.
-    ephemeral_disk {
-      size = 50
-    }
-
-    restart {
-      attempts = 3
-      interval = "1m"
-      delay    = "1s"
-      mode     = "delay"
+      replace    = false
     }
 
     network {
