@@ -231,6 +231,7 @@ class FakeNomad:
             task_states=dict.fromkeys(re.findall(r'task "(\w+)"', text), state),
             ports=() if fails else ports,
             network_address="" if fails or not ports else "172.26.64.2",
+            changed_at_s=float(self.index),
         )
 
     def _replace(self, job_id: str, new: Allocation | None) -> None:
