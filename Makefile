@@ -12,9 +12,12 @@ AS_ROOT := $(shell test "$$(id -u)" = 0 || ! command -v sudo >/dev/null || echo 
 demo: venv ## the product's whole job once, on real servers; KEEP=1 leaves it up
 	$(AS_ROOT) $(BIN)/riti dev demo $(if $(KEEP),--keep)
 
+# two at a time, a file each, in the order of the folders; each of the two has servers of its own
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
 test: SETUP := --forge # the tests' own Gitea is built too
 test: venv setup check ## everything but the slow suite, the cheap first
-	$(AS_ROOT) $(BIN)/python -m pytest
+	$(AS_ROOT) $(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 test-slow: venv setup
 	$(AS_ROOT) $(BIN)/python -m pytest -m slow

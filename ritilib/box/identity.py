@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from datetime import datetime
 
 from cryptography import x509
@@ -19,8 +20,9 @@ from cryptography.x509.oid import NameOID
 
 from ritilib.box.kept import Generation
 from ritilib.box.store import IDENTITY_KEY, OVERLAY_KEY, REQUEST, Store
+from ritilib.enroll.jose import find_thumbprint
 from ritilib.enroll.overlay_key import read_private, write_pem
-from ritilib.enroll.request import Request, sign_request
+from ritilib.enroll.request import Request, proof_words, sign_request
 
 RANDOM_BYTES = 24
 
@@ -56,18 +58,23 @@ def make_request(
     serial: str,
     image: str,
     now: datetime,
+    prove: Callable[[bytes], str] | None = None,
 ) -> None:
-    """Sign and keep a request, whose bytes are from now on the request; claim is None at a renewal."""
-    private = store.read(IDENTITY_KEY)
+    """Sign and keep a request, whose bytes are from now on the request; claim is None at a renewal.
+
+    prove signs by the device's own key that the request's is of this device; None: the claim names no such key.
+    """
+    private, nonce = store.read(IDENTITY_KEY), make_random()
     request = Request(
         claim=claim,
         csr=_make_csr(private, unit),
         overlay_public=find_overlay_public(store),
         serial=serial,
-        nonce=make_random(),
+        nonce=nonce,
         generation_next=generation.next,
         image=image,
         made_at=now.isoformat(timespec="seconds"),
+        otp_proof=prove(proof_words(find_thumbprint(private), nonce)) if prove else None,
     )
     store.write(REQUEST, sign_request(request, private).decode())
 

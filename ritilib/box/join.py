@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from ritilib.box.clock import Clock, find_window
+from ritilib.box.device import prove_device
 from ritilib.box.gateway import Busy
 from ritilib.box.identity import make_identity, make_overlay_key, make_random, make_request
 from ritilib.box.kept import Kept
@@ -22,6 +24,8 @@ from ritilib.enroll.reply import read_reply
 from ritilib.errors import Denied, RitiError, Unreachable
 from ritilib.reconcile.backoff import Backoff, Random
 
+# words, and the public key (PEM) that the card names as the device's own → a JWS by that key
+Prove = Callable[..., str]
 TRIES = 3  # in a row without an answer, before a run that does not wait gives up
 _PAUSE_S = 1.0  # at the most, between two looks at a key that has not changed: others' keys wake a wait too
 
@@ -50,9 +54,10 @@ class Joiner:
         sleep: Callable[[float], None] = time.sleep,
         random: Random = chance.random,
         backoff: Backoff | None = None,
+        prove: Prove = prove_device,
     ) -> None:
         self._store, self._servers, self._card, self._clock = store, servers, card, clock
-        self._show, self._sleep, self._random = show, sleep, random
+        self._show, self._sleep, self._random, self._prove = show, sleep, random, prove
         self._backoff = backoff or Backoff(first_s=1.0, longest_s=300.0, share=1.0)
         self._known = Known()
         self._shown: Shown | None = None
@@ -114,7 +119,9 @@ class Joiner:
             case Step.MAKE_REQUEST:
                 card, claim = self._card, self._card.claim_text if kept.generation.claim_id else None
                 now = self._clock.now() or datetime.fromtimestamp(0, UTC)
-                make_request(store, names.job_id, kept.generation, claim, card.serial, card.image, now)
+                otp = card.claim.otp if claim else None
+                prove = partial(self._prove, public_key=otp) if otp else None
+                make_request(store, names.job_id, kept.generation, claim, card.serial, card.image, now, prove)
             case Step.KEEP_REPLY:
                 assert self._known.answer is not None
                 store.keep_reply(self._known.answer)

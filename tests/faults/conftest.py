@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -79,5 +80,6 @@ def witness(
     with watch(env, *fleets) as made:
         yield made
         findings = made.judge()
-    request.node.user_properties.append(("findings", findings))
+    # plain values: the report may come from another process
+    request.node.user_properties.append(("findings", asdict(findings)))
     assert findings.is_empty, findings

@@ -64,6 +64,6 @@ def collect(reports: Iterable[tuple[str, Mapping[str, object]]]) -> dict[str, Ro
         if outcome:
             row.tests[outcome] = row.tests.get(outcome, 0) + 1
         found = said.get("findings")
-        if isinstance(found, Findings):
-            row.findings.append(found)
+        if isinstance(found, dict):
+            row.findings.append(Findings(**{kind: tuple(places) for kind, places in found.items()}))
     return rows

@@ -264,6 +264,8 @@ def test_new_hardware_with_a_new_card_is_in(world: World, tmp_path: Path) -> Non
     assert (office.folder / "data" / IDENTITY_CRT).read_text() != (old / IDENTITY_CRT).read_text()
     callee = connect_phone(lab, SALTO, "201", CALLEE_HZ)
     caller = world.talk[0]
+    # each looks at the other of its own accord: that the box has its PBX does not say that the PBX has its box
+    wait_until(partial(is_linked, lab, SALTO), LINK_S, "Salto's PBX sees its box and its peers")
     wait_until(partial(is_linked, lab, MONTEVIDEO), LINK_S, "Montevideo's PBX reaches Salto's again")
     with caller.second_call("201") as call:
         rung = callee.take_ring(CALL_S)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -131,9 +131,9 @@ def test_the_table_says_what_broke_and_counts() -> None:
     rows = collect(
         [
             ("passed", {"row": good}),
-            ("", {"row": good, "findings": Findings()}),
+            ("", {"row": good, "findings": asdict(Findings())}),
             ("passed", {"row": bad}),
-            ("failed", {"row": bad, "findings": Findings(("job a is gone",), (), ("b had a call",))}),
+            ("failed", {"row": bad, "findings": asdict(Findings(("job a is gone",), (), ("b had a call",)))}),
             ("passed", {"row": unwatched}),
             ("passed", {}),
         ]

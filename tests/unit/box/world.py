@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from ritilib.box.clock import Clock, find_window
-from ritilib.box.join import Card, Joiner
+from ritilib.box.device import prove_device
+from ritilib.box.join import Card, Joiner, Prove
 from ritilib.box.servers import Value
 from ritilib.box.showing import Shown
 from ritilib.box.store import IDENTITY_CRT, Store
@@ -212,13 +213,19 @@ def make_card(now: datetime = START, generation: int = 1, serial: str = "1000000
 
 
 def make_joiner(
-    world: World, data: Path, card: Card, show: Callable[[Shown], None] = lambda shown: None
+    world: World,
+    data: Path,
+    card: Card,
+    show: Callable[[Shown], None] = lambda shown: None,
+    prove: Prove = prove_device,
 ) -> Joiner:
     """A box that has just been switched on; its waits take no time and end in a cut where they do not end."""
     store = Store(data)
     clock = Clock(find_window(card.claim, store.read(IDENTITY_CRT)), lambda: world.now.timestamp())
     waits = iter(range(MOST_WAITS))
-    return Joiner(store, WorldServers(world), card, clock, show, lambda pause_s: wait(waits), lambda: 0.5)
+    return Joiner(
+        store, WorldServers(world), card, clock, show, lambda pause_s: wait(waits), lambda: 0.5, prove=prove
+    )
 
 
 def wait(waits: Iterator[int]) -> None:
