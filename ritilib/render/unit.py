@@ -35,7 +35,7 @@ NO_ROUTE_CAUSES = (0, 3, 20, 27, 34, 38, 41, 42, 44, 58, 102, 127)
 SECRETS_GENERATION = 1
 TAKEN_FILE = "/alloc/data/taken"  # which half this allocation has
 TOKEN_FILE = "/alloc/data/turn.token"  # by which it says that it has ended
-LOST_AFTER = "10m"  # until an instance that has not said that it ends counts as lost (DESIGN, The overlay)
+LOST_AFTER = "10m"  # for which an instance waits that finds both addresses spoken for (docs/pair.md)
 
 
 NO_ROUTE = " | ".join(f"${{CAUSE}} = {cause}" for cause in NO_ROUTE_CAUSES)

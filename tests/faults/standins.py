@@ -63,6 +63,7 @@ _TASK = """\
 """
 # a task that does not come up is known to be bad in seconds
 _DEADLINES = (
+    ('healthy_deadline  = "5m"', 'healthy_deadline  = "25s"'),
     ('healthy_deadline  = "3m"', 'healthy_deadline  = "25s"'),
     ('progress_deadline = "5m"', 'progress_deadline = "30s"'),
 )

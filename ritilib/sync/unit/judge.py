@@ -12,7 +12,7 @@ from ritilib.reconcile.state import Record, Wish, hash_text
 from ritilib.sync.unit.door import open_door
 from ritilib.sync.unit.word import Speaker
 
-# Nomad gives up an allocation that is not healthy after 3 min, and one that finds no host never (jobs/pbx).
+# Nomad gives up an allocation that is not healthy after 5 min, and one that finds no host never (jobs/pbx).
 LONGEST = timedelta(minutes=6)
 LOOK_EVERY_S = 0.2
 

@@ -18,8 +18,10 @@ job "whole--granja--salto" {
     max_parallel      = 1
     health_check      = "task_states"
     min_healthy_time  = "1s"
-    healthy_deadline  = "3m"
-    # none: Nomad takes no kill_timeout that is longer. The first unhealthy allocation fails the deployment.
+    # an image may be on its way for as long
+    healthy_deadline  = "5m"
+    # none: Nomad takes no kill_timeout that is longer. The first unhealthy allocation fails the deployment; the time
+    # that it waits for the one before to end does not count.
     progress_deadline = "0s"
   }
 
