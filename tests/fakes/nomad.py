@@ -42,6 +42,7 @@ class FakeNomad:
         self.tokens: dict[str, tuple[str, ...]] = {}
         # what tasks wrote
         self.read_file: Callable[[str, str], bytes | None] = lambda _allocation, _path: None
+        self.counts: dict[str, dict[str, int]] = {}  # job → its allocations, as the list has them
         self.hosts: tuple[str, ...] = ("fake",)
         self.managers: set[str] = set()
         self.accessors: dict[str, str] = {}
@@ -61,6 +62,7 @@ class FakeNomad:
                 job["JobModifyIndex"],
                 job["Stop"],
                 dict(job["Meta"] or {}),
+                self.counts.get(job["ID"]),
             )
             for job in jobs
         )
