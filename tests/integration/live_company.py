@@ -282,6 +282,7 @@ def open_company(
         authority = read_authority(company.vault, name)
         for key in OFFICES:
             rendered, document = company.read_rendered(key, commit), company.read_box(key)
+            generation = company.read_generation(key)
             office = start_enrolled(
                 company.docker,
                 key,
@@ -292,9 +293,12 @@ def open_company(
                 folder,
                 f"{stack.name}-{name}",
                 print,
+                generation,
             )
             running.callback(office.stop)
-            agent = company.offices[key] = Agent(office, key, company, done=(commit, document.version, 0))
+            agent = company.offices[key] = Agent(
+                office, key, company, done=(commit, document.version, generation)
+            )
             thread = threading.Thread(target=agent.follow, args=(stopped,), name=f"agent {key}")
             thread.start()
             running.callback(thread.join)
