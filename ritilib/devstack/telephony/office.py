@@ -240,10 +240,10 @@ def start_office(
     """Start one office and wait until its box takes calls.
 
     rendered: path below the box's rendered folder (etc/iax.conf, overlay.yml…) → text; secrets: the box's
-    Vault document, version that document's, generation that of its PBX (compose_box). identity and address: the box's key and certificates in the
-    overlay, and its address there; without an identity the office has no overlay. folder (made) keeps logs;
-    what is secret lies in memory, /dev/shm. label marks containers and network as riti.dev=<label>; what an
-    earlier office of the same name and label left behind is removed first.
+    Vault document, version that document's, generation that of its PBX (compose_box). identity and address: the box's
+    key and certificates in the overlay, and its address there; without an identity the office has no overlay. folder
+    (made) keeps logs; what is secret lies in memory, /dev/shm. label marks containers and network as riti.dev=<label>;
+    what an earlier office of the same name and label left behind is removed first.
     Raises GitopsError, ServerError or DevstackError; nothing of the office is left then.
     """
     office = Office(name, label, folder, docker, report, compose_box(rendered, secrets, version, generation))
