@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,7 @@ def try_moments(
 
 
 def record(request: pytest.FixtureRequest, found: Findings) -> None:
-    request.node.user_properties.append(("findings", found))
+    request.node.user_properties.append(("findings", asdict(found)))
     assert found.is_empty, found
 
 
