@@ -18,7 +18,7 @@ TIMEOUT_S = 30.0
 _HALF = 32  # bytes of each of the two numbers of a signature on P-256 (RFC 7518, 3.4)
 
 
-def prove_device(words: bytes, public_key: str, tool: str = TOOL) -> str:
+def prove_device(public_key: str, words: bytes, tool: str = TOOL) -> str:
     """words as a JWS by the device's own key, whose public half (PEM) the card names.
 
     EnrollError where this device has no such key, or another one.

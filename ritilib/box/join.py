@@ -24,8 +24,8 @@ from ritilib.enroll.reply import read_reply
 from ritilib.errors import Denied, RitiError, Unreachable
 from ritilib.reconcile.backoff import Backoff, Random
 
-# words, and the public key (PEM) that the card names as the device's own → a JWS by that key
-Prove = Callable[..., str]
+# the public key (PEM) that the card names as the device's own, and words → a JWS of them by that key
+Prove = Callable[[str, bytes], str]
 TRIES = 3  # in a row without an answer, before a run that does not wait gives up
 _PAUSE_S = 1.0  # at the most, between two looks at a key that has not changed: others' keys wake a wait too
 
@@ -122,7 +122,7 @@ class Joiner:
                 card, claim = self._card, self._card.claim_text if kept.generation.claim_id else None
                 now = self._clock.now() or datetime.fromtimestamp(0, UTC)
                 otp = card.claim.otp if claim else None
-                prove = partial(self._prove, public_key=otp) if otp else None
+                prove = partial(self._prove, otp) if otp else None
                 make_request(store, names.job_id, kept.generation, claim, card.serial, card.image, now, prove)
             case Step.KEEP_REPLY:
                 assert self._known.answer is not None

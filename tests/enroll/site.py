@@ -18,21 +18,17 @@ import requests
 
 from ritilib.box.showing import Shown
 from ritilib.box.store import IDENTITY_KEY, REQUEST
-from ritilib.clients.consul import Consul
-from ritilib.clients.nebula import OverlayTool
-from ritilib.clients.vault import KV_MOUNT, TRANSIT_MOUNT, Vault
 from ritilib.clients.vault_pki import Pki
 from ritilib.devstack.processes import poll
 from ritilib.enroll import jose
 from ritilib.enroll.binding import Binding
 from ritilib.enroll.card import CLAIM_FILE, JOIN_FILE
 from ritilib.render.upkeep import EnrollmentRules
-from ritilib.sync.enroll.prepare import prepare_enrollment
 from tests.enroll.dying_box import run_box
 from tests.enroll.gate import Authority, Gate, run_gate
 from tests.enroll.offices import FLEET_ID, KEY
 from tests.enroll.servers import Light
-from tests.enroll.test_promises import CREW, RealOffice, make_leader, make_servers
+from tests.enroll.test_promises import RealOffice, open_office
 from tests.unit.enroll.boxes import SERIAL
 
 RENEWING = timedelta(days=12)  # certificates of 30 days are renewed at a third, with jitter
@@ -154,20 +150,11 @@ class Site:
 @contextmanager
 def hold_site(light: Light, folder: Path) -> Iterator[Site]:
     """One fleet whose tests have a box of their own each."""
-    fleet = f"t{uuid.uuid4().hex[:10]}"
-    consul, vault = Consul(light.settings), Vault(light.settings)
-    vault.enable_kv(KV_MOUNT)
-    vault.enable_transit(TRANSIT_MOUNT)
-    prepare_enrollment(consul, vault, fleet, FLEET_ID, lambda words: None)
-    tool = OverlayTool(light.nebula_cert)
-    authority = tool.make_authority(fleet, 24 * 365 * 10)
-    leader = make_leader(light, fleet)
-    crew = [make_servers(leader, tool, authority) for _ in range(CREW)]
-    office = RealOffice(fleet, crew, consul, vault, light=light, folder=folder)
+    office = open_office(light, f"t{uuid.uuid4().hex[:10]}", folder)
     office.wish.clear()
     servers = Authority(folder)
     certificate = servers.sign(office.now - timedelta(days=9), office.now + timedelta(days=60))
-    root = Pki(vault, office.names.pki_mount).read_root()
+    root = Pki(office.vault, office.names.pki_mount).read_root()
     with run_gate(certificate, light.settings.consul.address, light.vault_gate, root) as gate:
         yield Site(office, gate, servers, folder)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -74,7 +74,12 @@ class RealOffice(Office):
 
 
 @pytest.fixture
-def office(light: Light, fleet: str, tmp_path: Path) -> Iterator[RealOffice]:
+def office(light: Light, fleet: str, tmp_path: Path) -> RealOffice:
+    return open_office(light, fleet, tmp_path)
+
+
+def open_office(light: Light, fleet: str, folder: Path) -> RealOffice:
+    """A fleet prepared at the servers, with a crew that has a leader's rights and no others."""
     consul, vault = Consul(light.settings), Vault(light.settings)
     vault.enable_kv(KV_MOUNT)
     vault.enable_transit(TRANSIT_MOUNT)
@@ -83,7 +88,7 @@ def office(light: Light, fleet: str, tmp_path: Path) -> Iterator[RealOffice]:
     authority = tool.make_authority(fleet, 24 * 365 * 10)
     leader = make_leader(light, fleet)
     crew = [make_servers(leader, tool, authority) for _ in range(CREW)]
-    yield RealOffice(fleet, crew, consul, vault, light=light, folder=tmp_path)
+    return RealOffice(fleet, crew, consul, vault, light=light, folder=folder)
 
 
 def make_leader(light: Light, fleet: str) -> Settings:

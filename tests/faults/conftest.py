@@ -14,6 +14,7 @@ from tests.faults.matrix import collect, write_table
 from tests.faults.rows import ROWS
 from tests.faults.witness import Witness, watch
 from tests.integration.fleets import Fleet
+from tests.integration.stacks import hold_stack
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,11 +47,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stacks.Stack]:
     """A stack that is up, and also runs stand-ins (raw_exec); it goes down after the last test."""
-    state = tmp_path_factory.mktemp("stack")
-    try:
-        yield stacks.up(state, print, ("docker", "raw_exec"))
-    finally:
-        stacks.down(state, print, purge=True)
+    with hold_stack(tmp_path_factory.mktemp("stack"), ("docker", "raw_exec")) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -7,16 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from ritilib.devstack import stack as stacks
+from tests.integration.stacks import hold_stack
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stacks.Stack]:
     """A stack that is up; it goes down after the last test."""
-    state = tmp_path_factory.mktemp("stack")
-    try:
-        yield stacks.up(state, print)
-    finally:
-        stacks.down(state, print, purge=True)
+    with hold_stack(tmp_path_factory.mktemp("stack")) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from ritilib.devstack.record import read_record
 from ritilib.devstack.servers.dockerd import list_containers
 from ritilib.devstack.stack import Stack
 from ritilib.errors import DevstackError
+from tests.integration.stacks import hold_stack
 
 JOB = {
     "ID": "devstack-probe",
@@ -49,11 +50,8 @@ JOB = {
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A second stack, beside the one that the other tests share: this module stops and starts it."""
-    state = tmp_path_factory.mktemp("own")
-    try:
-        yield stacks.up(state, print)
-    finally:
-        stacks.down(state, print, purge=True)
+    with hold_stack(tmp_path_factory.mktemp("own")) as made:
+        yield made
 
 
 def ask(method: str, url: str, body: Any = None, **headers: str) -> Any:

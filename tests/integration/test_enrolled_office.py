@@ -22,7 +22,6 @@ from ritilib.box.clock import Clock, find_window
 from ritilib.box.gateway import Gateway
 from ritilib.box.own import GatewayOwn
 from ritilib.box.store import IDENTITY_CRT, IDENTITY_KEY
-from ritilib.devstack import stack as stacks
 from ritilib.devstack.demo.deploy import deploy, make_repository, merge_change
 from ritilib.devstack.demo.enroll import is_open, power_on, run_gateway, run_service, write_card
 from ritilib.devstack.demo.lab import FLEET, Lab
@@ -50,6 +49,7 @@ from ritilib.render.names import EnrollmentNames, UnitNames
 from ritilib.sync.enroll.found import read_bindings
 from ritilib.sync.seen.boxes import look_at_box
 from ritilib.sync.seen.look import look_at_fleet
+from tests.integration.stacks import hold_stack
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "fleet"
 NAMES = UnitNames(FLEET, "acme", "salto")
@@ -127,11 +127,8 @@ class World:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack for this file alone: the demo's fleet stays at its servers, and others have a fleet of the same name."""
-    state = tmp_path_factory.mktemp("stack")
-    try:
-        yield stacks.up(state, print)
-    finally:
-        stacks.down(state, print, purge=True)
+    with hold_stack(tmp_path_factory.mktemp("stack")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -86,5 +86,5 @@ def test_a_device_without_a_key_says_so(tmp_path: Path, program: str | None, why
         tool.write_text(program)
         tool.chmod(0o755)
     with pytest.raises(EnrollError, match=why) as caught:
-        prove_device(b"words", find_public(make_key()), str(tool))
+        prove_device(find_public(make_key()), b"words", str(tool))
     assert "docs/enrollment.md" in caught.value.problems[0].mend
