@@ -182,7 +182,13 @@ def is_settled(lab: Lab, key: str) -> bool:
 
 def test_a_truncated_value_leaves_the_running_configuration_and_status_says_so(world: World) -> None:
     lab = world.lab
-    wait_until(lambda: world_report(lab)["confirmed"], TAKEN_S, "Salto's box has told what it has in force")
+
+    def has_told() -> bool:
+        report = world_report(lab)
+        return report["confirmed"] and report["link"] == "up"
+
+    # it may have confirmed its value before it has looked at its link
+    wait_until(has_told, TAKEN_S, "Salto's box has told what it has in force, and that its link is up")
     before, held = world_report(lab), lab.consul.read(NAMES.box_value)
     assert held and (before["link"], before["why"], before["refused"]) == ("up", "", None)
     link = (lab.offices[SALTO].folder / "data/configuration/current").readlink()
