@@ -112,7 +112,7 @@ class Agent:
         blocked = EnrollmentNames(names.fleet).blocked
         threads = [
             Follower(
-                self._access, names.box_value, self._take_value, self._complain("value"), self._stopped
+                self._access, names.box_kv_key, self._take_value, self._complain("value"), self._stopped
             ).run,
             Follower(
                 self._access, blocked, self._take_blocked, self._complain("block list"), self._stopped

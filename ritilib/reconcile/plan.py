@@ -221,13 +221,19 @@ def find_drift(names: UnitNames, record: Record, observed: Observed) -> list[str
 
 
 def _find_value_drift(names: UnitNames, record: Record, observed: Observed) -> list[str]:
-    if names.kv_key not in observed.live_keys:
-        return ["drift: its value in Consul is gone"]
+    written = [("its value", names.kv_key, record.value)]
+    if record.box:
+        written.append(("its box's value", names.box_kv_key, record.box_value))
+    gone = [f"drift: {what} in Consul is gone" for what, key, _ in written if key not in observed.live_keys]
+    if gone:
+        return gone
     if observed.values is None:
         is_changed = observed.fleet is not None and names.key in observed.fleet.drifted
-    else:
-        is_changed = observed.values.get(names.kv_key) != record.value
-    return ["drift: its value in Consul was changed"] if is_changed else []
+        return ["drift: its value in Consul was changed"] if is_changed else []
+    values = observed.values
+    return [
+        f"drift: {what} in Consul was changed" for what, key, value in written if values.get(key) != value
+    ]
 
 
 def _find_job_drift(record: Record, job: LiveJob | None) -> list[str]:

@@ -123,7 +123,8 @@ class Record:
     value_index: int = 0
     secrets_version: int = 0
     box_version: int = 0
-    box: str = ""  # SHA-256 of its box's files as they are in Consul, and that value's ModifyIndex
+    box: str = ""  # SHA-256 of its box's files as they are in Consul
+    box_value: str = ""  # and of that value itself, with its ModifyIndex
     box_index: int = 0
     generations: Generations | None = None
     job_modify_index: int = 0
@@ -140,6 +141,11 @@ class Record:
     @property
     def holds(self) -> Generations:
         return self.generations or FIRST
+
+    @property
+    def values(self) -> tuple[str, str]:
+        """SHA-256 of what its key in Consul holds, and of what its box's does ("": it has none)."""
+        return self.value, self.box_value
 
     def refuses(self, wish: Wish) -> bool:
         """Whether the wished job is the one that did not come up."""

@@ -31,6 +31,7 @@ class Places:
 
     @property
     def live(self) -> str:
+        """The values of PBXes and boxes, which nobody but the controller writes: one index for all of them."""
         return f"riti/{self.fleet}/pbx/"
 
     @property
@@ -59,6 +60,11 @@ class Places:
     @property
     def accepted(self) -> str:
         return f"riti/{self.fleet}/accepted"
+
+    @property
+    def wake(self) -> str:
+        """By which one instance tells the leader that the branch has moved."""
+        return f"riti/{self.fleet}/wake"
 
     @property
     def status(self) -> str:

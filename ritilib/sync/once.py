@@ -13,9 +13,11 @@ from ritilib.reconcile.down import find_down
 from ritilib.reconcile.pauses import describe_paused
 from ritilib.reconcile.plan import Change, Paused, Plan
 from ritilib.reconcile.prune import Removals, Waiting, keep_revoked, wait_for_company
+from ritilib.reconcile.restarts import NOTHING_KNOWN, Restarts, keep_known, note_asked
 from ritilib.reconcile.rollout import Turn
 from ritilib.reconcile.state import FleetRecord, Record, hash_text
 from ritilib.reconcile.windows import is_inside
+from ritilib.render.names import UnitNames
 from ritilib.sync.crew import Work
 from ritilib.sync.follow import open_doors, settle_earlier, watch_deployments
 from ritilib.sync.observe import Places
@@ -44,6 +46,7 @@ def sync_once(
     clock: Callable[[], datetime] = read_clock,
     floor: int = 0,
     busy: Set[str] = frozenset(),
+    restarts: Restarts = NOTHING_KNOWN,
     not_due: Mapping[str, datetime] = {},
     go_on: Callable[[], bool] = lambda: True,
     crew: Collection[Servers] = (),
@@ -54,11 +57,12 @@ def sync_once(
     names ("acme/montevideo") at once. wait: stay until Nomad has judged the deployments that this started. A unit that
     fails leaves the others alone and is in the result's problems, as is a server that goes away meanwhile. What no
     manifest names is stopped last, and only where nothing went wrong before; without newest nothing is stopped or
-    purged at all, since the newest commit could not be looked at again. clock tells the time; floor and busy are the
-    inventory_index and busy of this process's cycle before. not_due are units that are left alone until a time, and for
-    which no wave waits; go_on is asked before each unit whether it shall still be begun. crew are more clients of the
-    same servers: with each, one more unit is applied at the same time. Raises what reading raises: then nothing was
-    written; and LeadershipLost, where another controller may write by now: what was begun stands in the inventory.
+    purged at all, since the newest commit could not be looked at again. clock tells the time; floor, busy and restarts
+    are inventory_index, busy and restarts of this process's cycle before. not_due are units that are left alone until a
+    time, and for which no wave waits; go_on is asked before each unit whether it shall still be begun. crew are more
+    clients of the same servers: with each, one more unit is applied at the same time. Raises what reading raises: then
+    nothing was written; and LeadershipLost, where another controller may write by now: what was begun stands in the
+    inventory.
     """
     plan, removals, seen = plan_once(desired, servers.nomad, servers.consul, clock(), floor)
     _refuse_unknown(may_replace, desired)
@@ -81,9 +85,6 @@ def sync_once(
         # the recorded index is of a state that is no more; forgotten, it suspends no second cycle
         owner = replace(owner, live_index=0)
         fleet_index = servers.consul.write(Places(desired.fleet).fleet_record, owner.to_bytes(), fleet_index)
-    if any(change.secrets or change.policies for change in plan.changes):
-        # Vault is needed now, and at the latest when certificates are due, which is well within the token's period.
-        servers.vault.renew_token()
     skipped = [change.key for change in plan.changes if change.key in not_due]
     gone_back = {  # just now
         change.key
@@ -100,15 +101,25 @@ def sync_once(
         held.append(Problem("", 0, 0, f"{key} keeps the secrets of its links for now: {why}", mend))
         troubles.tell(key, held[-1])
 
+    known = keep_known(restarts, plan.changes, seen.observed.jobs)
+    leaves = {change.key: _give_leave(change, turn, change.key in may_replace, now) for change in changes}
+    begun = [one for one in changes if one.key not in known or leaves[one.key].when != "never"]
+    if any(change.secrets or change.policies for change in begun):
+        # Vault is needed now, and at the latest when certificates are due, which is well within the token's period.
+        servers.vault.renew_token()
+
     def attempt(change: Change, through: Servers) -> Outcome:
         record, index = records.get(change.key), indexes.get(change.key, 0)
-        leave = _give_leave(change, turn, change.key in may_replace, now)
+        leave = leaves[change.key]
         # what is brought back, or goes on, is what an earlier commit had brought
         commit = record.commit if record and change.is_partial else desired.commit
         # a part that is not to rotate is written with what the links hold
         given = None if change.is_partial and not change.rotates else rotation.given.get(change.key)
         live = seen.observed.jobs.get(change.wish.names.job_id)
-        return apply_change(change, desired.fleet_id, commit, record, index, through, now, leave, given, live)
+        restart = known.get(change.key)
+        return apply_change(
+            change, desired.fleet_id, commit, record, index, through, now, leave, given, live, restart
+        )
 
     down = find_down(
         plan.wishes, seen.observed.jobs, troubles.watched | {change.key for change in plan.changes}
@@ -125,8 +136,8 @@ def sync_once(
             mend = f"sync again later; `riti sync --once --replace {change.key}` cuts its calls"
             held.append(Problem("", 0, 0, f"{change.key} is held back: {found.held}", mend))
             troubles.tell(change.key, held[-1])
-    values = {key: record.value for key, record in records.items()}
-    values |= {outcome.key: outcome.value for outcome in outcomes}
+    values = {key: record.values for key, record in records.items()}
+    values |= {outcome.key: outcome.values for outcome in outcomes}
     if wait:
         values |= watch_deployments(outcomes, plan.wishes, servers, report, clock, troubles)
     else:
@@ -147,7 +158,8 @@ def sync_once(
         )
         pruned, waiting = Pruned(), _postpone(removals, why)
     waiting += [Waiting(key, not_due[key], "it is tried again then") for key in skipped]
-    has_moved = changes or plan.live_index_moved or pruned.stopped or pruned.waits
+    has_written = records != seen.observed.records or not all(one.is_untouched for one in outcomes)
+    has_moved = has_written or plan.live_index_moved or pruned.stopped or pruned.waits
     if has_moved and not (troubles.failed or left or pruned.problems or desired.held):
         _note_index(desired.fleet, plan, values, owner, fleet_index, servers.consul)
     return Synced(
@@ -176,6 +188,7 @@ def sync_once(
         refused=frozenset(wish.names.key for wish in plan.refused),
         down_units=tuple(down),
         pauses=plan.paused.pauses,
+        restarts=note_asked(known, {outcome.key: outcome.restart for outcome in outcomes}),
     )
 
 
@@ -226,22 +239,25 @@ def _refuse_unknown(may_replace: Collection[str], desired: Desired) -> None:
 def _note_index(
     fleet: str,
     plan: Plan,
-    wanted: Mapping[str, str],
+    wanted: Mapping[str, tuple[str, str]],
     owner: FleetRecord,
     fleet_index: int,
     consul: ConsulClient,
 ) -> None:
     """Remember the index below which every value is as recorded, so that the next cycle need not read them.
 
-    wanted: unit → SHA-256 of its value. A value that is left as a hand made it is remembered by its unit.
+    wanted: unit → its values, as in Record. One that is left as a hand made it is remembered by its unit.
 
     The values are read once more for it: our own writes move the index too, and would hide another's among them.
     """
     places = Places(fleet)
     index, values = consul.fold_tree(places.live, lambda entry: hash_text(entry.value))
-    drifted = {
-        wish.names.key for wish in plan.wishes if values.get(wish.names.kv_key) != wanted.get(wish.names.key)
-    }
+
+    def is_changed(names: UnitNames) -> bool:
+        value, box = wanted.get(names.key, (None, ""))
+        return values.get(names.kv_key) != value or bool(box and values.get(names.box_kv_key) != box)
+
+    drifted = {wish.names.key for wish in plan.wishes if is_changed(wish.names)}
     noted = replace(owner, live_index=index, drifted=tuple(sorted(drifted)))
     if drifted <= plan.paused.units and noted != owner:
         consul.write(places.fleet_record, noted.to_bytes(), fleet_index)

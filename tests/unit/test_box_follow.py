@@ -307,7 +307,7 @@ class Running:
 
 @pytest.fixture
 def running(tmp_path: Path, servers: FakeOwn) -> Iterator[Running]:
-    servers.set(NAMES.box_value, write_value(dict(OLD)))
+    servers.set(NAMES.box_kv_key, write_value(dict(OLD)))
     made = Running(tmp_path / "data", servers)
     yield made
     made.end()
@@ -346,7 +346,7 @@ def test_the_block_list_is_kept_without_a_network(running: Running, servers: Fak
 def test_a_value_whose_secrets_are_not_there_yet_waits_for_them(running: Running, servers: FakeOwn) -> None:
     wait(lambda: running.read("overlay/overlay.yml") != "")
     servers.document = Document(3, {"iax": {}, "phones": {}})
-    servers.set(NAMES.box_value, write_value(dict(NEW)))
+    servers.set(NAMES.box_kv_key, write_value(dict(NEW)))
 
     def why() -> str:
         held = servers.values.get(NAMES.box_report)
