@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from ritilib.clients.protocols import ConsulClient
-from ritilib.errors import GitopsError, Problem, RitiError
+from ritilib.errors import GitopsError, LeadershipLost, Problem, RitiError
 from ritilib.gitops.desired import Desired
+from ritilib.reconcile.authority import TIMING, Timing, find_next_turn
 from ritilib.reconcile.down import find_down
 from ritilib.reconcile.pauses import describe_paused
 from ritilib.reconcile.plan import Change, Paused, Plan
@@ -20,7 +21,8 @@ from ritilib.reconcile.windows import is_inside
 from ritilib.render.names import UnitNames
 from ritilib.sync.crew import Work
 from ritilib.sync.follow import open_doors, settle_earlier, watch_deployments
-from ritilib.sync.observe import Places
+from ritilib.sync.observe import Places, Seen
+from ritilib.sync.overlay.rotation import Rotated, rotate_authority
 from ritilib.sync.planned import plan_once
 from ritilib.sync.prune import Newest, Pruned, prune, write_notes
 from ritilib.sync.rotate import choose_generations
@@ -50,6 +52,7 @@ def sync_once(
     not_due: Mapping[str, datetime] = {},
     go_on: Callable[[], bool] = lambda: True,
     crew: Collection[Servers] = (),
+    timing: Timing = TIMING,
 ) -> Synced:
     """Make Nomad, Consul and Vault equal to one merged commit.
 
@@ -60,7 +63,8 @@ def sync_once(
     purged at all, since the newest commit could not be looked at again. clock tells the time; floor, busy and restarts
     are inventory_index, busy and restarts of this process's cycle before. not_due are units that are left alone until a
     time, and for which no wave waits; go_on is asked before each unit whether it shall still be begun. crew are more
-    clients of the same servers: with each, one more unit is applied at the same time. Raises what reading raises: then
+    clients of the same servers: with each, one more unit is applied at the same time. timing is that of the overlay's
+    authorities, which go one step further, where another is wished, after all else. Raises what reading raises: then
     nothing was written; and LeadershipLost, where another controller may write by now: what was begun stands in the
     inventory.
     """
@@ -162,6 +166,10 @@ def sync_once(
     has_moved = has_written or plan.live_index_moved or pruned.stopped or pruned.waits
     if has_moved and not (troubles.failed or left or pruned.problems or desired.held):
         _note_index(desired.fleet, plan, values, owner, fleet_index, servers.consul)
+    rotated = _rotate_authority(desired, seen, servers, clock(), timing, report, problems)
+    due = _find_due(desired, records, turn, waiting, plan.paused, now)
+    turns = find_next_turn(seen.observed.authority, records.keys(), now)
+    moments = [one for one in (due, turns, rotated.again if rotated else None) if one]
     return Synced(
         desired.commit,
         changed=tuple(outcome.key for outcome in outcomes if not outcome.held),
@@ -180,7 +188,7 @@ def sync_once(
         down=tuple(down.values()),
         healed=_find_healed(plan.changes, outcomes),
         left=left,
-        due=_find_due(desired, records, turn, waiting, plan.paused, now),
+        due=min(moments, default=None),
         turn=turn,
         held_back={**rotation.waits, **{outcome.key: outcome.held for outcome in outcomes if outcome.held}},
         told={key: tuple(problems) for key, problems in troubles.told.items()},
@@ -190,6 +198,28 @@ def sync_once(
         pauses=plan.paused.pauses,
         restarts=note_asked(known, {outcome.key: outcome.restart for outcome in outcomes}),
     )
+
+
+def _rotate_authority(
+    desired: Desired,
+    seen: Seen,
+    servers: Servers,
+    now: datetime,
+    timing: Timing,
+    report: Callable[[str], None],
+    problems: list[Problem],
+) -> Rotated | None:
+    """One step of the overlay's authorities; what goes wrong with it leaves the units alone, and is a problem."""
+    try:
+        rotated = rotate_authority(desired, seen, seen.observed.records, servers, now, timing)
+    except LeadershipLost:
+        raise
+    except RitiError as error:
+        problems += error.problems
+        return None
+    if rotated.said:
+        report(f"overlay: {rotated.said}")
+    return rotated
 
 
 def _postpone(removals: Removals, why: str) -> list[Waiting]:

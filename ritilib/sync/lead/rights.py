@@ -23,6 +23,7 @@ from ritilib.clients.vault import KV_MOUNT, TRANSIT_MOUNT
 from ritilib.render.names import ControllerNames, EnrollmentNames
 from ritilib.sync.enroll.prepare import PKI_ROLE
 from ritilib.sync.observe import Places
+from ritilib.sync.overlay.kept import name_document
 from ritilib.sync.unit.apply import JWT_MOUNT
 
 READ, WRITE, CALL = ["read"], ["create", "read", "update"], ["update"]
@@ -94,6 +95,7 @@ class Rights:
                 f"{KV_MOUNT}/delete/{self.fleet}/pbx/*": CALL,  # hides versions, and destroys none
                 f"{KV_MOUNT}/delete/{self.fleet}/box/*": CALL,
                 f"{KV_MOUNT}/delete/{self.fleet}/lighthouse/*": CALL,
+                f"{KV_MOUNT}/destroy/{name_document(self.fleet)}": CALL,  # the key of an authority that is replaced
                 f"{TRANSIT_MOUNT}/hmac/{self.fleet}": CALL,
                 f"{TRANSIT_MOUNT}/hmac/{self.fleet}/*": CALL,
                 f"sys/policies/acl/pbx-{self.fleet}--*": REMOVE,

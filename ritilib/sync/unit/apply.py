@@ -145,6 +145,8 @@ def apply_change(
             secrets=wish.digests.secrets,
             secrets_version=documents.version,
             renew_at=documents.renew_at.isoformat(),
+            edition=documents.edition,
+            signed_by=documents.signed_by,
         )
     if change.policies:
         _write_policies(wish, fleet_id, servers, is_new=record is None)

@@ -81,8 +81,8 @@ job "demo--lighthouse--one" {
         data          = <<EOT
 # lighthouse/one: Nebula. Rendered by RITI from the fleet; what is changed here is lost at the next render.
 pki:
-  ca: /secrets/ca.crt
-  cert: /secrets/host.crt
+  ca: /local/ca.crt
+  cert: /local/host.crt
   key: /secrets/host.key
   # Without it a blocked member's tunnel stays up.
   disconnect_invalid: true
@@ -122,8 +122,9 @@ firewall:
     []
 EOT
       }
+      # Certificates are no secret, and the controller looks whether they are there before it goes on (docs/overlay.md).
       template {
-        destination   = "secrets/ca.crt"
+        destination   = "local/ca.crt"
         perms         = "0400"
         change_mode   = "signal"
         splay         = "0s"
@@ -133,7 +134,7 @@ EOT
 EOT
       }
       template {
-        destination   = "secrets/host.crt"
+        destination   = "local/host.crt"
         perms         = "0400"
         change_mode   = "signal"
         splay         = "0s"
