@@ -27,6 +27,7 @@ from ritilib.devstack.demo.talk import (
 from ritilib.devstack.demo.verdicts import Step
 from ritilib.devstack.folders import find_cache
 from ritilib.devstack.images.agent import build_agent
+from ritilib.devstack.overlay.probe import Stream
 from ritilib.devstack.processes import poll
 from ritilib.devstack.stack import Stack
 from ritilib.devstack.telephony.office import wait_until
@@ -39,7 +40,6 @@ from ritilib.sync.overlay.kept import read_kept
 from ritilib.sync.overlay.members import CA_FILE, CRT_FILE
 from ritilib.sync.seen.boxes import Report, look_at_box
 from ritilib.sync.seen.look import look_at_fleet
-from tests.integration.overlay_probe import Stream
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "fleet"
 LINK_S, PHASE_S, CALL_S, POLL_S = 180.0, 400.0, 20.0, 1.0

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
+from ritilib.devstack.overlay.probe import Stream
 from ritilib.devstack.processes import poll
 from ritilib.render.language import config_environment
-from tests.integration.overlay_probe import Stream
 
 WIRE = "10.98.7"
 PORT = 4242

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ritilib.devstack.overlay.probe import Stream
 from ritilib.devstack.processes import poll
 from ritilib.fleet.fleet_file import OverlayAuthority
 from ritilib.reconcile.authority import Timing
 from tests.enroll.servers import Light
-from tests.integration.overlay_probe import Stream
 from tests.overlay.lab import Node, hold_wire
 from tests.overlay.test_rotation import find_fingerprint, list_issuers, start
 from tests.overlay.world import (

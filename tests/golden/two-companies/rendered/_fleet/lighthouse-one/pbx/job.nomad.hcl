@@ -106,6 +106,10 @@ punchy:
 relay:
   am_relay: true
   use_relays: false
+# Who says nothing for 8 s is gone: what a relay carried goes on by the next one then, and not after 20 s.
+timers:
+  connection_alive_interval: 5
+  pending_deletion_interval: 3
 tun:
   dev: riti
   mtu: 1300
@@ -113,11 +117,10 @@ logging:
   level: warning
   format: json
 firewall:
+  # The company is a group in the certificate: separation does not rest on dial plans. It holds for both directions: what
+  # was sent to somebody opens the way for an answer, and who is in no company is to have none of either.
   outbound:
-    - port: any
-      proto: any
-      host: any
-  # The company is a group in the certificate: separation does not rest on dial plans.
+    []
   inbound:
     []
 EOT
