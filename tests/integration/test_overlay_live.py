@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,8 @@ import pytest
 
 from ritilib.clients.nebula import OverlayTool
 from ritilib.devstack.domain import Domain, hold_domain
-from ritilib.devstack.overlay.probe import UDP, Stream, hold_capture, is_nebula
+from ritilib.devstack.network import run
+from ritilib.devstack.overlay.probe import UDP, Stream, carries_data, hold_capture, is_nebula
 from ritilib.devstack.processes import poll
 from ritilib.devstack.stack import Stack
 from ritilib.devstack.telephony.enrolled import start_enrolled
@@ -193,6 +195,56 @@ def test_voice_is_nowhere_outside_the_overlay(lab: Lab) -> None:
         ]
         assert len(outside) > 100
         assert [packet for packet in outside if not is_nebula(packet)] == []
+
+
+def test_voice_by_a_relay_and_through_a_symmetric_router_is_nowhere_outside_the_overlay(lab: Lab) -> None:
+    """Both boxes without their PBXes, and each behind a router that takes another port for each destination."""
+    company = lab.company
+    offices = {key: company.offices[key].office for key in (MONTEVIDEO, SALTO)}
+    with ExitStack() as held:
+        for key, office in offices.items():
+            pbx = lab.find_address(key, "pbx")
+            held.enter_context(hold_rule(office.pid, "OUTPUT", "-o", "riti", "-d", pbx, "-j", "DROP"))
+            # not towards the telephones, which are in the office
+            beyond = ["-o", "eth0", "-p", "udp", "!", "-d", office.gateway]
+            masked = [*beyond, "-j", "MASQUERADE", "--random-fully"]
+            held.enter_context(hold_rule(office.pid, "POSTROUTING", *masked, table="nat"))
+        for office in offices.values():
+            gone = partial(is_peer, office, "cloud", "UNREACHABLE")
+            company.wait(gone, f"{office.name} is without its PBX")
+        for office, peer in zip(offices.values(), ("box-salto", "box-montevideo"), strict=True):
+            company.wait(partial(is_peer, office, peer, "OK"), f"{office.name} has {peer}")
+        with hold_capture(os.getpid()) as capture:
+            talk = company.talk(("101", "201"))
+            assert "IAX2/box-salto" in offices[MONTEVIDEO].asterisk("core show channels concise")
+            assert talk.is_heard(3.0)
+            company.end(talk)
+    company.wait_linked()
+    udp = [packet for packet in capture.packets if packet.protocol == UDP]
+    assert not [packet for packet in udp if IAX in (packet.source_port, packet.target_port)]
+    relays = {company.stack.public_address, lab.domain.public_address}
+    for office in offices.values():
+        sent = [one for one in udp if one.source == office.address and one.target != office.gateway]
+        assert [packet for packet in sent if not is_nebula(packet)] == []
+        voice = [packet for packet in sent if carries_data(packet)]
+        assert len([packet for packet in voice if packet.target in relays]) > 100
+
+
+def is_peer(office: Office, peer: str, state: str) -> bool:
+    """Whether the box of an office sees a peer so; Asterisk cuts names off at 15 characters."""
+    lines = office.asterisk("iax2 show peers").splitlines()
+    return any(line.startswith(peer[:15]) and f" {state}" in line for line in lines)
+
+
+@contextmanager
+def hold_rule(pid: int, chain: str, *rule: str, table: str = "filter") -> Iterator[None]:
+    """A rule of the firewall in the network of a process."""
+    inside = ["nsenter", "--target", str(pid), "--net", "iptables", "-w", "-t", table]
+    run(*inside, "-I", chain, *rule)
+    try:
+        yield
+    finally:
+        run(*inside, "-D", chain, *rule)
 
 
 def list_ends(lab: Lab) -> tuple[list[End], list[End]]:
