@@ -9,7 +9,6 @@ office goes on.
 from __future__ import annotations
 
 import contextlib
-import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -108,17 +107,30 @@ class RunningFleet:
         """Whether a failure keeps these two nodes from each other."""
         return self.cuts[frozenset((first, second))] > 0
 
-    def wait_lines(self, boxes: Sequence[str]) -> None:
-        """Have the lines of these boxes register, and return when the boxes know them."""
-        lined = [box for box in boxes if box in self.map.lines]
-        for box in lined:
-            self.nodes[PUBLIC].ask(f"pjsip send register {self.map.lines[box]}")
-        row = re.compile(rf"^ *Contact: +{re.escape(self.outside.adapter.user)}/", re.MULTILINE)
+    def wait_contacts(self, boxes: Sequence[str]) -> None:
+        """Have the lines of these boxes register, and return when these and their telephones answer their boxes.
 
-        def are_known() -> bool:
-            return all(row.search(self.nodes[f"box:{box}"].ask("pjsip show contacts")) for box in lined)
+        Registered is not enough: a box gives no call to a contact that let its first question wait for two seconds
+        (qualify_timeout), as it may where many programs start at once, and asks again only after half a minute.
+        """
+        for box in boxes:
+            if box in self.map.lines:
+                self.nodes[PUBLIC].ask(f"pjsip send register {self.map.lines[box]}")
+        awaited = {box: {plan.user for plan in self.plan.phones if plan.box == box} for box in boxes}
+        for box in boxes:
+            if box in self.map.lines:
+                awaited[box].add(self.outside.adapter.user)
 
-        wait_until(are_known, REGISTERED_S, f"the lines of {', '.join(lined)} are registered")
+        def do_answer() -> bool:
+            silent = []
+            for box, users in awaited.items():
+                states = self.nodes[f"box:{box}"].read_contacts()
+                silent += [(box, user) for user in users if states.get(user) != "Avail"]
+            for box, user in silent:
+                self.nodes[f"box:{box}"].ask(f"pjsip qualify {user}")
+            return not silent
+
+        wait_until(do_answer, REGISTERED_S, f"telephones and lines of {', '.join(boxes)} answer")
 
     def restart_phones(self, boxes: Sequence[str]) -> None:
         """Start the telephones of these boxes anew, and return when they are registered.
@@ -205,7 +217,7 @@ def _start(fleet: RunningFleet, images: Images) -> None:
         fleet.phones[callee.box, callee.extension] = callee
     for callee in fleet.phones.values():
         callee.phone.wait_registered(REGISTERED_S)
-    fleet.wait_lines(fleet.plan.boxes)
+    fleet.wait_contacts(fleet.plan.boxes)
     fleet.wait_settled()
 
 

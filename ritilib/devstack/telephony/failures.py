@@ -96,7 +96,7 @@ def hold_failure(fleet: RunningFleet, failure: Failure, settle: bool = True) -> 
     boxes = [node.plan.unit for node in dead if node.plan.kind == "box"]
     if boxes:
         fleet.restart_phones(boxes)
-        fleet.wait_lines(boxes)
+        fleet.wait_contacts(boxes)
     fleet.wait_settled()
     _forget_silence(fleet)
 
