@@ -333,7 +333,7 @@ def test_an_agent_trusts_whom_its_document_names_and_says_so(running: Running, s
     both = "-----BEGIN NEBULA CERTIFICATE V2-----\none and other\n"
     told = {"ca": both, "edition": 2, "authority": 1, "renew_from": ""}
     servers.document = Document(4, {**SECRETS, "overlay": told})
-    servers.set(NAMES.box_value, write_value(dict(NEW)))
+    servers.set(NAMES.box_kv_key, write_value(dict(NEW)))
 
     def read_report() -> dict[str, object]:
         held = servers.values.get(NAMES.box_report)
@@ -343,7 +343,7 @@ def test_an_agent_trusts_whom_its_document_names_and_says_so(running: Running, s
     wait(lambda: read_report().get("overlay_edition") == 2)
     # what cannot be understood leaves what is trusted, and the rest of the document is taken
     servers.document = Document(5, {**SECRETS, "overlay": {**told, "edition": 3, "ca": "nobody"}})
-    servers.set(NAMES.box_value, write_value(dict(OLD), secrets_version=5))
+    servers.set(NAMES.box_kv_key, write_value(dict(OLD), secrets_version=5))
     wait(lambda: "names no authority" in str(read_report().get("why")))
     assert running.read("overlay/ca.crt") == both and read_report()["overlay_edition"] == 2
 
