@@ -52,11 +52,9 @@ def seed_fleet(desired: Desired, settings: Settings, report: Callable[[str], Non
             value = wish.live_value(SECRETS_VERSION)
             yield wish.names.kv_key, value
             digests = wish.digests
-            if digests.box:
-                yield (
-                    wish.names.box_kv_key,
-                    encode_box_value(wish.box_files, SECRETS_VERSION, desired.commit),
-                )
+            box = encode_box_value(wish.box_files, SECRETS_VERSION, desired.commit) if digests.box else b""
+            if box:
+                yield wish.names.box_kv_key, box
             record = Record(
                 "applied",
                 desired.commit,
@@ -67,6 +65,7 @@ def seed_fleet(desired: Desired, settings: Settings, report: Callable[[str], Non
                 value=hash_text(value),
                 secrets_version=SECRETS_VERSION,
                 box=digests.box,
+                box_value=hash_text(box) if box else "",
                 box_version=SECRETS_VERSION,
                 job_modify_index=indexes[wish.names.key],
                 renew_at=renew_at,

@@ -9,24 +9,32 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import random as any_random
-from typing import Protocol
+from typing import Any, Protocol
 
 from ritilib.box.configure import Configurer, TryOut
 from ritilib.box.durable import write_durable
 from ritilib.box.follow import Follower, need_document
 from ritilib.box.live import OVERLAY, Configuration, compose_configuration, understand_live
-from ritilib.box.overlay import CONFIGURATION, keep_overlay, understand_blocked, write_blocked
+from ritilib.box.overlay import (
+    CONFIGURATION,
+    choose_authorities,
+    keep_overlay,
+    understand_blocked,
+    understand_trust,
+    write_blocked,
+)
 from ritilib.box.own import Access, OwnServers, Tokens
 from ritilib.box.report import Report, compose_report, read_machine
 from ritilib.box.showing import Shown
-from ritilib.box.store import IDENTITY_CRT, OVERLAY_CA, OVERLAY_CRT, OVERLAY_KEY, Store
+from ritilib.box.store import IDENTITY_CRT, OVERLAY_CA, OVERLAY_CRT, OVERLAY_KEY, REPLY, Store
 from ritilib.box.swap import Generations
 from ritilib.box.telling import Teller
 from ritilib.box.word import SILENT, Word, understand_word
+from ritilib.enroll.reply import Reply, read_reply
 from ritilib.errors import GitopsError, RitiError, ServerError
 from ritilib.reconcile.backoff import Random, spread
 from ritilib.render.names import EnrollmentNames, UnitNames
@@ -89,6 +97,7 @@ class Agent:
         self._box, self._place, self._access = box, place, access
         self._make_joiner, self._tell, self._random = make_joiner, tell, random
         self._stopped = threading.Event()
+        self._renewing = threading.Event()
         self._store = Store(place.data)
         self._configurer = Configurer(
             Generations(place.configuration, place.asterisk_group), try_out, self.read_word, tell
@@ -100,6 +109,8 @@ class Agent:
         self._troubles: dict[str, str] = {}
         self._state = "starting"
         self._identity = ""
+        self._trust = self._store.read_trust()
+        self._authorities = 0, 0  # edition, and who signed the certificate, that the overlay has
         self._blocked = self._read_blocked()
         self._looked_s = float("-inf")
         self._machine = read_machine(place.data, {})
@@ -112,7 +123,7 @@ class Agent:
         blocked = EnrollmentNames(names.fleet).blocked
         threads = [
             Follower(
-                self._access, names.box_value, self._take_value, self._complain("value"), self._stopped
+                self._access, names.box_kv_key, self._take_value, self._complain("value"), self._stopped
             ).run,
             Follower(
                 self._access, blocked, self._take_blocked, self._complain("block list"), self._stopped
@@ -129,6 +140,7 @@ class Agent:
                 time.sleep(TICK_S)
         finally:
             self._stopped.set()
+            self._renewing.set()
 
     def step(self) -> None:
         """One look at everything that is on this machine, and what follows from it."""
@@ -147,7 +159,8 @@ class Agent:
         with self._lock:
             # what the value is refused for goes before what the network does
             reasons = [
-                self._troubles.get(name, "") for name in ("value", "overlay", "block list", "certificate")
+                self._troubles.get(name, "")
+                for name in ("value", "overlay", "authorities", "block list", "certificate")
             ]
         whys = [one for one in (why, *reasons) if one]
         box = self._box
@@ -160,6 +173,7 @@ class Agent:
             state,
             box.image,
             box.serial,
+            self._authorities,
         )
         if self._report is None or report.gist != self._report.gist:
             self._store.show(REPORT, report.encode().decode() + "\n")
@@ -187,6 +201,7 @@ class Agent:
             return
         try:
             document = need_document(servers, tokens)
+            self._take_trust(document.data)
             made = compose_configuration(live, document.data, document.version)
         except ServerError:
             raise
@@ -196,6 +211,21 @@ class Agent:
         with self._lock:
             self._offered = made
         self._note("value", "")
+
+    def _take_trust(self, document: Mapping[str, Any]) -> None:
+        """The overlay's authorities; what cannot be understood leaves them as they are."""
+        try:
+            trust = understand_trust(document)
+        except GitopsError as error:
+            self._note("authorities", _join(error))
+            return
+        if trust and trust != self._trust:
+            self._store.keep_trust(trust)
+            self._trust = trust
+            self._looked_s = float("-inf")
+            self._renewing.set()
+            self._tell(f"the overlay's authorities are those of edition {trust.edition}")
+        self._note("authorities", "")
 
     def _take_blocked(self, data: bytes, _servers: OwnServers, _tokens: Tokens) -> None:
         try:
@@ -222,12 +252,17 @@ class Agent:
                 while not self._stopped.is_set():
                     shown = joiner.run()
                     self._show(shown)
-                    self._stopped.wait(spread(KEEP_S, self._random, 0.5))
+                    self._rest(spread(KEEP_S, self._random, 0.5))
                     if shown.state not in ("in", "unconfigured"):
                         break  # another card may be there by now
             except (RitiError, OSError) as error:
                 self._note("certificate", _join(error) if isinstance(error, RitiError) else str(error))
                 self._stopped.wait(spread(KEEP_S, self._random, 0.5))
+
+    def _rest(self, pause_s: float) -> None:
+        """Until certificates are looked at again: at once where other authorities came."""
+        self._renewing.wait(pause_s)
+        self._renewing.clear()
 
     def _show(self, shown: Shown) -> None:
         with self._lock:
@@ -262,14 +297,23 @@ class Agent:
         try:
             overlay = self._generations.read_files(current.identity)[OVERLAY]
             files = {name: self._store.read(source) for name, source in _OVERLAY_FILES.items()}
+            told, signed_by = self._read_numbers()
+            files["ca.crt"], edition = choose_authorities(files["ca.crt"], told, self._trust)
             files[CONFIGURATION] = write_blocked(overlay, self._blocked)
             written = keep_overlay(self._place.overlay, files, self._place.overlay_group)
-        except GitopsError as error:
+        except RitiError as error:
             self._note("overlay", _join(error))
             return
+        self._authorities = edition, signed_by
         self._note("overlay", "")
         if written:
             self._tell(f"the overlay has another {', '.join(written)}")
+
+    def _read_numbers(self) -> tuple[int, int]:
+        """Of the last reply: the edition of its authorities, and which of them signed."""
+        text = self._store.read(REPLY)
+        reply = read_reply(text.encode()) if text else Reply(request="0" * 64, state="waiting")
+        return reply.overlay_edition, reply.overlay_authority
 
     def _list_adapters(self, identity: str) -> dict[str, str]:
         folder = "adapter/"

@@ -35,6 +35,17 @@ class KeptRequest:
 
 
 @dataclass(frozen=True)
+class Trust:
+    """What the box's document says of the overlay's authorities: ca is the PEM of all that are trusted, and edition
+    counts what was said; from renew_from (ISO 8601, "": now) on its certificate is to be of the one of this number."""
+
+    ca: str = ""
+    edition: int = 0
+    authority: int = 0
+    renew_from: str = ""
+
+
+@dataclass(frozen=True)
 class Kept:
     """reply is the last by which the box was bound; has_files whether its certificates are written out as files."""
 
@@ -44,6 +55,7 @@ class Kept:
     request: KeptRequest | None = None
     reply: Reply | None = None
     has_files: bool = False
+    trust: Trust = Trust()
 
     @property
     def is_answered(self) -> bool:

@@ -9,16 +9,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import orjson
+from pydantic import TypeAdapter
 
 from ritilib.box.durable import make_folder, write_durable
+from ritilib.box.kept import Trust
 from ritilib.errors import GitopsError, Problem
 
 CONFIGURATION = "overlay.yml"
 _PKI = re.compile(r"^pki:\n", re.MULTILINE)
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+_CERTIFICATE = "-----BEGIN NEBULA CERTIFICATE"  # of either version
 _MEND = "the controller writes the list anew: see its log"
 
 
@@ -37,6 +42,29 @@ def understand_blocked(value: bytes) -> tuple[str, ...]:
     ):
         raise GitopsError([Problem("", 0, 0, "the block list has what is no fingerprint", _MEND)])
     return tuple(sorted(set(said)))
+
+
+def understand_trust(document: Mapping[str, Any]) -> Trust | None:
+    """What the box's document says of the overlay's authorities; None where it says nothing, as where there never was
+    but one. GitopsError where it cannot be understood: what is trusted stays."""
+    if "overlay" not in document:
+        return None
+    try:
+        said = _TRUST.validate_python(document["overlay"])
+        if said.renew_from:
+            datetime.fromisoformat(said.renew_from)
+    except ValueError as error:
+        what = "the overlay's authorities in its document cannot be understood"
+        raise GitopsError([Problem("", 0, 0, what, _MEND)]) from error
+    if _CERTIFICATE not in said.ca:
+        raise GitopsError([Problem("", 0, 0, "its document names no authority of the overlay", _MEND)])
+    return said
+
+
+def choose_authorities(ca: str, edition: int, trust: Trust) -> tuple[str, int]:
+    """The PEM of the authorities to trust, and its edition: the newer of what the reply (ca, edition) and the document
+    say."""
+    return (trust.ca, trust.edition) if trust.edition > edition else (ca, edition)
 
 
 def write_blocked(overlay: str, blocked: Sequence[str]) -> str:
@@ -70,3 +98,6 @@ def _read(path: Path) -> str | None:
         return path.read_text()
     except (FileNotFoundError, ValueError):
         return None
+
+
+_TRUST = TypeAdapter(Trust)

@@ -33,7 +33,8 @@ class Machine:
 @dataclass(frozen=True)
 class Report:
     """why is the reason why the box is not as the controller wants it, "" where it is; refused is what it does not
-    take, in_force and secrets_version what it has."""
+    take, in_force and secrets_version what it has; overlay_edition what its overlay trusts, and overlay_authority who
+    signed its certificate."""
 
     version: str
     link: str = "unknown"
@@ -48,6 +49,8 @@ class Report:
     state: str = "in"
     image: str = ""
     serial: str = ""
+    overlay_edition: int = 0
+    overlay_authority: int = 0
 
     def encode(self) -> bytes:
         """As it lies in Consul."""
@@ -73,7 +76,17 @@ class Report:
         """Whether somebody waits for it: a configuration came into force, or was refused, or something failed."""
         return any(
             getattr(self, name) != getattr(told, name)
-            for name in ("state", "in_force", "secrets_version", "confirmed", "refused", "why", "version")
+            for name in (
+                "state",
+                "in_force",
+                "secrets_version",
+                "confirmed",
+                "refused",
+                "why",
+                "version",
+                "overlay_edition",
+                "overlay_authority",
+            )
         )
 
     @property
@@ -111,8 +124,10 @@ def compose_report(
     state: str = "in",
     image: str = "",
     serial: str = "",
+    authorities: tuple[int, int] = (0, 0),
 ) -> Report:
-    """why: what keeps the box from what the controller wants, in words; state how far it is in (box.showing)."""
+    """why: what keeps the box from what the controller wants, in words; state how far it is in (box.showing);
+    authorities are the overlay's edition, and who signed its certificate."""
     current, refused = held.current, held.refused
     return Report(
         version,
@@ -129,6 +144,7 @@ def compose_report(
         state,
         image,
         serial,
+        *authorities,
     )
 
 

@@ -221,12 +221,16 @@ def find_copy(generation: Generation, found: str) -> bool:
 
 def find_renewal(kept: Kept) -> datetime | None:
     """When the certificate is due: at a third of its life, up to a tenth of that sooner or later, the same after each
-    restart; sooner where the reply says so. None where there is none."""
+    restart; sooner where the reply says so, or where the overlay's is of an authority before the one that signs now.
+    None where there is none."""
     if not kept.reply or not kept.reply.identity:
         return None
     crt = x509.load_pem_x509_certificate(kept.reply.identity.encode())
     third = (crt.not_valid_after_utc - crt.not_valid_before_utc) * RENEWED_AT
     chance = int.from_bytes(hashlib.sha256(kept.reply.request.encode()).digest()[:8]) / 2**64
     due = crt.not_valid_before_utc + third * (1 + JITTER * (2 * chance - 1))
+    if kept.reply.overlay_authority < kept.trust.authority:
+        turn = kept.trust.renew_from
+        due = min(due, datetime.fromisoformat(turn).astimezone(UTC)) if turn else crt.not_valid_before_utc
     said = kept.reply.renew_at
     return min(due, datetime.fromisoformat(said).astimezone(UTC)) if said else due

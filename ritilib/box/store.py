@@ -7,7 +7,7 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
-from ritilib.box.kept import Generation, Kept, keep_request
+from ritilib.box.kept import Generation, Kept, Trust, keep_request
 from ritilib.enroll import jose
 from ritilib.enroll.reply import Reply, read_reply
 from ritilib.errors import EnrollError, RitiError
@@ -15,6 +15,7 @@ from ritilib.errors import EnrollError, RitiError
 IDENTITY_KEY, OVERLAY_KEY = "identity.key", "overlay.key"
 IDENTITY_CRT, OVERLAY_CRT, OVERLAY_CA = "identity.crt", "overlay.crt", "overlay-ca.crt"
 REQUEST, REPLY, GENERATION, STATUS = "request.jws", "reply.json", "generation.json", "status.json"
+TRUST = "overlay-trust.json"
 _BESIDE = ".new"
 
 
@@ -42,6 +43,7 @@ class Store:
                 reply=bound,
                 has_files=bound is not None
                 and all(self.read(name) == text for name, text in list_files(bound).items()),
+                trust=self.read_trust(),
             )
         except (EnrollError, ValueError, TypeError) as error:
             mend = "this box has to be made anew: riti enroll replace, and a new card"
@@ -72,6 +74,16 @@ class Store:
 
     def keep_generation(self, generation: Generation) -> None:
         self.write(GENERATION, json.dumps(asdict(generation)))
+
+    def keep_trust(self, trust: Trust) -> None:
+        self.write(TRUST, json.dumps(asdict(trust)))
+
+    def read_trust(self) -> Trust:
+        """What was said of the overlay's authorities last; of nothing that can be read, nothing."""
+        try:
+            return Trust(**json.loads(self.read(TRUST) or "{}"))
+        except (ValueError, TypeError):
+            return Trust()
 
     def keep_reply(self, reply: Reply) -> None:
         self.write(REPLY, reply.encode().decode())

@@ -22,6 +22,7 @@ COMMANDS = {
     "extension": "box",
     "enroll": "enroll",
     "words": "words",
+    "overlay": "overlay",
     "secrets": "secrets",
     "render": "fleet",
     "propose": "fleet",

@@ -54,7 +54,7 @@ def plan(repo: Path, rev: str, as_json: bool, with_diff: bool | None) -> None:
     made, removals, seen = plan_once(desired, nomad, consul)
     foresight = Foresight(desired, made, seen.observed, nomad, consul)
     shows = with_diff if with_diff is not None else len(made.changes) <= FEW
-    changes = _follow(foresight.foresee(shows), len(made.changes))
+    changes = foresight.place(_follow(foresight.foresee(shows), len(made.changes)))
     cluster = judge_cluster(
         Nomad(replace(settings, nomad=replace(settings.nomad, timeout_s=AGENT_TIMEOUT_S)))
     )

@@ -19,6 +19,7 @@ from ritilib.clients.settings import Settings, read_settings
 from ritilib.errors import Problem
 from ritilib.gitops.ahead import count_ahead, read_fleet_name
 from ritilib.gitops.repository import find_commit
+from ritilib.reconcile.authority import describe_standing
 from ritilib.reconcile.wording import count
 from ritilib.sync.observe import Places
 from ritilib.sync.seen.boxes import describe_box_rows, list_box_rows
@@ -122,6 +123,7 @@ def _print_fleet(look: FleetLook, company: str | None, as_json: bool) -> None:
                 "drift": look.drift,
                 "units": [asdict(row) for row in rows],
                 "boxes": [one.describe() for one in look.boxes if is_of(one.key, company)],
+                "overlay": look.authority,
                 "problems": look.problems,
             }
         )
@@ -172,6 +174,8 @@ def _list_lines(look: FleetLook) -> list[str]:
     elif wave.wave and not said.whole:
         until = f", the next not before {wave.until}" if wave.until else ""
         lines.append(f"rollout: wave {wave.wave} of {wave.waves}{until}")
+    if look.authority:
+        lines.append(describe_standing(look.authority))
     lines += list_paused(said)
     if not lines or look.is_fresh:
         lines.append(f"said {say_age(look.age_s)} ago")

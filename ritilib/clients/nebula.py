@@ -24,10 +24,24 @@ TIMEOUT_S = 60.0
 
 @dataclass(frozen=True)
 class Authority:
-    """A certificate authority: two PEM texts."""
+    """A certificate authority: two PEM texts; and what members are told of it.
+
+    bundle is all that they trust ("": crt alone), generation counts authorities, edition what was told of them; from
+    since to renew_by certificates of the one before are renewed ("": no other is trusted).
+    """
 
     crt: str
     key: str = field(repr=False)
+    bundle: str = ""
+    generation: int = 1
+    edition: int = 1
+    since: str = ""
+    renew_by: str = ""
+
+    @property
+    def trusted(self) -> str:
+        """The PEM of every authority that a member is to trust."""
+        return self.bundle or self.crt
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,21 @@ class Vault:
             )
         return True
 
+    def destroy_versions_before(self, path: str, version: int) -> bool:
+        """Destroy what all versions of a document below this one said, for ever; False where nothing is left of it."""
+        held = self._read_versions(path)
+        left = held["versions"] if held else {}
+        versions = [
+            int(number) for number, one in left.items() if int(number) < version and not one["destroyed"]
+        ]
+        if not versions:
+            return False
+        with self._explained(f"destroy old versions of document {path}"):
+            self._client.secrets.kv.v2.destroy_secret_versions(
+                _quote(path), versions=versions, mount_point=KV_MOUNT
+            )
+        return True
+
     def compute_hmac(self, key: str, text: str, key_version: int = 1) -> str:
         """HMAC-SHA-256 of text under a transit key, 64 hexadecimal digits, the same at every call.
 

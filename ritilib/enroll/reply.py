@@ -14,7 +14,8 @@ State = Literal["bound", "waiting", "denied", "conflict"]
 class Reply(Sent):
     """request is the digest of the request that it answers; renew_at (ISO 8601) and certificates come with "bound".
 
-    identity is the chain of the certificate for Vault and Consul, overlay_crt and overlay_ca are Nebula's.
+    identity is the chain of the certificate for Vault and Consul, overlay_crt and overlay_ca are Nebula's: the latter
+    may hold two authorities. overlay_edition counts what is told of them, overlay_authority is who signed.
     """
 
     request: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -23,6 +24,8 @@ class Reply(Sent):
     identity: str = ""
     overlay_crt: str = ""
     overlay_ca: str = ""
+    overlay_edition: int = 1
+    overlay_authority: int = 1
     renew_at: str = ""
 
 

@@ -22,6 +22,7 @@ from ritilib.fleet.source import parse_source
 
 _WIDEST = 4096  # no word is folded
 _COMPANIES = "fleet/companies/"
+FLEET_FILE = "fleet/fleet.yaml"
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,35 @@ def rotate_secrets(files: Mapping[str, bytes], companies: Collection[str] = ()) 
     ]:
         raise FleetError(problems)
     return {path: _count_up(path, files[path]) for path in asked}
+
+
+def rotate_authority(files: Mapping[str, bytes], at_once: bool = False) -> dict[str, str]:
+    """path → text of fleet.yaml with `overlay_authority.generation` counted up by one.
+
+    at_once: it says so beside it, and else it says so no longer. Raises FleetError where the file cannot say it.
+    """
+    source = parse_source(FLEET_FILE, files.get(FLEET_FILE, b""))
+    if isinstance(source, Problem):
+        raise FleetError([source])
+    text = files[FLEET_FILE].decode("utf-8")
+    node = YAML().compose(text)
+    said, overlay = find_value(node, "overlay_authority"), find_value(node, "overlay")
+    number = find_value(said, "generation")
+    is_number = number is None or (isinstance(number, ScalarNode) and number.value.isdecimal())
+    if overlay is None or node.flow_style or (said and not isinstance(said, MappingNode)) or not is_number:
+        what = "`overlay_authority` is nothing that could be one more"
+        mend = "write `overlay_authority: {generation: 2}` into it: riti validate"
+        raise FleetError([source.problem(("overlay_authority",), what, mend, "wrong-type")])
+    generation = int(number.value) + 1 if isinstance(number, ScalarNode) else 2
+    wished = f"{{generation: {generation}{', at_once: true' if at_once else ''}}}"
+    if said:
+        start, end = said.start_mark.index, find_last_leaf(said).end_mark.index
+        return {FLEET_FILE: f"{text[:start]}{wished}{text[end:]}"}
+    line_end = "\r\n" if "\r\n" in text else "\n"
+    place = find_line_end(text, find_last_leaf(overlay))
+    gap = "" if text[:place].endswith("\n") else line_end
+    line = f"{' ' * node.start_mark.column}overlay_authority: {wished}{line_end}"
+    return {FLEET_FILE: f"{text[:place]}{gap}{line}{text[place:]}"}
 
 
 def _count_up(path: str, content: bytes) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StrictBool, StringConstraints
 
 from ritilib.fleet.controller_file import Controller
 from ritilib.fleet.gateway_file import Gateway
@@ -65,6 +65,15 @@ class Rollout(Frozen):
     """How long each wave is watched before the next one begins, in minutes."""
 
 
+class OverlayAuthority(Frozen):
+    """Which authority signs the overlay's certificates; one more has the controller replace it, without an outage."""
+
+    generation: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] = 1
+    """Counts the authorities: `riti overlay rotate` counts it up. A smaller number takes nothing back."""
+    at_once: StrictBool = False
+    """Leave behind whoever is not there, since the key is known to others: `riti overlay show` lists them."""
+
+
 class FleetFile(Settings):
     """fleet/fleet.yaml."""
 
@@ -74,6 +83,8 @@ class FleetFile(Settings):
     """Part of every name in Nomad, Consul and Vault: another name would be another fleet."""
     overlay: Network
     """The encrypted network between boxes, PBXes and lighthouses, such as 100.80.0.0/16; no office may use it."""
+    overlay_authority: OverlayAuthority = OverlayAuthority()
+    """Which authority signs the certificates of that network."""
     country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
     """Two letters of the country whose telephone numbers and emergency numbers are meant, such as UY."""
     images: Images

@@ -62,7 +62,13 @@ def _judge_overlay(draft: Draft) -> Iterator[Problem]:
 
 
 def _judge_lighthouses(draft: Draft) -> Iterator[Problem]:
-    if len(draft.fleet.lighthouses) < _FEWEST_LIGHTHOUSES:
+    lighthouses = draft.fleet.lighthouses
+    if len(lighthouses) >= _FEWEST_LIGHTHOUSES and len({one.address for one in lighthouses}) == 1:
+        names = ", ".join(one.name for one in lighthouses)
+        what = f"the lighthouses {names} are all at {lighthouses[0].address}: what ends one of them ends all"
+        mend = "give one of them an address in another place"
+        yield draft.source.warning(("lighthouses", 1, "address"), what, mend, "lighthouses-together")
+    if len(lighthouses) < _FEWEST_LIGHTHOUSES:
         what = "one lighthouse only: while it is away, no box and no PBX finds another"
         mend = "have a second one in another place"
         yield draft.source.warning(("lighthouses",), what, mend, "one-lighthouse")

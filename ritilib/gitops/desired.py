@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ritilib.errors import GitopsError, Problem
-from ritilib.fleet.fleet_file import FleetFile, Rollout
+from ritilib.fleet.fleet_file import FleetFile, OverlayAuthority, Rollout
 from ritilib.gitops.company import FLEET_FILE, RENDER, Part, Unit, check_company, find_asker, parse_fleet_file
 from ritilib.gitops.objects import list_blobs, list_entries, read_blobs, read_texts, refuse_odd
 from ritilib.gitops.repository import check_repository, find_commit, find_root
@@ -29,6 +29,7 @@ _BOXES, _CLAIMS = "fleet/boxes/", "fleet/claims/"
 _CLAIM = f"{_CLAIMS}any"  # whose a claim is, its content alone says
 _FOLDER = "040000"
 _ROLLOUT = Rollout()  # where nobody says another
+_AUTHORITY = OverlayAuthority()
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Desired:
     units are not in units, and nothing of theirs may be changed, let alone deleted. removals are the companies and
     units that may go although they are over the limit ("_fleet" held: none), after removal_grace_min minutes. sync is
     what is left alone of a company, and of the fleet (""): it holds for units that are in no manifest any more.
+    authority: which one is to sign the overlay's certificates; the first while "_fleet" is held: it takes nothing back.
     """
 
     fleet: str
@@ -51,6 +53,7 @@ class Desired:
     removal_grace_min: int = 10
     rollout: Rollout = _ROLLOUT
     sync: Mapping[str, SyncRules] = field(default_factory=dict)
+    authority: OverlayAuthority = _AUTHORITY
 
 
 def read_desired(repo: Path, rev: str) -> Desired:
@@ -168,6 +171,7 @@ def _join(fleet: FleetFile, root: str, commit: str, parts: Mapping[str, Part]) -
             for company, problem in held
             if not problem
         },
+        _AUTHORITY if FLEET_FOLDER in dict(stale) else fleet.overlay_authority,
     )
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from ritilib.errors import Problem
+from ritilib.reconcile import authority
 from ritilib.reconcile.rotation import settle
 from ritilib.reconcile.state import LiveJob, Observed, Record, Wish
 from ritilib.reconcile.suspensions import Pause
@@ -114,8 +115,9 @@ def make_plan(wishes: Iterable[Wish], fleet_id: str, observed: Observed) -> Plan
         record = observed.records.get(wish.names.key)
         if record and record.refuses(wish):
             refused.append(wish)
-            if is_due(record, observed.now) and is_renewable(wish, record):
-                why = Why("secrets", "time", "certificate is due")
+            reason = why_due(wish, record, observed)
+            if reason and is_renewable(wish, record):
+                why = Why("secrets", "time", reason)
                 changes.append(make_change(wish, (why,), False, is_partial=True))
             continue
         change = _compare(wish, job, observed)
@@ -135,7 +137,7 @@ def _compare(wish: Wish, job: LiveJob | None, observed: Observed) -> Change | No
         return _make_whole(wish, UNFINISHED, "time" if is_as_applied(wish, record) else "git")
     rotates = record.holds != settle(wish.digests.generation)
     found = (
-        _why_secrets(wish, record, observed.now),
+        _why_secrets(wish, record, observed),
         Why("policies", "git", "policies") if record.policies != wish.digests.policies else None,
         _why_live(wish, record, observed),
         _why_job(wish, record, job),
@@ -181,12 +183,19 @@ def _make_whole(wish: Wish, reason: str, cause: Cause) -> Change:
     return make_change(wish, (*whys, Why("job", "drift" if cause == "time" else cause, reason)), False)
 
 
-def _why_secrets(wish: Wish, record: Record, now: datetime) -> Why | None:
+def _why_secrets(wish: Wish, record: Record, observed: Observed) -> Why | None:
     if record.secrets != wish.digests.secrets:
         return Why("secrets", "git", "secrets")
-    if is_due(record, now):
-        return Why("secrets", "time", "certificate is due")
-    return None
+    reason = why_due(wish, record, observed)
+    return Why("secrets", "time", reason) if reason else None
+
+
+def why_due(wish: Wish, record: Record, observed: Observed) -> str:
+    """Why its documents are to be written anew although nothing else is wished; "" where they are not."""
+    if is_due(record, observed.now):
+        return "certificate is due"
+    said = record.edition, record.signed_by
+    return authority.why_due(observed.authority, *said, wish.names.key, observed.now)
 
 
 def is_due(record: Record, now: datetime) -> bool:
@@ -221,13 +230,19 @@ def find_drift(names: UnitNames, record: Record, observed: Observed) -> list[str
 
 
 def _find_value_drift(names: UnitNames, record: Record, observed: Observed) -> list[str]:
-    if names.kv_key not in observed.live_keys:
-        return ["drift: its value in Consul is gone"]
+    written = [("its value", names.kv_key, record.value)]
+    if record.box:
+        written.append(("its box's value", names.box_kv_key, record.box_value))
+    gone = [f"drift: {what} in Consul is gone" for what, key, _ in written if key not in observed.live_keys]
+    if gone:
+        return gone
     if observed.values is None:
         is_changed = observed.fleet is not None and names.key in observed.fleet.drifted
-    else:
-        is_changed = observed.values.get(names.kv_key) != record.value
-    return ["drift: its value in Consul was changed"] if is_changed else []
+        return ["drift: its value in Consul was changed"] if is_changed else []
+    values = observed.values
+    return [
+        f"drift: {what} in Consul was changed" for what, key, value in written if values.get(key) != value
+    ]
 
 
 def _find_job_drift(record: Record, job: LiveJob | None) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from ritilib.errors import GitopsError, Problem
+from ritilib.reconcile.authority import Standing
 from ritilib.reconcile.box_value import choose_box_files, hash_box_files
 from ritilib.reconcile.rotation import FIRST, Generations
 from ritilib.reconcile.suspensions import Suspension
@@ -123,11 +124,16 @@ class Record:
     value_index: int = 0
     secrets_version: int = 0
     box_version: int = 0
-    box: str = ""  # SHA-256 of its box's files as they are in Consul, and that value's ModifyIndex
+    box: str = ""  # SHA-256 of its box's files as they are in Consul
+    box_value: str = ""  # and of that value itself, with its ModifyIndex
     box_index: int = 0
     generations: Generations | None = None
     job_modify_index: int = 0
     renew_at: str = ""  # RFC 3339: from then on its overlay certificate is due
+    edition: int = (
+        1  # of what its documents say of the overlay's authorities, and which one signed its certificate
+    )
+    signed_by: int = 1
     replaced_by: str = ""  # the commit whose job replaced the running task, and when (RFC 3339)
     replaced_at: str = ""
     kept_index: int = 0  # the ModifyIndex of what is kept to go back to (0: nothing is, or it is not known)
@@ -140,6 +146,11 @@ class Record:
     @property
     def holds(self) -> Generations:
         return self.generations or FIRST
+
+    @property
+    def values(self) -> tuple[str, str]:
+        """SHA-256 of what its key in Consul holds, and of what its box's does ("": it has none)."""
+        return self.value, self.box_value
 
     def refuses(self, wish: Wish) -> bool:
         """Whether the wished job is the one that did not come up."""
@@ -180,7 +191,8 @@ class Observed:
     """What the servers show. values is None where the index says that no value has moved, so none was read.
 
     doubts say why this may not be all that there is (rule 5): nothing is deleted because of it. rewound: Consul shows
-    an older state than was seen before. suspensions: what `riti suspend` wrote, also what is over.
+    an older state than was seen before. suspensions: what `riti suspend` wrote, also what is over. authority: how far
+    the overlay's authorities are (None: there never was but one).
     """
 
     jobs: Mapping[str, LiveJob]
@@ -193,6 +205,7 @@ class Observed:
     doubts: tuple[str, ...] = ()
     rewound: bool = False
     suspensions: tuple[Suspension, ...] = ()
+    authority: Standing | None = None
 
     @property
     def is_complete(self) -> bool:

@@ -70,18 +70,16 @@ class UnitNames:
 
     @property
     def box_kv_key(self) -> str:
-        """The box's one value in Consul (reconcile.box_value)."""
-        return f"riti/{self.fleet}/box/{self.key}/{CONFIG_FORMAT}"
+        """The box's one value in Consul (reconcile.box_value).
+
+        Beside its PBX's and not below `box/`, where the boxes write: so one index tells that a hand has changed either.
+        """
+        return f"riti/{self.fleet}/pbx/{self.key}/box/{CONFIG_FORMAT}"
 
     @property
     def box_word(self) -> str:
         """The key in Consul where the box says what it has in force: its watcher's state, as it stands."""
         return f"riti/{self.fleet}/box/{self.key}/word"
-
-    @property
-    def box_value(self) -> str:
-        """The key in Consul of the box's live configuration."""
-        return f"riti/{self.fleet}/box/{self.key}/{CONFIG_FORMAT}"
 
     @property
     def box_report(self) -> str:

@@ -13,7 +13,7 @@ def render_box_policies(names: UnitNames) -> dict[str, str]:
     """path below rendered/<company>/<box>/ → text: the rights of the box, once it is bound."""
     fleet = EnrollmentNames(names.fleet)
     keys = {
-        names.box_value: "read",
+        names.box_kv_key: "read",
         fleet.blocked: "read",
         names.box_word: "write",
         names.box_report: "write",

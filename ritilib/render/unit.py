@@ -309,6 +309,8 @@ def _overlay(
 ) -> str:
     """Nebula's configuration; secrets is the folder of its keys, company "" admits nobody's traffic.
 
+    A task of Nomad's has its certificates where the controller may look at them.
+
     A box's has no block list: its agent puts it below `pki:` (ritilib.box.overlay), so that it outlives a day without
     a network.
     """
@@ -317,6 +319,7 @@ def _overlay(
         "overlay/nebula.yml.j2",
         name=name,
         secrets=secrets,
+        certificates="/local" if blocklist else secrets,
         company=company,
         port=port,
         advertise=advertise,

@@ -13,6 +13,7 @@ from ritilib.errors import Problem, RitiError
 from ritilib.reconcile.pauses import describe_pause
 from ritilib.reconcile.suspensions import SUSPENDING, describe_scope
 from ritilib.sync.enroll.registry import Step
+from ritilib.sync.held_lines import HeldLines
 from ritilib.sync.journal import Journal, Level
 from ritilib.sync.pace import Memory
 from ritilib.sync.synced import Synced
@@ -35,6 +36,7 @@ class Chronicle:
         self._lock = threading.Lock()
         self._reported: dict[str, str] = {}
         self._standing_problems: frozenset[str] = frozenset()
+        self._held_lines = HeldLines()
         self._suspended: frozenset[str] = frozenset()  # scopes
         self._applied = ""
         self._tried: dict[str, tuple[str, str]] = {}  # unit → why and by which commit, until it is done
@@ -142,9 +144,13 @@ class Chronicle:
         )
         self._note_pauses(done)
         left_alone = {one.key for one in done.waiting}
-        self._note_problems(
-            done.commit, (*done.held, *done.problems, *done.down), {str(one) for one in done.held}, left_alone
-        )
+        of_held = {str(one) for one in done.held}
+        waits = {key: one for key in done.held_back for one in done.told.get(key, ()) if str(one) in of_held}
+        for problem in self._held_lines.choose(done.held_back, waits, left_alone):
+            self.journal.note_problems("held", RitiError([problem]), "info", commit=done.commit)
+        lines = {str(one) for one in waits.values()}
+        others = tuple(one for one in (*done.held, *done.problems, *done.down) if str(one) not in lines)
+        self._note_problems(done.commit, others, of_held, left_alone)
 
     def _note_pauses(self, done: Synced) -> None:
         """What is suspended from now on, and what is no more, also where nothing waits for it."""

@@ -144,6 +144,22 @@ def follow_enrollment(watch: Watch, consul: ConsulClient, prefix: str, wakeups: 
         watch.pause(GATHER_S)
 
 
+def follow_hooks(watch: Watch, consul: ConsulClient, key: str, asks: Wakeups) -> None:
+    """Have Git looked at when another instance passes a webhook on, and once at the start: one may have come while
+    nobody led."""
+    index, seen = 0, -1
+    while not watch.is_ended:
+        held = consul.watch(key, index, WAIT_S)
+        watch.note_good()
+        now = held.entry.modify_index if held.entry else 0
+        if now != seen:
+            asks.wake("webhook")
+            seen = now
+        if held.index != index:
+            watch.pause(PAUSE_S)
+        index = held.index if held.index >= index else 0
+
+
 class JobFollower:
     """Wakes the loop when a job whose id starts with prefix changes, and once for each connection."""
 
@@ -165,18 +181,19 @@ class JobFollower:
 
 @contextmanager
 def watch_drift(
-    fleet: str, settings: Settings, wakeups: Wakeups, report: Report
+    fleet: str, settings: Settings, wakeups: Wakeups, report: Report, asks: Wakeups
 ) -> Iterator[tuple[Watch, ...]]:
     """The watches of a fleet, while it lasts; their threads have ended when it is over.
 
-    report is called from these threads with the watch's name and what it could not do; each goes on trying.
+    asks have Git looked at. report is called from these threads with the watch's name and what it could not do; each
+    goes on trying.
     """
     places = Places(fleet)
     for_consul, for_nomad = WatchSession(settings.consul.verify), WatchSession(settings.nomad.verify)
     for_suspensions = WatchSession(settings.consul.verify)
-    for_enrollment = WatchSession(settings.consul.verify)
+    for_enrollment, for_hooks = WatchSession(settings.consul.verify), WatchSession(settings.consul.verify)
     consul, suspending = Consul(settings, for_consul), Consul(settings, for_suspensions)
-    enrolling = Consul(settings, for_enrollment)
+    enrolling, hooking = Consul(settings, for_enrollment), Consul(settings, for_hooks)
     follower = JobFollower(NomadEvents(settings, for_nomad), places.jobs, wakeups)
     watches = (
         Watch(
@@ -196,6 +213,12 @@ def watch_drift(
             "enrollment",
             lambda watch: follow_enrollment(watch, enrolling, places.enrollment, wakeups),
             for_enrollment.abort,
+            report,
+        ),
+        Watch(
+            "hooks-passed-on",
+            lambda watch: follow_hooks(watch, hooking, places.wake, asks),
+            for_hooks.abort,
             report,
         ),
     )

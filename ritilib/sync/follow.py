@@ -78,12 +78,12 @@ def watch_deployments(
     report: Callable[[str], None],
     clock: Callable[[], datetime],
     troubles: Troubles,
-) -> dict[str, str]:
-    """Wait for the deployments that were started: unit → SHA-256 of its value, where it was judged and that changed.
+) -> dict[str, tuple[str, str]]:
+    """Wait for the deployments that were started: unit → its values, as in Record, where it was judged.
 
     A problem is added for each that does not become healthy.
     """
-    values: dict[str, str] = {}
+    values: dict[str, tuple[str, str]] = {}
     wishes = {wish.names.key: wish for wish in wished}
     for outcome in outcomes:
         if outcome.registered_index is None:
@@ -95,7 +95,7 @@ def watch_deployments(
                 settled = settle_unit(
                     wish, outcome.record, outcome.index, servers, clock(), DEPLOYMENT_TIMEOUT_S
                 )
-                values[outcome.key] = settled.record.value
+                values[outcome.key] = settled.record.values
                 troubles.note_settled(outcome.key, settled)
                 continue
             deployment = servers.nomad.wait_deployed(

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from ritilib.clients.consul_values import Entry
 from ritilib.clients.protocols import ConsulClient, NomadClient
+from ritilib.reconcile.authority import Standing, read_standing
 from ritilib.reconcile.state import (
     FleetRecord,
     LiveJob,
@@ -31,6 +32,7 @@ class Places:
 
     @property
     def live(self) -> str:
+        """The values of PBXes and boxes, which nobody but the controller writes: one index for all of them."""
         return f"riti/{self.fleet}/pbx/"
 
     @property
@@ -52,6 +54,11 @@ class Places:
         return f"riti/{self.fleet}/inventory/_fleet"
 
     @property
+    def authority(self) -> str:
+        """How far the overlay's authorities are; below the inventory, so that the one read of a cycle shows it."""
+        return f"riti/{self.fleet}/inventory/_authority"
+
+    @property
     def suspended(self) -> str:
         """Below the inventory, so that the one read of a cycle shows it."""
         return f"riti/{self.fleet}/inventory/_suspended/"
@@ -59,6 +66,11 @@ class Places:
     @property
     def accepted(self) -> str:
         return f"riti/{self.fleet}/accepted"
+
+    @property
+    def wake(self) -> str:
+        """By which one instance tells the leader that the branch has moved."""
+        return f"riti/{self.fleet}/wake"
 
     @property
     def status(self) -> str:
@@ -76,13 +88,15 @@ class Places:
 class Seen:
     """What was observed, and the indexes by which each inventory entry may be written again (0: not there).
 
-    inventory_index is Consul's of the whole inventory: the floor of the next look.
+    inventory_index is Consul's of the whole inventory: the floor of the next look. authority_index as fleet_index, of
+    the overlay's authorities.
     """
 
     observed: Observed
     record_indexes: dict[str, int]
     fleet_index: int
     inventory_index: int
+    authority_index: int = 0
 
 
 def observe(fleet: str, nomad: NomadClient, consul: ConsulClient, now: datetime, floor: int = 0) -> Seen:
@@ -103,10 +117,14 @@ def observe(fleet: str, nomad: NomadClient, consul: ConsulClient, now: datetime,
     records: dict[str, Record] = {}
     indexes: dict[str, int] = {}
     suspensions: list[Suspension] = []
+    standings: list[tuple[Standing, int]] = []
 
     def take(entry: Entry) -> None:
         if entry.key == places.fleet_record:
             fleet_records.append((read_fleet_record(entry.key, entry.value), entry.modify_index))
+            return
+        if entry.key == places.authority:
+            standings.append((read_standing(entry.key, entry.value), entry.modify_index))
             return
         if entry.key.startswith(places.suspended):
             suspensions.append(_read_suspension(places, entry))
@@ -133,8 +151,9 @@ def observe(fleet: str, nomad: NomadClient, consul: ConsulClient, now: datetime,
         doubts,
         rewound,
         tuple(suspensions),
+        standings[0][0] if standings else None,
     )
-    return Seen(observed, indexes, fleet_index, inventory_index)
+    return Seen(observed, indexes, fleet_index, inventory_index, standings[0][1] if standings else 0)
 
 
 def read_suspensions(fleet: str, consul: ConsulClient) -> tuple[Suspension, ...]:

@@ -7,18 +7,22 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from ritilib.clients.protocols import ConsulClient
-from ritilib.errors import GitopsError, Problem, RitiError
+from ritilib.errors import GitopsError, LeadershipLost, Problem, RitiError
 from ritilib.gitops.desired import Desired
+from ritilib.reconcile.authority import TIMING, Timing, find_next_turn
 from ritilib.reconcile.down import find_down
 from ritilib.reconcile.pauses import describe_paused
 from ritilib.reconcile.plan import Change, Paused, Plan
 from ritilib.reconcile.prune import Removals, Waiting, keep_revoked, wait_for_company
+from ritilib.reconcile.restarts import NOTHING_KNOWN, Restarts, keep_known, note_asked
 from ritilib.reconcile.rollout import Turn
 from ritilib.reconcile.state import FleetRecord, Record, hash_text
 from ritilib.reconcile.windows import is_inside
+from ritilib.render.names import UnitNames
 from ritilib.sync.crew import Work
 from ritilib.sync.follow import open_doors, settle_earlier, watch_deployments
-from ritilib.sync.observe import Places
+from ritilib.sync.observe import Places, Seen
+from ritilib.sync.overlay.rotation import Rotated, rotate_authority
 from ritilib.sync.planned import plan_once
 from ritilib.sync.prune import Newest, Pruned, prune, write_notes
 from ritilib.sync.rotate import choose_generations
@@ -44,9 +48,11 @@ def sync_once(
     clock: Callable[[], datetime] = read_clock,
     floor: int = 0,
     busy: Set[str] = frozenset(),
+    restarts: Restarts = NOTHING_KNOWN,
     not_due: Mapping[str, datetime] = {},
     go_on: Callable[[], bool] = lambda: True,
     crew: Collection[Servers] = (),
+    timing: Timing = TIMING,
 ) -> Synced:
     """Make Nomad, Consul and Vault equal to one merged commit.
 
@@ -54,11 +60,13 @@ def sync_once(
     names ("acme/montevideo") at once. wait: stay until Nomad has judged the deployments that this started. A unit that
     fails leaves the others alone and is in the result's problems, as is a server that goes away meanwhile. What no
     manifest names is stopped last, and only where nothing went wrong before; without newest nothing is stopped or
-    purged at all, since the newest commit could not be looked at again. clock tells the time; floor and busy are the
-    inventory_index and busy of this process's cycle before. not_due are units that are left alone until a time, and for
-    which no wave waits; go_on is asked before each unit whether it shall still be begun. crew are more clients of the
-    same servers: with each, one more unit is applied at the same time. Raises what reading raises: then nothing was
-    written; and LeadershipLost, where another controller may write by now: what was begun stands in the inventory.
+    purged at all, since the newest commit could not be looked at again. clock tells the time; floor, busy and restarts
+    are inventory_index, busy and restarts of this process's cycle before. not_due are units that are left alone until a
+    time, and for which no wave waits; go_on is asked before each unit whether it shall still be begun. crew are more
+    clients of the same servers: with each, one more unit is applied at the same time. timing is that of the overlay's
+    authorities, which go one step further, where another is wished, after all else. Raises what reading raises: then
+    nothing was written; and LeadershipLost, where another controller may write by now: what was begun stands in the
+    inventory.
     """
     plan, removals, seen = plan_once(desired, servers.nomad, servers.consul, clock(), floor)
     _refuse_unknown(may_replace, desired)
@@ -81,9 +89,6 @@ def sync_once(
         # the recorded index is of a state that is no more; forgotten, it suspends no second cycle
         owner = replace(owner, live_index=0)
         fleet_index = servers.consul.write(Places(desired.fleet).fleet_record, owner.to_bytes(), fleet_index)
-    if any(change.secrets or change.policies for change in plan.changes):
-        # Vault is needed now, and at the latest when certificates are due, which is well within the token's period.
-        servers.vault.renew_token()
     skipped = [change.key for change in plan.changes if change.key in not_due]
     gone_back = {  # just now
         change.key
@@ -100,15 +105,25 @@ def sync_once(
         held.append(Problem("", 0, 0, f"{key} keeps the secrets of its links for now: {why}", mend))
         troubles.tell(key, held[-1])
 
+    known = keep_known(restarts, plan.changes, seen.observed.jobs)
+    leaves = {change.key: _give_leave(change, turn, change.key in may_replace, now) for change in changes}
+    begun = [one for one in changes if one.key not in known or leaves[one.key].when != "never"]
+    if any(change.secrets or change.policies for change in begun):
+        # Vault is needed now, and at the latest when certificates are due, which is well within the token's period.
+        servers.vault.renew_token()
+
     def attempt(change: Change, through: Servers) -> Outcome:
         record, index = records.get(change.key), indexes.get(change.key, 0)
-        leave = _give_leave(change, turn, change.key in may_replace, now)
+        leave = leaves[change.key]
         # what is brought back, or goes on, is what an earlier commit had brought
         commit = record.commit if record and change.is_partial else desired.commit
         # a part that is not to rotate is written with what the links hold
         given = None if change.is_partial and not change.rotates else rotation.given.get(change.key)
         live = seen.observed.jobs.get(change.wish.names.job_id)
-        return apply_change(change, desired.fleet_id, commit, record, index, through, now, leave, given, live)
+        restart = known.get(change.key)
+        return apply_change(
+            change, desired.fleet_id, commit, record, index, through, now, leave, given, live, restart
+        )
 
     down = find_down(
         plan.wishes, seen.observed.jobs, troubles.watched | {change.key for change in plan.changes}
@@ -125,8 +140,8 @@ def sync_once(
             mend = f"sync again later; `riti sync --once --replace {change.key}` cuts its calls"
             held.append(Problem("", 0, 0, f"{change.key} is held back: {found.held}", mend))
             troubles.tell(change.key, held[-1])
-    values = {key: record.value for key, record in records.items()}
-    values |= {outcome.key: outcome.value for outcome in outcomes}
+    values = {key: record.values for key, record in records.items()}
+    values |= {outcome.key: outcome.values for outcome in outcomes}
     if wait:
         values |= watch_deployments(outcomes, plan.wishes, servers, report, clock, troubles)
     else:
@@ -147,9 +162,14 @@ def sync_once(
         )
         pruned, waiting = Pruned(), _postpone(removals, why)
     waiting += [Waiting(key, not_due[key], "it is tried again then") for key in skipped]
-    has_moved = changes or plan.live_index_moved or pruned.stopped or pruned.waits
+    has_written = records != seen.observed.records or not all(one.is_untouched for one in outcomes)
+    has_moved = has_written or plan.live_index_moved or pruned.stopped or pruned.waits
     if has_moved and not (troubles.failed or left or pruned.problems or desired.held):
         _note_index(desired.fleet, plan, values, owner, fleet_index, servers.consul)
+    rotated = _rotate_authority(desired, seen, servers, clock(), timing, report, problems)
+    due = _find_due(desired, records, turn, waiting, plan.paused, now)
+    turns = find_next_turn(seen.observed.authority, records.keys(), now)
+    moments = [one for one in (due, turns, rotated.again if rotated else None) if one]
     return Synced(
         desired.commit,
         changed=tuple(outcome.key for outcome in outcomes if not outcome.held),
@@ -168,7 +188,7 @@ def sync_once(
         down=tuple(down.values()),
         healed=_find_healed(plan.changes, outcomes),
         left=left,
-        due=_find_due(desired, records, turn, waiting, plan.paused, now),
+        due=min(moments, default=None),
         turn=turn,
         held_back={**rotation.waits, **{outcome.key: outcome.held for outcome in outcomes if outcome.held}},
         told={key: tuple(problems) for key, problems in troubles.told.items()},
@@ -176,7 +196,30 @@ def sync_once(
         refused=frozenset(wish.names.key for wish in plan.refused),
         down_units=tuple(down),
         pauses=plan.paused.pauses,
+        restarts=note_asked(known, {outcome.key: outcome.restart for outcome in outcomes}),
     )
+
+
+def _rotate_authority(
+    desired: Desired,
+    seen: Seen,
+    servers: Servers,
+    now: datetime,
+    timing: Timing,
+    report: Callable[[str], None],
+    problems: list[Problem],
+) -> Rotated | None:
+    """One step of the overlay's authorities; what goes wrong with it leaves the units alone, and is a problem."""
+    try:
+        rotated = rotate_authority(desired, seen, seen.observed.records, servers, now, timing)
+    except LeadershipLost:
+        raise
+    except RitiError as error:
+        problems += error.problems
+        return None
+    if rotated.said:
+        report(f"overlay: {rotated.said}")
+    return rotated
 
 
 def _postpone(removals: Removals, why: str) -> list[Waiting]:
@@ -226,22 +269,25 @@ def _refuse_unknown(may_replace: Collection[str], desired: Desired) -> None:
 def _note_index(
     fleet: str,
     plan: Plan,
-    wanted: Mapping[str, str],
+    wanted: Mapping[str, tuple[str, str]],
     owner: FleetRecord,
     fleet_index: int,
     consul: ConsulClient,
 ) -> None:
     """Remember the index below which every value is as recorded, so that the next cycle need not read them.
 
-    wanted: unit → SHA-256 of its value. A value that is left as a hand made it is remembered by its unit.
+    wanted: unit → its values, as in Record. One that is left as a hand made it is remembered by its unit.
 
     The values are read once more for it: our own writes move the index too, and would hide another's among them.
     """
     places = Places(fleet)
     index, values = consul.fold_tree(places.live, lambda entry: hash_text(entry.value))
-    drifted = {
-        wish.names.key for wish in plan.wishes if values.get(wish.names.kv_key) != wanted.get(wish.names.key)
-    }
+
+    def is_changed(names: UnitNames) -> bool:
+        value, box = wanted.get(names.key, (None, ""))
+        return values.get(names.kv_key) != value or bool(box and values.get(names.box_kv_key) != box)
+
+    drifted = {wish.names.key for wish in plan.wishes if is_changed(wish.names)}
     noted = replace(owner, live_index=index, drifted=tuple(sorted(drifted)))
     if drifted <= plan.paused.units and noted != owner:
         consul.write(places.fleet_record, noted.to_bytes(), fleet_index)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ritilib.reconcile.backoff import Backoff, Random
+from ritilib.reconcile.restarts import Restarts
 from ritilib.sync.backoff import Held, find_next, keep_wished, note_failure, note_success
 from ritilib.sync.synced import Synced
 
@@ -37,7 +38,7 @@ class Memory:
     """What the loop knows of its cycles before: also while another one leads, and where nothing is lost by forgetting.
 
     busy: unit → when it was found with calls (monotonic seconds), in the rollout of commit. failures: cycles in a row
-    that left something undone.
+    that left something undone. restarts: what Nomad need not be asked again.
     """
 
     commit: str = ""
@@ -45,6 +46,7 @@ class Memory:
     busy: Mapping[str, float] = field(default_factory=dict)
     failing: Held = field(default_factory=dict)
     failures: int = 0
+    restarts: Restarts = field(default_factory=dict)
 
 
 Wishes = Callable[
@@ -89,7 +91,14 @@ def learn(
     busy |= dict.fromkeys(sorted(done.busy), now_s)
     troubled = bool(done.left) or bool(done.problems and not (done.failed or done.watched))
     failures = memory.failures + 1 if troubled else 0
-    return replace(memory, floor=done.inventory_index, busy=busy, failing=failing, failures=failures)
+    return replace(
+        memory,
+        floor=done.inventory_index,
+        busy=busy,
+        failing=failing,
+        failures=failures,
+        restarts=done.restarts,
+    )
 
 
 def note_failed(memory: Memory) -> Memory:

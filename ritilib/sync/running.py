@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
+from ritilib.clients.consul import Consul
 from ritilib.clients.nebula import OverlayTool
 from ritilib.clients.rate import Bucket
 from ritilib.clients.settings import Settings
@@ -20,7 +22,8 @@ from ritilib.sync.connect import connect_servers
 from ritilib.sync.drift import watch_drift
 from ritilib.sync.enroll.registry import Registry
 from ritilib.sync.journal import Journal
-from ritilib.sync.lead.election import Candidate
+from ritilib.sync.lead.election import Candidate, shorten
+from ritilib.sync.passing import Passing, run_passing
 from ritilib.sync.service import CREW, Service
 from ritilib.sync.source import Source
 from ritilib.sync.tell.channels import list_channels
@@ -35,6 +38,7 @@ from ritilib.sync.web.metrics import Metrics
 from ritilib.sync.web.settings import WebSettings
 
 POLL_S = 30.0
+PASS_TIMEOUT_S = 5.0  # so long a stop may have to wait for a webhook that is passed on
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def run_controller(
     RitiError where it cannot listen.
     """
     bucket = Bucket(options.nomad_per_s) if options.nomad_per_s else None
-    wakeups, asks = Wakeups(), Wakeups()
+    wakeups, asks, passed = Wakeups(), Wakeups(), Wakeups()
     metrics = Metrics()
     tell = options.tell
     journal.hide(tell.list_secrets())
@@ -108,7 +112,7 @@ def run_controller(
         source,
         lambda fleet: Candidate(read_standing(), fleet, options.who, chronicle.note_waiting),
         lambda held, fleet: connect_servers(held, fleet, overlay),
-        watch_drift,
+        partial(watch_drift, asks=asks),
         wakeups,
         chronicle,
         crew=options.crew,
@@ -123,11 +127,19 @@ def run_controller(
                 options.web.read_secrets,
                 options.branch,
                 chronicle.report,
+                leader=passed,
             )
 
             def say(words: str) -> None:
                 journal.note("warning", "web", says=words)
 
+            passing = Passing(
+                passed,
+                lambda: desired.fleet if (desired := source.desired) else None,
+                lambda: Consul(shorten(read_standing(), PASS_TIMEOUT_S)),
+                options.who,
+            )
+            running.enter_context(run_passing(passing, passed, chronicle.report))
             port = running.enter_context(listen(web, options.web.host, options.web.port, BODY_LIMIT, say))
             journal.note("info", "listening", host=options.web.host, port=port)
         running.enter_context(outbox)

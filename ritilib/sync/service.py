@@ -1,7 +1,8 @@
 """The controller as a service: stands for election, and while it leads makes the servers equal to the newest commit.
 
-One loop in one thread: look at what is due, sync, wait. Beside it a thread follows Git (ritilib.sync.source), two
-notice what others change (ritilib.sync.drift), and some answer HTTP; none of them writes to a server.
+One loop in one thread: look at what is due, sync, wait. Beside it a thread follows Git (ritilib.sync.source), some
+notice what others change (ritilib.sync.drift), and some answer HTTP; none of them writes to a server, but the one that
+passes webhooks on to the leader (ritilib.sync.passing).
 """
 
 from __future__ import annotations
@@ -183,6 +184,7 @@ class Service:
                 clock=self.clock,
                 floor=memory.floor,
                 busy=memory.busy.keys(),
+                restarts=memory.restarts,
                 not_due=not_due,
                 go_on=lambda: self._may_go_on(desired),
                 crew=crew,

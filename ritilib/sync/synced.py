@@ -8,6 +8,7 @@ from datetime import datetime
 
 from ritilib.errors import Problem
 from ritilib.reconcile.prune import Waiting
+from ritilib.reconcile.restarts import Restarts
 from ritilib.reconcile.rollout import Turn
 from ritilib.reconcile.suspensions import Pause
 
@@ -25,7 +26,8 @@ class Synced:
     turn: whose it is in the rollout. held_back: unit → why nothing of it was written; told: unit → those of held and
     problems that are its own. gone_back: units that went back to what they were, just now; refused: those whose wished
     job is known to be bad; down_units: those of `down`, in its order. pauses: what is suspended, or waits for a window
-    or for hands, also where nothing waits; held says of each for which something does.
+    or for hands, also where nothing waits; held says of each for which something does. restarts: what is known to
+    replace a task, for the next cycle of this process.
     """
 
     commit: str
@@ -53,6 +55,7 @@ class Synced:
     refused: frozenset[str] = frozenset()
     down_units: tuple[str, ...] = ()
     pauses: tuple[Pause, ...] = ()
+    restarts: Restarts = field(default_factory=dict)
 
     @property
     def is_clean(self) -> bool:

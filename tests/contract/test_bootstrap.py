@@ -20,6 +20,7 @@ from ritilib.errors import Conflict, Denied
 from ritilib.sync.lead.bootstrap import AUTH_METHOD, Bootstrapped, bootstrap, judge_retries
 from ritilib.sync.lead.election import Candidate, take_lead
 from ritilib.sync.lead.rights import Rights
+from ritilib.sync.observe import Places
 from ritilib.sync.unit.apply import JWT_MOUNT
 from tests.contract.test_nomad import make_hcl
 from tests.fakes.consul import FakeConsul
@@ -161,7 +162,7 @@ def do_the_work(settings: Settings, fleet: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["real"])
-def test_a_candidates_tokens_read_and_write_nothing(
+def test_a_candidates_tokens_read_and_pass_hooks_on_and_write_nothing_else(
     servers: Servers, fleet: str, env: dict[str, str]
 ) -> None:
     settings = read_settings({**env, **servers.bootstrap(fleet).environment()})
@@ -169,7 +170,9 @@ def test_a_candidates_tokens_read_and_write_nothing(
     job = nomad.parse(make_hcl(f"{fleet}--c--b"))
     assert nomad.list_jobs(f"{fleet}--").jobs == ()
     assert consul.read_tree(f"riti/{fleet}/").entries == ()
+    consul.write(Places(fleet).wake, b"{}", 0)
     for forbidden in (
+        lambda: consul.write(f"{Places(fleet).wake}/more", b"{}", 0),
         lambda: nomad.register(job, 0),
         lambda: nomad.put_policy("another", "", f"riti id-{fleet}"),
         lambda: nomad.revoke_token("00000000-0000-0000-0000-00000000dead"),

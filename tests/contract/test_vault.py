@@ -193,3 +193,15 @@ def test_a_token_is_known_by_its_policies(vault: VaultClient, fleet: str) -> Non
     assert vault.has_token(token, (f"riti-{fleet}",))
     assert not vault.has_token(token, ("other",))
     assert not vault.has_token("s.unknown", (f"riti-{fleet}",))
+
+
+def test_what_older_versions_said_can_be_destroyed_for_ever(vault: VaultClient, fleet: str) -> None:
+    path = f"{fleet}/overlay/ca"
+    for version in range(3):
+        vault.write_document(path, {"key": version}, version)
+    assert vault.destroy_versions_before(path, 3) is True
+    assert vault.destroy_versions_before(path, 3) is False
+    assert vault.destroy_versions_before(f"{fleet}/never", 9) is False
+    document = vault.read_document(path)
+    assert document and (document.version, document.data) == (3, {"key": 2})
+    assert vault.write_document(path, {"key": 3}, 3) == 4

@@ -135,9 +135,9 @@ def test_from_a_card_to_tokens_of_its_own(office: RealOffice) -> None:
         office.log_in(card)
     other = office.name("acme/rivera")
     forbidden: tuple[Callable[[], object], ...] = (
-        lambda: consul.read(other.box_value),
+        lambda: consul.read(other.box_kv_key),
         lambda: consul.write(other.enroll_request, b"x", 0),
-        lambda: consul.write(names.box_value, b"x", 0),
+        lambda: consul.write(names.box_kv_key, b"x", 0),
         lambda: consul.write(names.enroll_reply, b"x", 0),
         lambda: consul.read(office.names.binding(KEY)),
         lambda: consul.read_tree(f"riti/{office.fleet}/"),
@@ -212,7 +212,7 @@ def test_a_stolen_card_is_found_out_and_both_are_cut_off(office: RealOffice) -> 
     thief_asking.write(names.enroll_request, thief.ask(card), 0)
     told = office.settle()
     assert any("locked out" in one for one in told)
-    wait_denied(lambda: consul.read(names.box_value))
+    wait_denied(lambda: consul.read(names.box_kv_key))
     wait_denied(lambda: thief_asking.read(names.enroll_reply))
     with pytest.raises(Denied):
         vault.find(f"identity/oidc/token/{office.names.oidc_role}", "ask for a token")
@@ -235,10 +235,10 @@ def test_the_tokens_of_a_replaced_box_stay_worthless(office: RealOffice) -> None
     office.ask(new, office.make_claim(generation=2))
     office.settle()
     new_consul, new_vault = office.go_in(new)
-    assert new_consul.read(names.box_value) is None
+    assert new_consul.read(names.box_kv_key) is None
     path = f"identity/oidc/token/{office.names.oidc_role}"
     assert new_vault.find(path, "ask for a token")
-    wait_denied(lambda: consul.read(names.box_value))
+    wait_denied(lambda: consul.read(names.box_kv_key))
     with pytest.raises(Denied):
         vault.find(path, "ask for a token")
 

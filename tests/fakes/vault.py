@@ -68,6 +68,16 @@ class FakeVault:
         self.journal.write(f"vault delete {path}")
         return True
 
+    def destroy_versions_before(self, path: str, version: int) -> bool:
+        self.journal.ask(f"vault read the versions of {path}")
+        versions = self.documents.get(path, Versions()).data
+        before = versions[: version - 1]
+        if all(one is None for one in before):
+            return False
+        versions[: version - 1] = [None] * len(before)
+        self.journal.write(f"vault destroy old versions of {path}")
+        return True
+
     def delete_latest(self, path: str) -> None:
         """Delete the latest version, as a person would."""
         self.documents[path].data[-1] = None

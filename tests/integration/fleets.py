@@ -28,6 +28,7 @@ from ritilib.gitops.layout import init_repository
 from ritilib.gitops.propose import propose
 from ritilib.gitops.pull import pull_base
 from ritilib.gitops.worktree import read_fleet_files
+from ritilib.reconcile.restarts import Restarts
 from ritilib.render.names import UnitNames
 from ritilib.render.tree import render_tree
 from ritilib.sync.connect import connect_servers
@@ -83,13 +84,17 @@ class Fleet:
         replace: Collection[str] = (),
         wait: bool = True,
         through: Environ | None = None,
+        restarts: Restarts | None = None,
     ) -> Synced:
-        """One cycle of the controller in this process, as the leader; through names other addresses."""
+        """One cycle of the controller in this process, as the leader; through names other addresses.
+
+        restarts are those of a cycle before.
+        """
         environ = {**self.controller, **(through or {})}
         desired, tool = self.read_desired(commit), OverlayTool(Path(environ["RITI_NEBULA_CERT"]))
         with take_lead(self.make_candidate(environ)) as leadership:
             servers = connect_servers(leadership.settings, desired.fleet, tool)
-            return sync_once(desired, servers, replace, keep_silent, wait)
+            return sync_once(desired, servers, replace, keep_silent, wait, restarts=restarts or {})
 
     def make_candidate(self, environ: Environ) -> Candidate:
         return Candidate(read_settings(environ), self.name, f"test:{os.getpid()}", keep_silent)

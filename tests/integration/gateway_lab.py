@@ -117,9 +117,10 @@ class Lab:
         self.vault("POST", f"auth/riti-cert-{FLEET}/certs/{unit}", {**role, "token_ttl": "1h"})
         own = f"riti/{FLEET}/box/{key}"
         words = {f"{own}/{name}": "write" for name in ("word", "report", "generation")}
-        shared = {f"{own}/1": "read", f"riti/{FLEET}/blocked": "read"}
+        value = f"riti/{FLEET}/pbx/{key}/box/1"
+        shared = {value: "read", f"riti/{FLEET}/blocked": "read"}
         self.allow(f"box-{unit}", words | shared, (f"box-{unit}",))
-        assert self.consul("PUT", f"kv/{own}/1", b"the configuration").ok
+        assert self.consul("PUT", f"kv/{value}", b"the configuration").ok
         return made
 
     # --- the gateway

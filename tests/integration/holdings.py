@@ -70,7 +70,7 @@ class Holdings:
     def read_kv(self) -> dict[str, str]:
         """key → value, unpacked, of all below the fleet's prefix but what says who wrote, and when, and not what."""
         keys = self.consul("GET", f"kv/riti/{self.fleet}/?keys") or []
-        told = {f"riti/{self.fleet}/{name}" for name in ("leader", "status", "history")}
+        told = {f"riti/{self.fleet}/{name}" for name in ("leader", "status", "history", "wake")}
         values = {
             key: self._ask("CONSUL_HTTP", "GET", f"kv/{key}?raw").content for key in keys if key not in told
         }

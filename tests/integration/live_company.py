@@ -245,13 +245,17 @@ class Company:
 
 
 @contextmanager
-def open_company(stack: Stack, folder: Path, name: str, port: int) -> Iterator[Company]:
-    """Everything up and linked, no call placed; all of it ended afterwards."""
+def open_company(
+    stack: Stack, folder: Path, name: str, port: int, settings: Callable[[str], str] = str
+) -> Iterator[Company]:
+    """Everything up and linked, no call placed; all of it ended afterwards. settings changes the usual fleet.yaml."""
     tool = OverlayTool(stack.nebula_cert)
     holdings = Holdings(name, stack.environment())
     with ExitStack() as running:
         with know_author():
-            fleet = make_fleet(stack, folder, name, port, lambda said: f"{said}rollout: {{canaries: 100}}\n")
+            fleet = make_fleet(
+                stack, folder, name, port, lambda said: settings(f"{said}rollout: {{canaries: 100}}\n")
+            )
         running.callback(holdings.remove, folder / "log")
         fleet.write("companies/zorro.yaml", "name: Zorro Ltda.\n")
         fleet.write("companies/acme.yaml", write_acme())

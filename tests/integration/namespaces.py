@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-_CLONE_NEWNET = 0x40000000
-_EVERY_PROTOCOL = 0x0003  # ETH_P_ALL
-_RECEIVE_BUFFER_FORCE = 33  # SO_RCVBUFFORCE, which is root's
-_CAPTURE_BYTES = 64 << 20
+from ritilib.devstack.overlay.sockets import run_inside
 
 
 @dataclass(frozen=True)
@@ -66,43 +61,13 @@ def open_udp(namespace: str, address: str = "", port: int = 0) -> socket.socket:
         opened.bind((address, port))
         return opened
 
-    return _open_in(f"/run/netns/{namespace}", open_bound)
+    return run_inside(f"/run/netns/{namespace}", open_bound)
 
 
 def connect_tcp(pid: int, address: str, port: int, timeout_s: float) -> socket.socket:
     """A connection from within the network namespace of a process."""
-    return _open_in(f"/proc/{pid}/ns/net", lambda: socket.create_connection((address, port), timeout_s))
-
-
-def _open_in(namespace: str, open_socket: Callable[[], socket.socket]) -> socket.socket:
-    def enter() -> socket.socket:
-        libc = ctypes.CDLL(None, use_errno=True)
-        with open(namespace) as file:
-            if libc.setns(file.fileno(), _CLONE_NEWNET) != 0:
-                raise OSError(ctypes.get_errno(), "setns")
-        return open_socket()
-
-    with ThreadPoolExecutor(1) as thread:  # a thread that ends: its namespace is the socket's alone
-        return thread.submit(enter).result()
+    return run_inside(f"/proc/{pid}/ns/net", lambda: socket.create_connection((address, port), timeout_s))
 
 
 def _ip(*arguments: str) -> None:
     subprocess.run(["ip", *arguments], check=True, capture_output=True)
-
-
-def open_raw(pid: int, protocol: int) -> socket.socket:
-    """A raw socket of the network namespace of a process; it sends what stands after the IP header."""
-    return _open_in(f"/proc/{pid}/ns/net", lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, protocol))
-
-
-def open_capture(pid: int, interface: str = "") -> socket.socket:
-    """Every frame that passes an interface (all of them, where none is named) of the network namespace of a process."""
-
-    def open_bound() -> socket.socket:
-        opened = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_EVERY_PROTOCOL))
-        opened.setsockopt(socket.SOL_SOCKET, _RECEIVE_BUFFER_FORCE, _CAPTURE_BYTES)
-        if interface:
-            opened.bind((interface, _EVERY_PROTOCOL))
-        return opened
-
-    return _open_in(f"/proc/{pid}/ns/net", open_bound)

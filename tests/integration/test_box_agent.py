@@ -105,7 +105,7 @@ class Run:
         self._thread.join()
 
     def offer(self, files: dict[str, str], version: int = 1) -> None:
-        self.servers.set(NAMES.box_value, encode_box_value(files, version, "c0ffee"))
+        self.servers.set(NAMES.box_kv_key, encode_box_value(files, version, "c0ffee"))
 
     @property
     def report(self) -> dict[str, object]:
@@ -175,7 +175,7 @@ def test_whatever_is_wrong_with_a_value_the_running_one_stays_and_the_report_say
         (gzip.compress(json.dumps(said | {"more": 1}).encode()), "`more` is no key of this format"),
         (encode_box_value(box.render(), 9, "c0ffee"), "version 1, and the value needs 9"),
     ):
-        run.servers.set(NAMES.box_value, value)
+        run.servers.set(NAMES.box_kv_key, value)
         run.wait(lambda words=words: words in str(run.report.get("why")), words)  # type: ignore[misc]
         assert (run.report["in_force"], run.report["confirmed"]) == (first, True)
     refused = set()

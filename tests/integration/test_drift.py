@@ -90,7 +90,9 @@ def lab(env: dict[str, str], settings: Settings) -> Iterator[Lab]:
     before = set(threading.enumerate())
     management = read_settings(env)
     made = Lab(Consul(management), Nomad(management), Holdings(FLEET, env), Wakeups())
-    with watch_drift(FLEET, settings, made.wakeups, lambda *said: made.said.put(said)) as made.watches:
+    with watch_drift(
+        FLEET, settings, made.wakeups, lambda *said: made.said.put(said), Wakeups()
+    ) as made.watches:
         assert made.wakeups.wait(NEXT_S) == {"drift"}
         yield made
         began = time.monotonic()

@@ -78,7 +78,7 @@ class Key:
     def is_shut_out_of_consul(self) -> bool:
         return all(
             is_denied(partial(self.servers.read, self.consul_token, key))
-            for key in (NAMES.box_value, EnrollmentNames(FLEET).blocked, NAMES.enroll_reply)
+            for key in (NAMES.box_kv_key, EnrollmentNames(FLEET).blocked, NAMES.enroll_reply)
         )
 
 
@@ -189,7 +189,7 @@ def test_a_truncated_value_leaves_the_running_configuration_and_status_says_so(w
 
     # it may have confirmed its value before it has looked at its link
     wait_until(has_told, TAKEN_S, "Salto's box has told what it has in force, and that its link is up")
-    before, held = world_report(lab), lab.consul.read(NAMES.box_value)
+    before, held = world_report(lab), lab.consul.read(NAMES.box_kv_key)
     assert held and (before["link"], before["why"], before["refused"]) == ("up", "", None)
     link = (lab.offices[SALTO].folder / "data/configuration/current").readlink()
     lab.consul.write(held.key, held.value[: len(held.value) // 2], held.modify_index)
@@ -204,7 +204,7 @@ def test_a_truncated_value_leaves_the_running_configuration_and_status_says_so(w
     after = unit["box"]["report"]
     assert (after["in_force"], after["commit"], after["link"]) == (before["in_force"], before["commit"], "up")
     assert (lab.offices[SALTO].folder / "data/configuration/current").readlink() == link
-    entry = lab.consul.read(NAMES.box_value)
+    entry = lab.consul.read(NAMES.box_kv_key)
     assert entry
     lab.consul.write(entry.key, held.value, entry.modify_index)
     wait_until(lambda: world_report(lab)["why"] == "", TAKEN_S, "Salto's box is well again")

@@ -120,13 +120,19 @@ def try_moments(lab: Lab, before: str | None, commit: str, moments: slice) -> No
 def check_holdings(held: dict[str, Any], fleet: str, units: int) -> None:
     """The undisturbed state is what it should be: each unit whole, its value naming its document's version."""
     jobs = {name: one for name, one in held.items() if name.startswith("job ")}
-    values = {name: one for name, one in held.items() if name.startswith(f"key riti/{fleet}/pbx/")}
+    written = {name: one for name, one in held.items() if name.startswith(f"key riti/{fleet}/pbx/")}
+    of_boxes = {name: one for name, one in written.items() if "/box/" in name}
+    values = {name: one for name, one in written.items() if name not in of_boxes}
     assert len(jobs) == len(values) == units
+    assert len(of_boxes) == sum("/lighthouse/" not in name for name in values)
     assert [one["Version"] for one in jobs.values()] == [0] * units
     for name, value in values.items():
         company, box = name.split("/")[3:5]
         path = f"lighthouse/{box}" if company == "lighthouse" else f"pbx/{company}/{box}"
         assert value["secrets_version"] == held[f"document {path}"]["version"]
+    for name, value in of_boxes.items():
+        company, box = name.split("/")[3:5]
+        assert value["secrets_version"] == held[f"document box/{company}/{box}"]["version"]
     for pair, other in list_pairs(held):
         assert pair == other
 

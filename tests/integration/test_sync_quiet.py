@@ -12,6 +12,7 @@ import pytest
 
 from ritilib.devstack.processes import wait_until
 from ritilib.devstack.stack import Stack
+from ritilib.reconcile.restarts import Restarts
 from ritilib.sync.synced import Synced
 from tests.integration.fleets import Fleet, hold_image, know_author, make_fleet
 from tests.integration.holdings import Holdings
@@ -30,10 +31,10 @@ class Lab:
     through: dict[str, str]
     log: Path
 
-    def sync(self, *replace: str, wait: bool = True) -> Synced:
+    def sync(self, *replace: str, wait: bool = True, restarts: Restarts | None = None) -> Synced:
         """One cycle through the relays; the ledger then holds it alone."""
         self.ledger.clear()
-        return self.fleet.sync(replace=replace, wait=wait, through=self.through)
+        return self.fleet.sync(replace=replace, wait=wait, through=self.through, restarts=restarts)
 
     def read_job(self, key: str) -> dict[str, Any]:
         found: dict[str, Any] = self.holdings.nomad("GET", f"job/{self.fleet.names(key).job_id}")
@@ -85,7 +86,7 @@ def lab(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]
 
 
 MOST_REQUESTS = 15  # for each PBX that is touched
-HELD_REQUESTS = 2  # one that waits is parsed and planned
+HELD_REQUESTS = 2  # one that waits is parsed and planned, once
 NOTING = ("the values", "their index")  # at the end of a cycle that wrote
 QUESTIONS = [
     "NOMAD GET /v1/jobs?meta=true&prefix=quiet--&namespace=default",
@@ -126,6 +127,19 @@ def test_a_value_changed_by_hand_is_put_right(lab: Lab, hand: str) -> None:
     done = lab.sync()
     assert (done.changed, done.problems) == ((MONTEVIDEO,), ())
     assert lab.read_live(MONTEVIDEO) == before
+    assert {one.split()[0] for one in lab.ledger.writes} == {"CONSUL"}
+    assert_quiet(lab)
+
+
+@pytest.mark.parametrize("hand", ["PUT", "DELETE"])
+def test_a_boxes_value_changed_by_hand_is_put_right(lab: Lab, hand: str) -> None:
+    key, pbx = lab.fleet.names(MONTEVIDEO).box_kv_key, lab.fleet.names(MONTEVIDEO).kv_key
+    before = lab.holdings.read_kv()
+    lab.holdings.consul(hand, f"kv/{key}", {"files": {}} if hand == "PUT" else None)
+    done = lab.sync()
+    assert (done.changed, done.healed, done.problems) == ((MONTEVIDEO,), {MONTEVIDEO}, ())
+    after = lab.holdings.read_kv()
+    assert (after[key], after[pbx]) == (before[key], before[pbx])
     assert {one.split()[0] for one in lab.ledger.writes} == {"CONSUL"}
     assert_quiet(lab)
 
@@ -185,8 +199,8 @@ def test_a_change_that_replaces_tasks_goes_in_waves_and_each_is_judged(lab: Lab,
     assert {key: (lab.read_job(key)["Version"], lab.find_allocation(key)) for key in others} == {
         key: before[key] for key in others
     }
-    again = lab.sync()
-    assert (again.changed, lab.ledger.writes) == ((), [])
+    again = lab.sync(restarts=done.restarts)
+    assert (again.changed, lab.ledger.requests) == ((), QUESTIONS), "who waits is known"
     assert all("its wave comes after wave 1 of 3, not before" in one.what for one in again.held)
     assert lab.sync(*others).is_clean
     assert {key: lab.read_live(key) for key in keys} == plans, "every door is open again"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ritilib.fleet.fleet_file import Rollout
 from ritilib.gitops.desired import Desired
+from ritilib.reconcile.restarts import Restarts
 from ritilib.reconcile.state import Record, read_record
 from ritilib.render.names import OPEN_DOOR
 from ritilib.render.upkeep import Windows
@@ -44,11 +45,12 @@ def make_desired(
 
 @dataclass
 class World(removing.World):
-    """busy: what the cycle before found with calls."""
+    """busy: what the cycle before found with calls; restarts: what it knows to replace a task."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.busy: frozenset[str] = frozenset()
+        self.restarts: Restarts = {}
 
     def sync(self, desired: Desired, floor: int = 0, *at_once: str, wait: bool = True) -> Synced:
         done = sync_once(
@@ -61,8 +63,9 @@ class World(removing.World):
             clock=lambda: self.now,
             floor=floor,
             busy=self.busy,
+            restarts=self.restarts,
         )
-        self.busy = done.busy
+        self.busy, self.restarts = done.busy, done.restarts
         return done
 
     def read_image(self, key: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ritilib.errors import FleetError
-from ritilib.fleet.edit import NewExtension, add_box, add_extension, rotate_secrets
+from ritilib.fleet.edit import NewExtension, add_box, add_extension, rotate_authority, rotate_secrets
 from ritilib.fleet.load import load_fleet
 from ritilib.fleet.source import Source, parse_source
 from tests.unit.fleets import ACME, FLEET, MONTEVIDEO, SALTO, make_files
@@ -312,3 +312,28 @@ def test_secrets_that_cannot_be_counted_are_refused_with_their_place(text: str) 
 def test_a_company_that_is_not_there_is_named() -> None:
     with pytest.raises(FleetError, match="is not there"):
         rotate_secrets(make_files(), ["nobody"])
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("at_once", [False, True])
+def test_the_overlays_authority_is_counted_up(line_end: str, at_once: bool) -> None:
+    files = make_files()
+    path = "fleet/fleet.yaml"
+    files[path] = files[path].decode().replace("\n", line_end).encode()
+    for generation in (2, 3):
+        before = files[path].decode()
+        files[path] = rotate_authority(files, at_once and generation == 2)[path].encode()
+        said = load_fleet(files).fleet.said.overlay_authority
+        assert (said.generation, said.at_once) == (generation, at_once and generation == 2)
+        kept = [line for line in files[path].decode().splitlines(True) if "authority" not in line]
+        assert kept == [line for line in before.splitlines(True) if "authority" not in line]
+
+
+@pytest.mark.parametrize("said", ["overlay_authority: 2\n", "overlay_authority: {generation: many}\n"])
+def test_an_authority_that_cannot_be_counted_is_refused_with_its_place(said: str) -> None:
+    files = make_files()
+    path = "fleet/fleet.yaml"
+    with pytest.raises(FleetError) as caught:
+        rotate_authority(files | {path: files[path] + said.encode()})
+    (problem,) = caught.value.problems
+    assert problem.file == path and problem.mend

@@ -307,7 +307,7 @@ class Running:
 
 @pytest.fixture
 def running(tmp_path: Path, servers: FakeOwn) -> Iterator[Running]:
-    servers.set(NAMES.box_value, write_value(dict(OLD)))
+    servers.set(NAMES.box_kv_key, write_value(dict(OLD)))
     made = Running(tmp_path / "data", servers)
     yield made
     made.end()
@@ -328,6 +328,26 @@ def test_an_agent_brings_value_overlay_and_block_list_into_force(running: Runnin
     wait(lambda: running.read("overlay/host.crt") == "overlay.crt 2")
 
 
+def test_an_agent_trusts_whom_its_document_names_and_says_so(running: Running, servers: FakeOwn) -> None:
+    wait(lambda: running.read("overlay/overlay.yml") != "")
+    both = "-----BEGIN NEBULA CERTIFICATE V2-----\none and other\n"
+    told = {"ca": both, "edition": 2, "authority": 1, "renew_from": ""}
+    servers.document = Document(4, {**SECRETS, "overlay": told})
+    servers.set(NAMES.box_kv_key, write_value(dict(NEW)))
+
+    def read_report() -> dict[str, object]:
+        held = servers.values.get(NAMES.box_report)
+        return dict(json.loads(held.data)) if held else {}
+
+    wait(lambda: running.read("overlay/ca.crt") == both)
+    wait(lambda: read_report().get("overlay_edition") == 2)
+    # what cannot be understood leaves what is trusted, and the rest of the document is taken
+    servers.document = Document(5, {**SECRETS, "overlay": {**told, "edition": 3, "ca": "nobody"}})
+    servers.set(NAMES.box_kv_key, write_value(dict(OLD), secrets_version=5))
+    wait(lambda: "names no authority" in str(read_report().get("why")))
+    assert running.read("overlay/ca.crt") == both and read_report()["overlay_edition"] == 2
+
+
 def test_the_block_list_is_kept_without_a_network(running: Running, servers: FakeOwn) -> None:
     servers.set("riti/fleet/blocked", json.dumps(["cd" * 32]).encode())
     wait(lambda: "cd" * 32 in running.read("overlay/overlay.yml"))
@@ -346,7 +366,7 @@ def test_the_block_list_is_kept_without_a_network(running: Running, servers: Fak
 def test_a_value_whose_secrets_are_not_there_yet_waits_for_them(running: Running, servers: FakeOwn) -> None:
     wait(lambda: running.read("overlay/overlay.yml") != "")
     servers.document = Document(3, {"iax": {}, "phones": {}})
-    servers.set(NAMES.box_value, write_value(dict(NEW)))
+    servers.set(NAMES.box_kv_key, write_value(dict(NEW)))
 
     def why() -> str:
         held = servers.values.get(NAMES.box_report)

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from ritilib.box.overlay import keep_overlay, understand_blocked, write_blocked
+from ritilib.box.kept import Trust
+from ritilib.box.overlay import (
+    choose_authorities,
+    keep_overlay,
+    understand_blocked,
+    understand_trust,
+    write_blocked,
+)
 from ritilib.errors import GitopsError
 from tests.golden.update import render_case
 
@@ -52,3 +59,22 @@ def test_only_what_differs_is_written_and_the_configuration_last(tmp_path: Path)
     assert (folder / "host.crt").read_text() == "renewed"
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o640}
     assert folder.stat().st_mode & 0o777 == 0o750
+
+
+SAID = {"ca": "-----BEGIN NEBULA CERTIFICATE-----", "edition": 3, "authority": 2, "renew_from": ""}
+
+
+def test_the_newer_word_of_authorities_counts() -> None:
+    assert understand_trust({"iax": {}}) is None
+    trust = understand_trust({"overlay": SAID})
+    assert trust == Trust(**SAID)
+    assert choose_authorities("the reply's", 2, trust) == (trust.ca, 3)
+    # a box that was let in after its document was written
+    assert choose_authorities("the reply's", 3, trust) == ("the reply's", 3)
+    assert choose_authorities("the reply's", 1, Trust()) == ("the reply's", 1)
+
+
+@pytest.mark.parametrize("wrong", [{"ca": ""}, {"edition": "many"}, {"renew_from": "soon"}, {"ca": None}])
+def test_authorities_that_cannot_be_understood_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(GitopsError):
+        understand_trust({"overlay": SAID | wrong})

@@ -41,6 +41,8 @@ def test_it_says_everything_that_status_shows() -> None:
         "temperature_c": 51,
         "disk_free_bytes": 900_000_000,
         "adapter": True,
+        "overlay_edition": 0,
+        "overlay_authority": 0,
     }
 
 

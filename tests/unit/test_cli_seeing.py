@@ -72,6 +72,7 @@ def test_the_form_of_a_status_is_stable(
         "branch",
         "status",
         "drift",
+        "overlay",
         "units",
         "boxes",
         "problems",

@@ -118,6 +118,23 @@ def test_drift_is_found_in_the_value_only_where_the_index_says_to_look() -> None
     assert made.changes[0].reasons == ("drift: its value in Consul is gone",)
 
 
+def test_drift_is_found_in_the_boxes_value_as_in_its_pbxs() -> None:
+    wish = replace(WISH, files={**FILES, "box/etc/iax.conf": "[pbx]\n"})
+    pbx, box = wish.names.kv_key, wish.names.box_kv_key
+    record = replace(RECORD, box=wish.digests.box, box_value=hash_text("the box's"))
+    held = {pbx: VALUE, box: hash_text("the box's")}
+    settled = replace(SETTLED, records={"acme/salto": record}, live_keys=frozenset(held))
+    moved = replace(settled, live_index=41, values=held)
+    assert plan(settled, wish).is_empty and plan(moved, wish).is_empty
+    made = plan(replace(moved, values={**held, box: hash_text("somebody's")}), wish)
+    assert made.changes[0].reasons == ("drift: its box's value in Consul was changed",)
+    assert parts(made) == "live"
+    made = plan(replace(settled, live_keys=frozenset({pbx})), wish)
+    assert made.changes[0].reasons == ("drift: its box's value in Consul is gone",)
+    before = replace(record, box_value="")  # an older version of RITI wrote it, elsewhere
+    assert not plan(replace(moved, records={"acme/salto": before}), wish).is_empty
+
+
 def test_a_foreign_job_of_our_name_is_reported_and_left_alone() -> None:
     for meta in ({}, {"riti.fleet": "other", "riti.box": "acme/salto"}, META | {"riti.box": "acme/other"}):
         made = plan(replace(SETTLED, jobs={WISH.names.job_id: LiveJob(7, False, meta)}))

@@ -12,6 +12,8 @@ import pytest
 
 from ritilib.gitops.desired import Desired
 from ritilib.reconcile.box_value import hash_box_files
+from ritilib.reconcile.state import hash_text
+from ritilib.render.upkeep import SyncRules
 from tests.unit.removing import name
 from tests.unit.replacing import BOXES, World, make_desired
 
@@ -101,3 +103,64 @@ def test_other_boxes_are_not_touched(world: World) -> None:
     before = world.consul.entries[name(B).box_kv_key]
     world.sync(change_box(make_desired("c2", "one"), A, "; another\n"))
     assert world.consul.entries[name(B).box_kv_key] == before
+
+
+@pytest.mark.parametrize("edited", [b"nonsense", None])
+def test_a_hands_edit_of_the_box_is_put_back_and_nothing_else_is_written(
+    world: World, edited: bytes | None
+) -> None:
+    held, pbx = world.consul.entries[name(A).box_kv_key], world.consul.entries[name(A).kv_key]
+    if edited is None:
+        world.consul.delete(held.key, held.modify_index)
+    else:
+        world.consul.write(held.key, edited, held.modify_index)
+    done = world.sync(make_desired("c1", "one"))
+    assert (done.changed, done.healed, done.problems) == ((A,), {A}, ())
+    assert world.consul.entries[name(A).box_kv_key].value == held.value
+    assert world.consul.entries[name(A).kv_key] == pbx
+    assert not [one for one in world.journal.writes if one.startswith(("vault", "nomad"))]
+    assert_quiet(world, make_desired("c1", "one"))
+
+
+def test_both_are_put_back_where_a_hand_edited_both(world: World) -> None:
+    before = {key: world.consul.entries[key] for key in (name(A).box_kv_key, name(A).kv_key)}
+    for held in before.values():
+        world.consul.write(held.key, b"nonsense", held.modify_index)
+    assert world.sync(make_desired("c1", "one")).healed == {A}
+    assert {key: world.consul.entries[key].value for key in before} == {
+        key: held.value for key, held in before.items()
+    }
+    assert_quiet(world, make_desired("c1", "one"))
+
+
+def test_hands_are_let_be_at_a_box_too_and_the_values_are_not_read_for_it(world: World) -> None:
+    desired = make_desired("c1", "one")
+    units = tuple(replace(unit, sync=SyncRules(self_heal=False)) for unit in desired.units)
+    calm = replace(desired, units=units)
+    held = world.consul.entries[name(A).box_kv_key]
+    world.consul.write(held.key, b"nonsense", held.modify_index)
+    done = world.sync(calm)
+    assert f"{A} (drift: its box's value in Consul was changed)" in done.held[0].what
+    assert_quiet(world, calm)
+    assert world.consul.entries[held.key].value == b"nonsense"
+    assert world.sync(desired).healed == {A}
+    assert world.consul.entries[held.key].value == held.value
+
+
+def test_the_box_of_a_pbx_that_went_back_is_no_drift_with_newer_secrets_either(world: World) -> None:
+    bad = make_desired("c2", "two", bad=(A,), canaries=(A,))
+    said = json.dumps({"phones": ["101"], "pairs": {"cloud": [A, f"{A} box"]}, "generation": 1})
+    more = {"box/secrets.json": said}
+    units = tuple(replace(unit, files=unit.files | more) if unit.key == A else unit for unit in bad.units)
+    assert world.sync(replace(bad, units=units)).gone_back == {A}
+    record, held = world.read_record(A), world.consul.entries[name(A).box_kv_key]
+    assert read_box(world, A)["secrets_version"] == 2, "they stay"
+    assert record.box_value == hash_text(held.value)
+
+
+def assert_quiet(world: World, desired: Desired) -> None:
+    """Nothing is left to do, and seeing that takes three questions."""
+    world.sync(desired)
+    world.journal.requests.clear()
+    assert world.sync(desired).changed == ()
+    assert [one.split()[1] for one in world.journal.requests] == ["list", "read", "list"]

@@ -11,6 +11,7 @@ from ritilib.fleet.stretch import Stretch
 from ritilib.gitops.desired import Desired
 from ritilib.render.names import CLOSED_DOOR, OPEN_DOOR
 from ritilib.render.upkeep import Windows
+from tests.fakes.nomad import FakeNomad
 from tests.unit.removing import name
 from tests.unit.replacing import BOXES, World, make_desired
 
@@ -203,3 +204,73 @@ def test_died_at_any_write_it_ends_in_the_same_state(world: World, bad: tuple[st
         each.journal.writes.clear()
         each.sync(desired)
         assert each.journal.writes == [], moment
+
+
+def list_asked(world: World) -> list[str]:
+    """For which PBXes Nomad was asked what their wished job would do."""
+    return [one.removeprefix("nomad plan demo--") for one in world.journal.requests if "nomad plan" in one]
+
+
+def test_who_waits_for_its_wave_is_asked_about_once(world: World) -> None:
+    first = world.sync(NEW)
+    assert set(first.restarts) == set(BOXES) - {CANARY}
+    world.journal.requests.clear()
+    again = world.sync(NEW)
+    assert (list_asked(world), again.held) == ([], world.sync(NEW).held)
+    assert len(world.journal.requests) == 2 * 3, "the three questions of a cycle that has nothing to do"
+    assert again.restarts == first.restarts
+    world.pass_time(PAUSE)
+    world.sync(NEW)
+    assert len(list_new(world)) == 3
+    world.pass_time(PAUSE)
+    assert world.sync(NEW).restarts == {}
+    assert list_new(world) == set(BOXES)
+
+
+def test_new_secrets_that_wait_with_an_image_ask_nobody_either(world: World) -> None:
+    more = {"pbx/vault-policy.hcl": "# more\n"}
+    units = tuple(replace(unit, files={**unit.files, **more}) for unit in NEW.units)
+    desired = replace(NEW, units=units)
+    assert world.sync(desired).changed == (CANARY,)
+    world.journal.requests.clear()
+    assert world.sync(desired).changed == ()
+    assert len(world.journal.requests) == 3
+
+
+def test_who_has_a_call_is_asked_for_it_alone_until_it_has_ended(world: World) -> None:
+    finish(world, replace(NEW, commit="c1"))
+    world.calls[CANARY] = 1
+    desired = make_desired("c3", "three", canaries=(CANARY,))
+    assert world.sync(desired).busy == {CANARY}
+    world.journal.requests.clear()
+    done = world.sync(desired)
+    assert (done.busy, list_asked(world)) == ({CANARY}, [])
+    world.calls.clear()
+    assert world.sync(desired).changed == (CANARY,)
+    assert list_asked(world)[0] == "acme--b"
+
+
+def test_a_hands_edit_or_another_wish_is_asked_about_anew(world: World) -> None:
+    world.sync(NEW)
+    world.edit("acme/a", Priority=70)
+    world.journal.requests.clear()
+    world.sync(NEW)
+    assert list_asked(world) == ["acme--a"]
+    world.journal.requests.clear()
+    world.sync(make_desired("c2", "three", canaries=(CANARY,)))
+    asked = {one.replace("--", "/") for one in list_asked(world)}
+    assert asked == set(BOXES)
+
+
+def test_one_that_nomad_would_not_replace_any_more_is_changed_when_its_turn_comes(world: World) -> None:
+    """Another version of Nomad may judge another way."""
+    first = world.sync(NEW)
+    world.pass_time(PAUSE)
+    world.nomad.plan = lambda job: FakeNomad.plan(world.nomad, {**job, "TaskGroups": held(world, job)})  # type: ignore[method-assign]
+    done = world.sync(NEW)
+    assert done.problems == () and len(done.changed) == 2
+    assert set(done.restarts) == set(first.restarts) - set(done.changed)
+
+
+def held(world: World, job: dict[str, object]) -> object:
+    return world.nomad.jobs[str(job["ID"])]["TaskGroups"]

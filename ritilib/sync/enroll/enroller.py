@@ -27,13 +27,14 @@ from ritilib.enroll.decide import LOCKED, Bind, Conflict, Keep, Refuse, Wait, de
 from ritilib.enroll.reply import Reply, State, read_reply
 from ritilib.enroll.request import SignedRequest
 from ritilib.errors import EnrollError, ServerError
+from ritilib.reconcile.authority import CERTIFICATE_HOURS
 from ritilib.render.names import EnrollmentNames, UnitNames
 from ritilib.sync.enroll.blocked import block
 from ritilib.sync.enroll.duties import Task
 from ritilib.sync.enroll.prepare import PKI_ROLE
 from ritilib.sync.enroll.rights import BoxRights, forget_key
 from ritilib.sync.unit.apply import Servers
-from ritilib.sync.unit.secrets import CERTIFICATE_HOURS, find_due
+from ritilib.sync.unit.secrets import find_due
 
 REPORTED_WHY = 400  # characters of a reply's reason
 
@@ -189,7 +190,9 @@ class Enroller:
             state="bound",
             identity=identity.chain,
             overlay_crt=crt,
-            overlay_ca=authority.crt,
+            overlay_ca=authority.trusted,
+            overlay_edition=authority.edition,
+            overlay_authority=authority.generation,
             renew_at=due.isoformat(),
         )
         self._reply(box, reply, done)

@@ -1,4 +1,5 @@
-"""The rights of a controller in Nomad, Consul and Vault: as a candidate, which writes nothing, and as the leader.
+"""The rights of a controller in Nomad, Consul and Vault: as a candidate, which writes nothing but who leads, and
+that a webhook came, and as the leader.
 
 The candidate's tokens are the standing ones: those that `riti bootstrap` leaves, or, where the controller is a Nomad
 job, those that its workload identity is given (ritilib.sync.lead.identity). The leader's are made at each election and
@@ -21,6 +22,8 @@ from dataclasses import dataclass
 from ritilib.clients.vault import KV_MOUNT, TRANSIT_MOUNT
 from ritilib.render.names import ControllerNames, EnrollmentNames
 from ritilib.sync.enroll.prepare import PKI_ROLE
+from ritilib.sync.observe import Places
+from ritilib.sync.overlay.kept import name_document
 from ritilib.sync.unit.apply import JWT_MOUNT
 
 READ, WRITE, CALL = ["read"], ["create", "read", "update"], ["update"]
@@ -74,8 +77,10 @@ class Rights:
 
     def consul_candidate(self) -> str:
         keys = f'key_prefix "riti/{self.fleet}/" {{\n  policy = "read"\n}}\n\n'
-        lock = f'key "{self.lock}" {{\n  policy = "write"\n}}\n\n'
-        return f'{keys}{lock}session_prefix "" {{\n  policy = "write"\n}}\n\nacl = "write"\n'
+        own = "".join(
+            f'key "{key}" {{\n  policy = "write"\n}}\n\n' for key in (self.lock, Places(self.fleet).wake)
+        )
+        return f'{keys}{own}session_prefix "" {{\n  policy = "write"\n}}\n\nacl = "write"\n'
 
     def vault_leader(self) -> str:
         """The fleet's documents, its HMACs, its PBXes' and boxes' policies and roles, and its boxes' certificates.
@@ -90,6 +95,7 @@ class Rights:
                 f"{KV_MOUNT}/delete/{self.fleet}/pbx/*": CALL,  # hides versions, and destroys none
                 f"{KV_MOUNT}/delete/{self.fleet}/box/*": CALL,
                 f"{KV_MOUNT}/delete/{self.fleet}/lighthouse/*": CALL,
+                f"{KV_MOUNT}/destroy/{name_document(self.fleet)}": CALL,  # the key of an authority that is replaced
                 f"{TRANSIT_MOUNT}/hmac/{self.fleet}": CALL,
                 f"{TRANSIT_MOUNT}/hmac/{self.fleet}/*": CALL,
                 f"sys/policies/acl/pbx-{self.fleet}--*": REMOVE,

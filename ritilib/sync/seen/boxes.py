@@ -61,6 +61,8 @@ class Report(BaseModel):
     temperature_c: int | None = None
     disk_free_bytes: int | None = None
     adapter: bool | None = None
+    overlay_edition: int = 0
+    overlay_authority: int = 0
 
 
 @dataclass(frozen=True)

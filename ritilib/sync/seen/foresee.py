@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -18,6 +18,7 @@ from ritilib.reconcile.windows import is_inside
 from ritilib.reconcile.wording import count
 from ritilib.sync.lead.bootstrap import judge_retries
 from ritilib.sync.turn import choose_turn, number_waves
+from ritilib.sync.unit.door import judge_calls
 from ritilib.sync.unit.word import read_word
 
 # nothing: what runs notices nothing; reload: the dial plan, peers or secrets are read anew, and no call is cut;
@@ -53,18 +54,29 @@ class Foresight:
     def __init__(
         self, desired: Desired, plan: Plan, observed: Observed, nomad: NomadClient, consul: ConsulClient
     ) -> None:
-        self._plan, self._observed, self._nomad, self._consul = plan, observed, nomad, consul
-        asked = (desired, plan, observed.records, observed.jobs, frozenset[str](), observed.now)
-        self._turn = choose_turn(*asked)
-        self._waves = number_waves(*asked[:-1])
+        self._desired, self._plan, self._observed = desired, plan, observed
+        self._nomad, self._consul = nomad, consul
+        self._busy: set[str] = set()  # units that a sync would find with calls
         self._denied: set[str] = set()
         self.problems: list[Problem] = []
 
     def foresee(self, with_diff: bool) -> Iterator[Foreseen]:
-        """Each change, in the plan's order: two requests where the job changes, two more where it is to be restarted,
-        one where its value in Consul changes. Raises as the clients do, but for what the token may not."""
+        """Each change, in the plan's order, without what a restart meets: two requests where the job changes, two more
+        where it is to be restarted, one where its value in Consul changes. Raises as the clients do, but for what the
+        token may not."""
         for change in self._plan.changes:
             yield self._look_at(change, with_diff)
+
+    def place(self, found: Iterable[Foreseen]) -> list[Foreseen]:
+        """All that `foresee` gave, with what each restart meets: its wave hangs on which of the others have calls."""
+        found, observed = list(found), self._observed  # whole first: then it is known who has calls
+        asked = (self._desired, self._plan, observed.records, observed.jobs, self._busy)
+        turn, waves = choose_turn(*asked, observed.now), number_waves(*asked)
+        changes = {change.key: change for change in self._plan.changes}
+        return [
+            self._place(changes[one.unit], one, turn, waves) if one.effect == "restart" else one
+            for one in found
+        ]
 
     def _look_at(self, change: Change, with_diff: bool) -> Foreseen:
         names, observed = change.wish.names, self._observed
@@ -92,7 +104,7 @@ class Foresight:
             index = record.job_modify_index if record else 0
             lines = write_diff(planned.diff, planned.modify_index != index) if with_diff else ()
             found = replace(found, job_diff=lines, warnings=planned.warnings)
-        return self._describe_restart(change, found) if found.effect == "restart" else found
+        return replace(found, calls=self._count_calls(change)) if found.effect == "restart" else found
 
     def _plan_job(self, change: Change) -> JobPlan | None:
         """None where the token may not."""
@@ -104,14 +116,13 @@ class Foresight:
             self._note_denied("plan", error, "parse-job and submit-job: which PBX is restarted is not known")
             return None
 
-    def _describe_restart(self, change: Change, found: Foreseen) -> Foreseen:
-        calls = self._count_calls(change)
-        found = replace(found, calls=calls)
+    def _place(self, change: Change, found: Foreseen, turn: Turn, waves: Mapping[str, int]) -> Foreseen:
         if not change.is_drift:
-            found = replace(found, wave=self._waves.get(change.key, 0), waves=self._turn.waves)
-        return replace(found, meets=describe_wait(change, self._turn, found, self._observed))
+            found = replace(found, wave=waves.get(change.key, 0), waves=turn.waves)
+        return replace(found, meets=describe_wait(change, turn, found, self._observed))
 
     def _count_calls(self, change: Change) -> int | None:
+        windows = change.wish.windows
         if change.wish.names.is_lighthouse or "word" in self._denied:
             return None
         try:
@@ -119,6 +130,8 @@ class Foresight:
         except Denied as error:
             self._note_denied("word", error, "read-job and read-fs: whether a PBX has calls is not known")
             return None
+        if judge_calls(word) and not (windows and is_inside(windows, self._observed.now)):
+            self._busy.add(change.key)
         return word.channels if word else None
 
     def _note_denied(self, what: str, error: Denied, lacks: str) -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from ritilib.clients.protocols import ConsulClient, NomadClient
 from ritilib.errors import Denied, GitopsError, Problem, RitiError, ServerError
+from ritilib.reconcile.authority import Standing, describe_standing
 from ritilib.reconcile.leading import Lead, read_lead
 from ritilib.reconcile.plan import find_drift
 from ritilib.reconcile.state import Record
@@ -35,7 +36,8 @@ class FleetLook:
     """leads: who holds the lock now (None: nobody). said: the view that was published last (None: none), age_s seconds
     ago; it is_fresh where whoever said it leads. drift: unit → what somebody else changed. records are the inventory.
 
-    problems: what could not be read. boxes: all of which anything is known.
+    problems: what could not be read. boxes: all of which anything is known. authority: how far the overlay's are
+    (None: there never was but one).
     """
 
     fleet: str
@@ -49,6 +51,7 @@ class FleetLook:
     branch: Branch | None = None
     problems: tuple[Problem, ...] = ()
     boxes: tuple[BoxLook, ...] = ()
+    authority: Standing | None = None
 
     def judge(self) -> tuple[Verdict, tuple[str, ...]]:
         """How it stands, and why it is not well: nobody leads or something failed; else something is to come."""
@@ -81,6 +84,8 @@ class FleetLook:
         changed = count(len(self.drift), "unit")
         pending = [f"{changed} changed by somebody else"] if self.drift else []
         pending += [f"{one.key}: {one.why or one.state}" for one in self.boxes if one.grade == "pending"]
+        if self.authority and self.authority.phase != "settled":
+            pending.append(describe_standing(self.authority))
         said = self.said
         if said is None or not self.is_fresh:
             pending.append("who leads has not said yet how the fleet stands")
@@ -113,9 +118,10 @@ def look_at_fleet(fleet: str, nomad: NomadClient, consul: ConsulClient, now: dat
         problems += error.problems
     drift: dict[str, tuple[str, ...]] = {}
     records: Mapping[str, Record] = {}
+    authority: Standing | None = None
     try:
         observed = observe(fleet, nomad, consul, now).observed
-        records = observed.records
+        records, authority = observed.records, observed.authority
         for key, record in records.items():
             if key.count("/") == 1 and (
                 found := find_drift(UnitNames(fleet, *key.split("/")), record, observed)
@@ -140,6 +146,7 @@ def look_at_fleet(fleet: str, nomad: NomadClient, consul: ConsulClient, now: dat
         None,
         (*problems, *unread),
         boxes,
+        authority,
     )
 
 

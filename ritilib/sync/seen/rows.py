@@ -86,7 +86,11 @@ def describe_unit(found: UnitLook) -> dict[str, Any]:
         }
         if allocation
         else None,
-        "value": {"value_is_there": found.has_value, "value_is_as_recorded": found.is_value_recorded},
+        "value": {
+            "value_is_there": found.has_value,
+            "value_is_as_recorded": found.is_value_recorded,
+            "box_value_is_as_recorded": found.is_box_recorded,
+        },
         "word": {
             "calls_now": word.channels,
             "in_force": found.acknowledges,

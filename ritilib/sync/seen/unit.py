@@ -33,11 +33,12 @@ Told = HeldUnit | FailingUnit | DownUnit | WatchedUnit | WaitingUnit | HealedUni
 @dataclass(frozen=True)
 class UnitLook:
     """record: its inventory entry. job: as Nomad's list shows it (None: there is none). is_job_known: whether that
-    could be asked. allocation: the newest that is to run. has_value, is_value_recorded: whether its value in Consul is
-    there, and is what was written. word: what its watcher says (None: nothing, or not known); acknowledges: whether
-    what Consul holds is in force. last_good: whether what ran before is kept, as until a new one is judged. told: what
-    the leader's view says of it, where somebody leads whose view it is. history: the entries that name it. box: the box
-    that it is for (None: a lighthouse has none).
+    could be asked. allocation: the newest that is to run. has_value, is_value_recorded: whether its value in Consul
+    is there, and is what was written. word: what its watcher says (None: nothing, or not known); acknowledges:
+    whether what Consul holds is in force. is_box_recorded: whether its box's value in Consul is what was written.
+    last_good: whether what ran before is kept, as until a new one is judged. told: what the leader's view says of
+    it, where somebody leads whose view it is. history: the entries that name it. box: the box that it is for (None:
+    a lighthouse has none).
     """
 
     unit: str
@@ -55,6 +56,7 @@ class UnitLook:
     history: tuple[Entry, ...]
     problems: tuple[Problem, ...]
     box: BoxLook | None = None
+    is_box_recorded: bool = True
 
     @property
     def lacks(self) -> tuple[str, ...]:
@@ -76,6 +78,8 @@ class UnitLook:
                 lacks.append("its job was changed by somebody else")
         if not self.is_value_recorded and not record.stopped_at:
             lacks.append("its value in Consul is not what was written")
+        if not self.is_box_recorded and not record.stopped_at:
+            lacks.append("its box's value in Consul is not what was written")
         if record.replaced_at and not record.judged:
             lacks.append("it was replaced, and is not judged yet")
         if self.word:
@@ -95,7 +99,7 @@ class UnitLook:
 
 
 def look_at_unit(fleet: str, key: str, nomad: NomadClient, consul: ConsulClient) -> UnitLook:
-    """Everything that is known of one unit ("acme/salto"), in at most thirteen requests.
+    """Everything that is known of one unit ("acme/salto"), in at most fourteen requests.
 
     Needs in Consul reading below riti/FLEET/, in Nomad list-jobs, read-job, and read-fs for the unit's own word: what
     Nomad does not tell is a warning in problems. Raises what Consul raises, and GitopsError for a unit that the
@@ -108,6 +112,7 @@ def look_at_unit(fleet: str, key: str, nomad: NomadClient, consul: ConsulClient)
         raise GitopsError.because(f"the inventory of fleet `{fleet}` knows no unit {key}", mend)
     record, names = read_record(entry.key, entry.value), UnitNames(fleet, *key.split("/"))
     value = consul.read(names.kv_key)
+    of_box = consul.read(names.box_kv_key) if record.box else None
     problems: list[Problem] = []
     job, is_job_known, allocation, word = None, False, None, None
     try:
@@ -137,6 +142,7 @@ def look_at_unit(fleet: str, key: str, nomad: NomadClient, consul: ConsulClient)
         history,
         (*problems, *found_problems),
         None if names.is_lighthouse else look_at_box(names, consul),
+        not record.box or (of_box is not None and hash_text(of_box.value) == record.box_value),
     )
 
 

@@ -11,6 +11,7 @@ from ritilib.clients.nebula import Authority, OverlayTool
 from ritilib.clients.protocols import ConsulClient, NomadClient, VaultClient
 from ritilib.reconcile.box_value import encode_box_value
 from ritilib.reconcile.plan import Change
+from ritilib.reconcile.restarts import Restart
 from ritilib.reconcile.rotation import FIRST, Generations
 from ritilib.reconcile.state import LiveJob, Record, Wish, hash_text
 from ritilib.sync.observe import Places
@@ -52,17 +53,24 @@ class Outcome:
     """What became of one unit.
 
     registered_index: the job version to wait for (None where the job was not looked at). held: why nothing of it was
-    written; busy: it waits for its calls to end. value: SHA-256 of what its key in Consul now holds. record and index:
-    its new entry in the inventory, where the running task was replaced and is not judged yet.
+    written; busy: it waits for its calls to end. values: as in Record, of what Consul now holds. record and index:
+    its new entry in the inventory, where the running task was replaced and is not judged yet. restart: what is known by
+    now to replace a task, where that is why it is held.
     """
 
     key: str
     registered_index: int | None = None
     held: str = ""
     busy: bool = False
-    value: str = ""
+    values: tuple[str, str] = ("", "")
     record: Record | None = None
     index: int = 0
+    restart: Restart | None = None
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nothing of it was written, not even its door."""
+        return self.restart is not None
 
 
 def apply_change(
@@ -76,24 +84,28 @@ def apply_change(
     leave: Leave,
     generations: Generations | None = None,
     live: LiveJob | None = None,
+    restart: Restart | None = None,
 ) -> Outcome:
     """Bring one unit to its wish: secrets → policy and role → KV → job → inventory.
 
     record and record_index are the inventory's entry as it was read (None, 0: there is none). Where the job would
     replace a running task, the whole unit is held back as leave says (rules 9 and 11: a new dial plan may need the new
     image). generations are those of its links' secrets (None: as before); live is its job as the list shows it (None:
-    there is none). Raises Conflict where another writer came in between; nothing is tried again blindly.
+    there is none). restart is what is known of it already: where that makes it wait, Nomad is not asked. Raises
+    Conflict where another writer came in between; nothing is tried again blindly.
     """
     wish, places = change.wish, Places(change.wish.names.fleet)
-    planned = plan_job(wish, live, servers.nomad) if change.job else None
     base = record or Record("applying", commit)
-    replaces = planned is not None and planned[1].changes == "destructive"
-    if replaces and leave.when == "never":
-        return Outcome(change.key, held=leave.why, value=base.value)
-    waits_for_calls = replaces and leave.when == "idle" and not wish.names.is_lighthouse
     speaker = Speaker(servers.nomad, wish.names.job_id)
-    if waits_for_calls and (why := count_calls(speaker)):
-        return Outcome(change.key, held=why, busy=True, value=base.value)
+    if restart and (held := _find_hold(change, leave, base, restart, speaker)):
+        return held
+    planned = plan_job(wish, live, servers.nomad) if change.job else None
+    replaces = planned is not None and planned[1].changes == "destructive"
+    if planned and replaces and not restart:
+        found = Restart(wish.digests.job, planned[1].modify_index)
+        if held := _find_hold(change, leave, base, found, speaker):
+            return held
+    waits_for_calls = replaces and leave.when == "idle" and not wish.names.is_lighthouse
     entry = places.record(change.key)
     begun = base
     if replaces:
@@ -108,7 +120,7 @@ def apply_change(
         waited_for = speaker if waits_for_calls else None
         room = begin_replacing(wish, record, intent, index, servers.nomad, servers.consul, waited_for)
         if room.why:
-            return Outcome(change.key, held=room.why, busy=True, value=base.value)
+            return Outcome(change.key, held=room.why, busy=True, values=base.values)
         index, value_index = room.index, room.value_index
         begun = replace(begun, kept_index=room.record.kept_index)
     elif intent != record:
@@ -133,6 +145,8 @@ def apply_change(
             secrets=wish.digests.secrets,
             secrets_version=documents.version,
             renew_at=documents.renew_at.isoformat(),
+            edition=documents.edition,
+            signed_by=documents.signed_by,
         )
     if change.policies:
         _write_policies(wish, fleet_id, servers, is_new=record is None)
@@ -143,10 +157,8 @@ def apply_change(
             # sync.judge opens the door when the new task is up: the old one could else take a call in its last moment
             value = write_closed(value)
         puts = [Put(wish.names.kv_key, value, value_index)]
-        if _needs_box_value(wish, base, done):
-            text = encode_box_value(wish.box_files, done.box_version, commit)
-            box_index = (base.box_index or None) if record else 0
-            puts.append(Put(wish.names.box_kv_key, text, box_index))
+        if box := _find_box_put(change, record, done.box_version, commit, servers.consul):
+            puts.append(box)
         written = put_all(puts, servers.consul)
         done = replace(
             done,
@@ -154,6 +166,7 @@ def apply_change(
             value=hash_text(value),
             value_index=written[wish.names.kv_key],
             box=wish.digests.box,
+            box_value=hash_text(box.value) if box else base.box_value,
             box_index=written.get(wish.names.box_kv_key, base.box_index),
         )
     registered = None
@@ -164,21 +177,53 @@ def apply_change(
     index = servers.consul.write(entry, done.to_bytes(), index)
     # also where an earlier sync replaced it, and did not live to judge it
     unjudged = done if done.replaced_at and not done.judged else None
-    return Outcome(change.key, registered, "", False, done.value, unjudged, index)
+    return Outcome(change.key, registered, "", False, done.values, unjudged, index)
 
 
-def _needs_box_value(wish: Wish, base: Record, done: Record) -> bool:
-    """Whether its box is to have another value; the same one by another commit would have it look for nothing."""
-    is_as_it_was = (wish.digests.box, done.box_version) == (base.box, base.box_version)
-    return bool(wish.digests.box) and not (is_as_it_was and base.state == "applied")
+def _find_hold(
+    change: Change, leave: Leave, base: Record, restart: Restart, speaker: Speaker
+) -> Outcome | None:
+    """Why what would replace its task waits; None where it may go on."""
+    if leave.when == "never":
+        return Outcome(change.key, held=leave.why, values=base.values, restart=restart)
+    if leave.when == "always" or change.wish.names.is_lighthouse:
+        return None
+    why = count_calls(speaker)
+    return Outcome(change.key, held=why, busy=True, values=base.values, restart=restart) if why else None
+
+
+def _find_box_put(
+    change: Change, record: Record | None, version: int, commit: str, consul: ConsulClient
+) -> Put | None:
+    """What its box's key is to say, with this version of its document in Vault; None where it says so already.
+
+    The same by another commit would have the box look for nothing.
+    """
+    wish, key = change.wish, change.wish.names.box_kv_key
+    if not wish.digests.box:
+        return None
+    index = (record.box_index or None) if record else 0
+    is_as_it_was = record and (wish.digests.box, version) == (record.box, record.box_version)
+    if record and is_as_it_was and record.state == "applied":
+        if not _is_edited(change):
+            return None
+        held = consul.read(key)
+        if held and hash_text(held.value) == record.box_value:
+            return None
+        index = held.modify_index if held else 0
+    return Put(key, encode_box_value(wish.box_files, version, commit), index)
+
+
+def _is_edited(change: Change) -> bool:
+    """Whether a hand has changed its value in Consul, or its box's."""
+    return any(why.part == "live" and why.cause == "drift" for why in change.whys)
 
 
 def _find_value_index(change: Change, record: Record | None) -> int | None:
     """By which its value may be written without a look; None where a look is due."""
     if record is None:
         return 0
-    is_edited = any(why.part == "live" and why.cause == "drift" for why in change.whys)
-    return None if is_edited or record.state != "applied" else record.value_index or None
+    return None if _is_edited(change) or record.state != "applied" else record.value_index or None
 
 
 def _write_policies(wish: Wish, fleet_id: str, servers: Servers, is_new: bool) -> None:

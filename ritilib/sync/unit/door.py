@@ -32,7 +32,7 @@ class Closing:
 
 def count_calls(speaker: Speaker) -> str:
     """Why the PBX may not be replaced as far as its last word goes; "" where it says that it has no call."""
-    return _judge(speaker.read())
+    return judge_calls(speaker.read())
 
 
 def write_closing(held: Entry | None) -> bytes | None:
@@ -78,7 +78,7 @@ def await_idle(
         if word and not word.is_running:
             return Closing(index=index)
         in_force = word is not None and word.has_in_force(wanted)
-        why = _judge(word) if in_force else "it does not acknowledge that it shall take no new call"
+        why = judge_calls(word) if in_force else "it does not acknowledge that it shall take no new call"
         if not why:
             return Closing(index=index)
         if time.monotonic() >= end:
@@ -130,7 +130,8 @@ def _rewrite(value: bytes, before: str, after: str) -> bytes:
     return encode_live(said)
 
 
-def _judge(word: Word | None) -> str:
+def judge_calls(word: Word | None) -> str:
+    """Why a PBX that says this may not be replaced as far as that goes; "" where it says that it has no call."""
     if word is None:
         return "it has not said whether it has a call"
     if word.channels is None:

@@ -126,6 +126,8 @@ def go_back(
     done = replace(
         before,
         value_index=written.get(wish.names.kv_key, 0),
+        # its box's value may name newer secrets, which stay, although its files are the same
+        box_value=before.box_value if kept["box"] else record.box_value,
         box_index=written.get(wish.names.box_kv_key, record.box_index),
         job_modify_index=registered,
         replaced_by=record.replaced_by,

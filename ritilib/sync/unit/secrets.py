@@ -12,12 +12,13 @@ from typing import Any
 from ritilib.clients.nebula import Authority, OverlayTool
 from ritilib.clients.protocols import VaultClient
 from ritilib.clients.vault import Document
-from ritilib.errors import Conflict, GitopsError, Problem, ServerError
+from ritilib.errors import Conflict, GitopsError, Problem
+from ritilib.reconcile.authority import CERTIFICATE_HOURS, find_turn
 from ritilib.reconcile.rotation import FIRST, Generations
 from ritilib.reconcile.state import Wish
 from ritilib.render.names import join_secrets
+from ritilib.sync.overlay.kept import read_kept
 
-CERTIFICATE_HOURS = 30 * 24  # DESIGN, The overlay: 30 days, renewed at a third, with jitter
 JITTER_HOURS = 72
 ADMIN_PASSWORD_LONGEST = 30  # of a Grandstream HT8xx; 30 hexadecimal digits are 120 bits
 _DEVICES = (("line", None), ("adapter", ADMIN_PASSWORD_LONGEST))  # and how long their passwords may be
@@ -26,20 +27,20 @@ _DEVICES = (("line", None), ("adapter", ADMIN_PASSWORD_LONGEST))  # and how long
 @dataclass(frozen=True)
 class Written:
     """The versions of the unit's documents that are now current (box_version 0: it has no box), from when its
-    certificate is due, and the generations of its links' secrets."""
+    certificate is due, the generations of its links' secrets, what is said of the overlay's authorities, and which
+    one signed."""
 
     version: int
     renew_at: datetime
     box_version: int = 0
     generations: Generations = FIRST
+    edition: int = 1
+    signed_by: int = 1
 
 
 def read_authority(vault: VaultClient, fleet: str) -> Authority:
     """The overlay's CA; ServerError where `riti bootstrap` has not made it."""
-    document = vault.read_document(f"{fleet}/overlay/ca")
-    if document is None:
-        raise ServerError.because(f"Vault holds no overlay CA for {fleet}", "run `riti bootstrap` first")
-    return Authority(crt=document.data["crt"], key=document.data["key"])
+    return read_kept(vault, fleet).authority
 
 
 def write_secrets(
@@ -89,7 +90,9 @@ def _write_documents(
     wanted = _read_wanted(wish, "pbx/secrets.json", "{}", ("overlay", "pairs"))
     of_box = _read_wanted(wish, "box/secrets.json", "null", ("pairs", "phones", "generation"))
     held: Mapping[str, Any] = document.data if document else {}
-    identity, renew_at = _keep_or_make_identity(held.get("overlay"), wanted["overlay"], authority, tool, now)
+    identity, renew_at = _keep_or_make_identity(
+        held.get("overlay"), wanted["overlay"], wish.names.key, authority, tool, now
+    )
     if document and not is_known:
         generations = _read_generations(held)
     # left out while nothing was ever rotated, or every document would be written again
@@ -113,9 +116,12 @@ def _write_documents(
         for device, length in _DEVICES:
             if of_box.get(device):
                 data[device] = hmacs[phones[device]][:length]
+        if authority.edition > 1:
+            data["overlay"] = _tell_authorities(wish.names.key, authority)
         box_document = read(wish.names.box_document)
         box_version = _write(vault, wish.names.box_document, box_document, data)
-    return Written(version, renew_at, box_version, generations)
+    signed_by = int(identity.get("authority", 1))
+    return Written(version, renew_at, box_version, generations, authority.edition, signed_by)
 
 
 def _read_wanted(wish: Wish, path: str, absent: str, needed: tuple[str, ...]) -> Any:
@@ -164,15 +170,28 @@ def _read_generations(data: Mapping[str, Any]) -> Generations:
     return Generations(tuple(said["accept"]), said["use"]) if said else FIRST
 
 
+def _tell_authorities(key: str, authority: Authority) -> dict[str, Any]:
+    """What a box is told of the overlay's authorities; from renew_from on its certificate is to be of this one."""
+    turn = find_turn(authority.since, authority.renew_by, f"box {key}") if authority.renew_by else None
+    return {
+        "ca": authority.trusted,
+        "edition": authority.edition,
+        "authority": authority.generation,
+        "renew_from": turn.isoformat() if turn else "",
+    }
+
+
 def _keep_or_make_identity(
-    held: Mapping[str, str] | None,
+    held: Mapping[str, Any] | None,
     wanted: Mapping[str, Any],
+    key_of_unit: str,
     authority: Authority,
     tool: OverlayTool,
     now: datetime,
-) -> tuple[Mapping[str, str], datetime]:
-    """The overlay identity in force, or a new one where it is another's, another CA's, or due."""
-    if held and held["ca"] == authority.crt:
+) -> tuple[Mapping[str, Any], datetime]:
+    """The overlay identity in force, with all authorities that it is to trust; or a new one where it is another's,
+    another CA's, or due."""
+    if held and _is_good(held, key_of_unit, authority, now):
         certificate = tool.read_certificate(held["crt"])
         renew_at = find_due(certificate.not_after, wanted["name"])
         same = (
@@ -181,13 +200,24 @@ def _keep_or_make_identity(
             and list(certificate.groups) == wanted["groups"]
         )
         if same and now < renew_at:
-            return held, renew_at
+            return {**held, "ca": authority.trusted}, renew_at
     key = tool.make_key()
     crt = tool.sign(
         authority, key.public, wanted["name"], wanted["network"], tuple(wanted["groups"]), CERTIFICATE_HOURS
     )
     not_after = tool.read_certificate(crt).not_after
-    return {"ca": authority.crt, "crt": crt, "key": key.private}, find_due(not_after, wanted["name"])
+    # left out while there never was another, or every document would be written again
+    by = {"authority": authority.generation} if authority.generation > 1 else {}
+    identity = {"ca": authority.trusted, "crt": crt, "key": key.private, **by}
+    return identity, find_due(not_after, wanted["name"])
+
+
+def _is_good(held: Mapping[str, Any], key: str, authority: Authority, now: datetime) -> bool:
+    """Whether a certificate is of an authority that stays, or of the one before while it is not its turn."""
+    if held.get("authority", 1) == authority.generation:
+        # who signed is trusted alone, or beside another
+        return authority.edition > 1 or held["ca"] == authority.crt
+    return bool(authority.renew_by) and now < find_turn(authority.since, authority.renew_by, key)
 
 
 def find_due(not_after: datetime, name: str) -> datetime:

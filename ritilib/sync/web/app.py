@@ -26,10 +26,11 @@ Secrets = Mapping[Forge, Sequence[str]]
 class Web:
     """A WSGI application.
 
-    POST /hook/github|gitea|gitlab wakes the loop: 202 for a push of the watched branch, 200 for what else the forge
-    says, 401 without a word for whoever does not prove to be it, 404 for a forge without a secret, 429 for whoever
-    guesses or asks too often. GET /healthz and /readyz: 200 or 503 with the reasons. GET /leads: 200 from the one that
-    leads, 503 from the others, so that a load balancer sends hooks where they are heard. GET /metrics: for Prometheus.
+    POST /hook/github|gitea|gitlab wakes the loop, and the leader's where another leads: 202 for a push of the
+    watched branch, 200 for what else the forge says, 401 without a word for whoever does not prove to be it, 404
+    for a forge without a secret, 429 for whoever guesses or asks too often. GET /healthz and /readyz: 200 or 503
+    with the reasons. GET /leads: 200 from the one that leads, 503 from the others, for a load balancer. GET
+    /metrics: for Prometheus.
     """
 
     def __init__(
@@ -43,10 +44,12 @@ class Web:
         stalled_s: float = STALLED_S,
         guesses: RateLimit | None = None,
         requests: RateLimit | None = None,
+        leader: Wakeups | None = None,
     ) -> None:
         """secrets is asked for each hook, so that a file may change; where it raises RitiError, that is reported.
 
-        guesses limits the hooks that are refused, requests all of them.
+        guesses limits the hooks that are refused, requests all of them. leader is woken too where this instance leads
+        not (None: nobody is).
         """
         self._wakeups = wakeups
         self._board = board
@@ -57,6 +60,7 @@ class Web:
         self._stalled_s = stalled_s
         self._guesses = guesses or RateLimit(per_minute=20, burst=20)
         self._requests = requests or RateLimit(per_minute=600, burst=100)
+        self._leader = leader
         self._pages: dict[str, Callable[[WSGIEnvironment], _Answer]] = {
             "/healthz": self._tell_health,
             "/readyz": self._tell_readiness,
@@ -106,6 +110,8 @@ class Web:
             return _say("401 Unauthorized")
         if judgement == "wake":
             self._wakeups.wake("webhook")
+            if self._leader and self._board.standing.role != "leads":
+                self._leader.wake("webhook")
             return _say("202 Accepted")
         return _say("200 OK")
 

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ritilib.box.kept import Trust
 from ritilib.box.showing import Shown
 from ritilib.box.steps import find_renewal
 from ritilib.box.store import IDENTITY_KEY, OVERLAY_KEY, REQUEST, STATUS, Store
@@ -178,6 +179,20 @@ def test_an_agent_that_runs_for_months_renews_each_time(tmp_path: Path) -> None:
         due = find_renewal(Store(tmp_path).load())
         assert due is not None and due > world.now
         world.now = due + timedelta(minutes=1)
+
+
+def test_a_certificate_of_the_authority_before_is_renewed_at_its_turn(tmp_path: Path) -> None:
+    world = World()
+    joiner, store = make_joiner(world, tmp_path, CARD), Store(tmp_path)
+    joiner.run()
+    turn = world.now + timedelta(hours=5)
+    store.keep_trust(Trust("both", 3, 2, turn.isoformat()))
+    assert find_renewal(store.load()) == turn
+    joiner.run()
+    assert len(world.requests) == 1
+    world.now = turn + timedelta(minutes=1)
+    joiner.run()
+    assert len(world.requests) == 2
 
 
 def test_every_request_and_every_answer_may_be_lost_once(tmp_path: Path) -> None:

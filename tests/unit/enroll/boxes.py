@@ -76,10 +76,16 @@ class Pi:
     unit: str = name_job(FLEET, KEY)
     private: str = field(default_factory=make_key, repr=False)
     advanced: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    overlay: X25519PrivateKey = field(default_factory=X25519PrivateKey.generate, repr=False)
 
     @property
     def thumbprint(self) -> str:
         return read_request(self.ask(None)).thumbprint
+
+    @property
+    def overlay_private(self) -> str:
+        """The key of its certificates of the overlay (PEM)."""
+        return write_pem("PRIVATE", self.overlay.private_bytes_raw())
 
     def ask(self, claim: str | None, nonce: str = "n" * 20, otp: str | None = None) -> bytes:
         """A request: by a claim, or (None) a renewal. Each signing gives other bytes."""
@@ -90,7 +96,7 @@ class Pi:
         request = Request(
             claim=claim,
             csr=csr.public_bytes(serialization.Encoding.PEM).decode(),
-            overlay_public=write_pem("PUBLIC", X25519PrivateKey.generate().public_key().public_bytes_raw()),
+            overlay_public=write_pem("PUBLIC", self.overlay.public_key().public_bytes_raw()),
             serial=self.serial,
             nonce=nonce,
             generation_next=self.advanced,

@@ -5,15 +5,16 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from ritilib.errors import RitiError, Unreachable
 from ritilib.reconcile.backoff import Backoff
 from ritilib.sync import drift
-from ritilib.sync.drift import Watch, follow_suspensions, follow_values, watch_drift
+from ritilib.sync.drift import Watch, follow_hooks, follow_suspensions, follow_values, watch_drift
 from ritilib.sync.observe import Places
+from ritilib.sync.passing import pass_on
 from ritilib.sync.pausing import resume, suspend
 from ritilib.sync.wake import Wakeups
 from tests.fakes.consul import FakeConsul
@@ -126,6 +127,42 @@ def test_a_suspension_that_is_written_changed_or_lifted_wakes_and_nothing_else(
         assert wakeups.wait(0.05) == {"timer"}
 
 
+@pytest.fixture
+def watch_hooks(wakeups: Wakeups) -> Iterator[Callable[[FakeConsul], None]]:
+    """Starts a watch of the webhooks that other instances of the fleet `demo` pass on."""
+    started: list[Watch] = []
+
+    def start(consul: FakeConsul) -> None:
+        watch = Watch(
+            "hooks",
+            lambda one: follow_hooks(one, consul, Places("demo").wake, wakeups),
+            lambda: None,
+            lambda *_: None,
+        )
+        started.append(watch)
+        watch.start()
+
+    yield start
+    for watch in started:
+        watch.stop()
+        assert watch.join()
+
+
+def test_a_webhook_that_another_instance_got_has_git_looked_at(watch_hooks, wakeups: Wakeups) -> None:
+    consul = FakeConsul()
+    watch_hooks(consul)
+    assert wakeups.wait(NEXT_S) == {"webhook"}  # one may have come while nobody led
+    now = datetime(2026, 11, 25, tzinfo=UTC)
+    for second in range(3):
+        pass_on(consul, "demo", "host:1", now + timedelta(seconds=second))
+        assert wakeups.wait(NEXT_S) == {"webhook"}
+    pass_on(consul, "other", "host:1", now)
+    consul.write("riti/demo/inventory/acme/salto", b"{}", 0)
+    asked = len(consul.journal.requests)
+    while len(consul.journal.requests) < asked + 3:
+        assert wakeups.wait(0.05) == {"timer"}
+
+
 def test_a_consul_that_was_restored_is_followed_from_its_new_index(watch_consul, wakeups: Wakeups) -> None:
     consul = FakeConsul()
     consul.index = 1000
@@ -178,7 +215,7 @@ def next_stream(script: Script):
 
 def test_jobs_of_this_fleet_wake_and_others_do_not(script: Script, wakeups: Wakeups) -> None:
     said: queue.Queue[str] = queue.Queue()
-    with watch_drift("lab", make_settings(script.url), wakeups, lambda name, _: said.put(name)):
+    with watch_drift("lab", make_settings(script.url), wakeups, lambda name, _: said.put(name), Wakeups()):
         asked = next_stream(script)
         asked.open_stream()
         asked.send_chunk(b"{}\n")
@@ -199,14 +236,15 @@ def test_jobs_of_this_fleet_wake_and_others_do_not(script: Script, wakeups: Wake
 
 def test_watches_that_wait_end_when_they_are_told_to(script: Script, wakeups: Wakeups) -> None:
     before = threading.active_count()
-    with watch_drift("lab", make_settings(script.url), wakeups, lambda *_: None) as watches:
-        assert {script.next().head.split()[1].split("?")[0] for _ in range(4)} == {
+    with watch_drift("lab", make_settings(script.url), wakeups, lambda *_: None, Wakeups()) as watches:
+        assert {script.next().head.split()[1].split("?")[0] for _ in range(5)} == {
             "/v1/event/stream",
             "/v1/kv/riti/lab/pbx/",
             "/v1/kv/riti/lab/inventory/_",
             "/v1/kv/riti/lab/enroll",
+            "/v1/kv/riti/lab/wake",
         }
-        assert threading.active_count() == before + 4
+        assert threading.active_count() == before + 5
     assert all(watch.join() for watch in watches) and threading.active_count() == before
 
 
@@ -216,7 +254,7 @@ def test_watches_end_while_they_pause_after_a_failure(
     monkeypatch.setattr(drift, "AGAIN", Backoff(first_s=3600, longest_s=3600))
     said: queue.Queue[str] = queue.Queue()
     settings = make_settings("http://127.0.0.1:1")
-    with watch_drift("lab", settings, wakeups, lambda name, _: said.put(name)) as watches:
-        told = {said.get(timeout=NEXT_S) for _ in range(4)}
-        assert told == {"consul-values", "nomad-jobs", "suspensions", "enrollment"}
+    with watch_drift("lab", settings, wakeups, lambda name, _: said.put(name), Wakeups()) as watches:
+        told = {said.get(timeout=NEXT_S) for _ in range(5)}
+        assert told == {"consul-values", "nomad-jobs", "suspensions", "enrollment", "hooks-passed-on"}
     assert all(watch.join() for watch in watches)

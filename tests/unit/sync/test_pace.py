@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ritilib.reconcile.restarts import Restart
 from ritilib.sync.backoff import Failing
 from ritilib.sync.pace import Memory, Pace, find_pause, forget_old, learn, list_not_due, note_failed
 from ritilib.sync.synced import Synced
@@ -30,6 +31,13 @@ def test_a_quiet_cycle_is_followed_by_the_longest_wait() -> None:
     memory = learn(Memory(), QUIET, (), wish, 0.0, PACE, middle)
     assert (memory.floor, memory.failures) == (7, 0)
     assert find_pause(memory, QUIET, NOW, 0.0, PACE, middle) == PACE.longest_s
+
+
+def test_what_nomad_said_is_for_the_next_cycle_and_outlives_one_that_could_not_read() -> None:
+    restarts = {"acme/a": Restart("job", 7)}
+    memory = learn(Memory(), replace(QUIET, restarts=restarts), (), wish, 0.0, PACE, middle)
+    assert forget_old(note_failed(memory), "c2", wish).restarts == restarts
+    assert learn(memory, QUIET, (), wish, 0.0, PACE, middle).restarts == {}
 
 
 def test_what_becomes_due_by_time_alone_ends_the_wait() -> None:

@@ -45,7 +45,7 @@ def test_a_box_that_is_in_and_as_wished_is_well_and_shown_with_its_company_only(
     consul = FakeConsul()
     bind(consul, A, "bound")
     tell(consul, A)
-    consul.write(names(A).box_value, b"\x1f\x8b", 0)
+    consul.write(names(A).box_kv_key, b"\x1f\x8b", 0)
     found = look(consul)
     assert (found[A].grade, found[A].why) == ("well", "")
     assert list(list_box_rows(tuple(found.values()), False)) == []

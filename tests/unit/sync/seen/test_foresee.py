@@ -35,7 +35,7 @@ def world() -> World:
 def look(world: World, desired: Desired, with_diff: bool = True) -> tuple[dict[str, Foreseen], Foresight]:
     plan, _, seen = plan_once(desired, world.nomad, world.consul, world.now)
     foresight = Foresight(desired, plan, seen.observed, world.nomad, world.consul)
-    found = {one.unit: one for one in foresight.foresee(with_diff)}
+    found = {one.unit: one for one in foresight.place(foresight.foresee(with_diff))}
     assert world.journal.writes == []
     return found, foresight
 
@@ -95,6 +95,19 @@ def test_an_image_is_a_restart_in_waves(world: World) -> None:
     others = [one for key, one in found.items() if key != "acme/b"]
     assert {one.wave for one in others} == {2, 3}
     assert all(f"waits for wave {one.wave} of 3; now it is wave 1" in one.meets for one in others)
+
+
+def test_who_has_a_call_gives_its_place_to_another_as_a_sync_does(world: World) -> None:
+    desired = make_desired("c2", "two")
+    [first] = [key for key, one in look(world, desired)[0].items() if one.wave == 1]
+    world.calls[first] = 1
+    found = look(world, desired)[0]
+    [second] = [key for key, one in found.items() if one.wave == 1]
+    assert second != first and found[second].meets == "waits until it has no call"
+    assert (found[first].wave, found[first].calls) == (3, 1)
+    assert found[first].meets == "waits for wave 3 of 3; now it is wave 1"
+    assert world.sync(desired).changed == ()
+    assert world.sync(desired).changed == (second,)
 
 
 def test_an_open_window_waits_for_no_call(world: World) -> None:

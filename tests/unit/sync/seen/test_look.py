@@ -168,7 +168,7 @@ def test_everything_of_one_unit(lab: Lab) -> None:
     lab.calls[A] = 2
     lab.journal.requests.clear()
     said = describe_unit(lab.look_at(A))
-    assert len(lab.journal.requests) <= 13
+    assert len(lab.journal.requests) <= 14
     assert said["record"]["commit"] == "c1" and said["record"]["renew_at"]
     assert said["job"]["job_is_as_recorded"] and said["value"]["value_is_as_recorded"]
     assert said["allocation"]["allocation_status"] == "running"
@@ -182,6 +182,15 @@ def test_a_pbx_that_does_not_take_up_its_dial_plan_lacks_something(lab: Lab) -> 
     entry = lab.consul.entries[name(A).kv_key]
     lab.consul.write(entry.key, entry.value.replace(b"one", b"six"), entry.modify_index)
     assert "it does not acknowledge what Consul holds" in lab.look_at(A).lacks
+
+
+def test_a_boxes_value_that_a_hand_changed_is_told_of_the_unit_and_of_the_fleet(lab: Lab) -> None:
+    entry = lab.consul.entries[name(A).box_kv_key]
+    lab.consul.write(entry.key, b"nonsense", entry.modify_index)
+    found = lab.look_at(A)
+    assert found.lacks == ("its box's value in Consul is not what was written",)
+    assert not describe_unit(found)["value"]["box_value_is_as_recorded"]
+    assert lab.look().drift == {A: ("drift: its box's value in Consul was changed",)}
 
 
 def test_a_unit_that_the_inventory_does_not_know_is_refused(lab: Lab) -> None:

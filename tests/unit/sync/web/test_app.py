@@ -30,6 +30,7 @@ class Served:
     """The web at url, and what stands behind it."""
 
     wakeups: Wakeups = field(default_factory=Wakeups)
+    leader: Wakeups = field(default_factory=Wakeups)
     board: Board = field(default_factory=Board)
     metrics: Metrics = field(default_factory=Metrics)
     secrets: Callable[[], dict] = lambda: dict.fromkeys(FORGES, (SECRET,))
@@ -69,6 +70,7 @@ def served(no_thread_left: None) -> Iterator[Served]:
         lambda name, error: behind.errors.append((name, error)),
         guesses=RateLimit(per_minute=0.001, burst=3),
         requests=RateLimit(per_minute=0.001, burst=12),
+        leader=behind.leader,
     )
     with listen(web, "127.0.0.1", 0, BODY_LIMIT, behind.said.append) as behind.port:
         yield behind
@@ -80,6 +82,17 @@ def test_a_push_wakes_the_loop_and_a_replay_does_no_more(served: Served, forge: 
         answer = served.post(forge)
         assert (answer.status_code, answer.text) == (202, "Accepted\n")
     assert served.wakeups.wait(0) == {"webhook"} and served.wakeups.wait(0) == {"timer"}
+
+
+@pytest.mark.parametrize(("role", "told"), [("starting", True), ("follows", True), ("leads", False)])
+def test_who_does_not_lead_passes_a_push_on(served: Served, role: str, told: bool) -> None:
+    served.board.standing = Standing(role)
+    assert served.post("gitea").status_code == 202
+    assert served.wakeups.wait(0) == {"webhook"}
+    assert served.leader.wait(0) == ({"webhook"} if told else {"timer"})
+    served.post("gitea", b'{"ref": "refs/heads/other"}')
+    served.post("gitea", secret="a-guess-of-some-length")
+    assert served.leader.wait(0) == {"timer"}, "what is no push, or nobody's, goes no further"
 
 
 def test_another_branch_is_taken_and_wakes_nobody(served: Served) -> None:

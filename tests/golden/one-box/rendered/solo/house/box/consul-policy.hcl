@@ -1,4 +1,4 @@
-key "riti/pilot/box/solo/house/1" {
+key "riti/pilot/pbx/solo/house/box/1" {
   policy = "read"
 }
 

@@ -1,4 +1,4 @@
-key "riti/demo/box/acme/montevideo/1" {
+key "riti/demo/pbx/acme/montevideo/box/1" {
   policy = "read"
 }
 

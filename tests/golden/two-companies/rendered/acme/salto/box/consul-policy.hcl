@@ -1,4 +1,4 @@
-key "riti/demo/box/acme/salto/1" {
+key "riti/demo/pbx/acme/salto/box/1" {
   policy = "read"
 }
 

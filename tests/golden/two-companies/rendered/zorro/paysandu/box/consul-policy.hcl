@@ -1,4 +1,4 @@
-key "riti/demo/box/zorro/paysandu/1" {
+key "riti/demo/pbx/zorro/paysandu/box/1" {
   policy = "read"
 }
 

@@ -81,8 +81,8 @@ job "whole--lighthouse--two" {
         data          = <<EOT
 # lighthouse/two: Nebula. Rendered by RITI from the fleet; what is changed here is lost at the next render.
 pki:
-  ca: /secrets/ca.crt
-  cert: /secrets/host.crt
+  ca: /local/ca.crt
+  cert: /local/host.crt
   key: /secrets/host.key
   # Without it a blocked member's tunnel stays up.
   disconnect_invalid: true
@@ -106,6 +106,10 @@ punchy:
 relay:
   am_relay: true
   use_relays: false
+# Who says nothing for 8 s is gone: what a relay carried goes on by the next one then, and not after 20 s.
+timers:
+  connection_alive_interval: 5
+  pending_deletion_interval: 3
 tun:
   dev: riti
   mtu: 1300
@@ -113,17 +117,17 @@ logging:
   level: warning
   format: json
 firewall:
+  # The company is a group in the certificate: separation does not rest on dial plans. It holds for both directions: what
+  # was sent to somebody opens the way for an answer, and who is in no company is to have none of either.
   outbound:
-    - port: any
-      proto: any
-      host: any
-  # The company is a group in the certificate: separation does not rest on dial plans.
+    []
   inbound:
     []
 EOT
       }
+      # Certificates are no secret, and the controller looks whether they are there before it goes on (docs/overlay.md).
       template {
-        destination   = "secrets/ca.crt"
+        destination   = "local/ca.crt"
         perms         = "0400"
         change_mode   = "signal"
         splay         = "0s"
@@ -133,7 +137,7 @@ EOT
 EOT
       }
       template {
-        destination   = "secrets/host.crt"
+        destination   = "local/host.crt"
         perms         = "0400"
         change_mode   = "signal"
         splay         = "0s"

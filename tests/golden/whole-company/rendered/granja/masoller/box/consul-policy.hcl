@@ -1,4 +1,4 @@
-key "riti/whole/box/granja/masoller/1" {
+key "riti/whole/pbx/granja/masoller/box/1" {
   policy = "read"
 }
 

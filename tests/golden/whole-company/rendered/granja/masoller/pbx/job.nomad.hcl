@@ -89,8 +89,8 @@ job "whole--granja--masoller" {
         data          = <<EOT
 # pbx of granja/masoller: Nebula. Rendered by RITI from the fleet; what is changed here is lost at the next render.
 pki:
-  ca: /secrets/ca.crt
-  cert: /secrets/host.crt
+  ca: /local/ca.crt
+  cert: /local/host.crt
   key: /secrets/host.key
   # Without it a blocked member's tunnel stays up.
   disconnect_invalid: true
@@ -121,6 +121,16 @@ relay:
   relays:
     - "100.80.0.1"
     - "100.80.0.2"
+# A relay answers first. So a call that goes by one asks anew where the other is, and tries each way there, every two
+# seconds: the first that opens is taken. Without it the relay would carry 20 s of the call, or all of it where the
+# router of one end has another port for each destination and the other end began.
+counters:
+  requery_every_packets: 50
+  try_promote: 100
+# Who says nothing for 8 s is gone: what a relay carried goes on by the next one then, and not after 20 s.
+timers:
+  connection_alive_interval: 5
+  pending_deletion_interval: 3
 tun:
   dev: riti
   mtu: 1300
@@ -128,11 +138,15 @@ logging:
   level: warning
   format: json
 firewall:
+  # The company is a group in the certificate: separation does not rest on dial plans. It holds for both directions: what
+  # was sent to somebody opens the way for an answer, and who is in no company is to have none of either.
   outbound:
     - port: any
-      proto: any
-      host: any
-  # The company is a group in the certificate: separation does not rest on dial plans.
+      proto: icmp
+      group: "granja"
+    - port: 4569
+      proto: udp
+      group: "granja"
   inbound:
     - port: any
       proto: icmp
@@ -142,8 +156,9 @@ firewall:
       group: "granja"
 EOT
       }
+      # Certificates are no secret, and the controller looks whether they are there before it goes on (docs/overlay.md).
       template {
-        destination   = "secrets/ca.crt"
+        destination   = "local/ca.crt"
         perms         = "0400"
         change_mode   = "signal"
         splay         = "0s"
@@ -153,7 +168,7 @@ EOT
 EOT
       }
       template {
-        destination   = "secrets/host.crt"
+        destination   = "local/host.crt"
         perms         = "0400"
         change_mode   = "signal"
         splay         = "0s"

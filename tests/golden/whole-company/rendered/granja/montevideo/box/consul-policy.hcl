@@ -1,4 +1,4 @@
-key "riti/whole/box/granja/montevideo/1" {
+key "riti/whole/pbx/granja/montevideo/box/1" {
   policy = "read"
 }
 

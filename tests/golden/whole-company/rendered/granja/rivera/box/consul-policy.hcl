@@ -1,4 +1,4 @@
-key "riti/whole/box/granja/rivera/1" {
+key "riti/whole/pbx/granja/rivera/box/1" {
   policy = "read"
 }
 

@@ -1,4 +1,4 @@
-key "riti/whole/box/granja/salto/1" {
+key "riti/whole/pbx/granja/salto/box/1" {
   policy = "read"
 }
 

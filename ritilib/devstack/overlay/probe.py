@@ -11,22 +11,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from tests.integration.namespaces import open_capture, open_raw
+from ritilib.devstack.overlay.sockets import open_capture, open_raw
 
 ECHO, ECHO_REPLY = 8, 0
+NEBULA_VERSION = 1
+MESSAGE, TYPES = 1, 7  # header/header.go
 INTERVAL_S = 0.02  # as voice has it
 LAST_ANSWER_S = 1.0
-UDP = 17
+TCP, UDP = 6, 17
 
 
 @dataclass
 class Stream:
-    """Echo requests from within a process's network to an address, as densely as voice; lost is told at the end."""
+    """Echo requests from within a process's network to an address, as densely as voice; lost is told at the end.
+
+    first_s: seconds from the first request to the first answer, which is the answer to a later one where a tunnel had
+    to be made; 0 as long as there is none.
+    """
 
     pid: int
     address: str
     sent: int = 0
     heard: set[int] = field(default_factory=set)
+    first_s: float = 0.0
 
     def __post_init__(self) -> None:
         self._stopped = threading.Event()
@@ -40,15 +47,20 @@ class Stream:
     def is_heard(self) -> bool:
         return bool(self.heard)
 
+    def stop(self) -> None:
+        """Send no more; `end` waits for the last answers."""
+        self._stopped.set()
+
     def end(self) -> list[int]:
         """The numbers of those that nobody answered."""
-        self._stopped.set()
+        self.stop()
         self._thread.join()
         self._socket.close()
         return [number for number in range(self.sent) if number not in self.heard]
 
     def _run(self) -> None:
         identity = threading.get_ident() & 0xFFFF
+        self._began = time.monotonic()
         self._socket.settimeout(INTERVAL_S)
         due = time.monotonic()
         while not self._stopped.is_set():
@@ -67,17 +79,22 @@ class Stream:
                 return
             kind, _, _, of, _ = struct.unpack("!BBHHH", packet[20:28])
             if kind == ECHO_REPLY and of == identity:
+                self.first_s = self.first_s or time.monotonic() - self._began
                 self.heard.add(struct.unpack("!I", packet[28:32])[0])
 
 
 def write_echo(identity: int, number: int) -> bytes:
-    body = struct.pack("!I", number) + b"voice" * 30
-    head = struct.pack("!BBHHH", ECHO, 0, 0, identity, number & 0xFFFF)
-    return struct.pack("!BBHHH", ECHO, 0, _sum(head + body), identity, number & 0xFFFF) + body
+    return write_checked(ECHO, identity, struct.pack("!I", number) + b"voice" * 30, number & 0xFFFF)
+
+
+def write_checked(kind: int, identity: int, body: bytes, number: int = 0) -> bytes:
+    """A message of ICMP; body has an even length."""
+    head = struct.pack("!BBHHH", kind, 0, 0, identity, number)
+    return struct.pack("!BBHHH", kind, 0, _sum(head + body), identity, number) + body
 
 
 def _sum(data: bytes) -> int:
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     total = (total >> 16) + (total & 0xFFFF)
     return ~(total + (total >> 16)) & 0xFFFF
 
@@ -102,10 +119,13 @@ class Capture:
 
 
 @contextmanager
-def hold_capture(pid: int, interface: str = "") -> Iterator[Capture]:
-    """Every IPv4 packet of an interface (or of all) of a process's network; all of them when the context has ended."""
+def hold_capture(where: int | str, interface: str = "") -> Iterator[Capture]:
+    """Every IPv4 packet of an interface (or of all) of a network; all of them when the context has ended.
+
+    where: a process in it, or its name (open_capture).
+    """
     made, stopped = Capture(), threading.Event()
-    with open_capture(pid, interface) as opened, selectors.DefaultSelector() as selector:
+    with open_capture(where, interface) as opened, selectors.DefaultSelector() as selector:
         selector.register(opened, selectors.EVENT_READ)
 
         def follow() -> None:
@@ -133,5 +153,22 @@ def read_packet(frame: bytes) -> Packet | None:
         return None
     header = (frame[0] & 15) * 4
     source, target = socket.inet_ntoa(frame[12:16]), socket.inet_ntoa(frame[16:20])
-    ports = struct.unpack("!HH", frame[header : header + 4]) if frame[9] in (6, UDP) else (0, 0)
-    return Packet(source, target, frame[9], *ports, frame[header + 8 :])
+    source_port, target_port = (
+        struct.unpack("!HH", frame[header : header + 4]) if frame[9] in (TCP, UDP) else (0, 0)
+    )
+    return Packet(source, target, frame[9], source_port, target_port, frame[header + 8 :])
+
+
+def is_nebula(packet: Packet) -> bool:
+    """By the header of each of its packets (header/header.go): version and one of seven types; RTP begins with 0x80.
+
+    A punch, by which it opens the way through a router, is one byte: 0 or 1 (lighthouse.go, connection_manager.go).
+    """
+    return packet.payload in (b"\0", b"\1") or (
+        bool(packet.payload) and packet.payload[0] >> 4 == NEBULA_VERSION and packet.payload[0] & 15 < TYPES
+    )
+
+
+def carries_data(packet: Packet) -> bool:
+    """Whether it is one of Nebula's that has a member's packet within: no handshake, no question, no test."""
+    return is_nebula(packet) and packet.payload[0] == NEBULA_VERSION << 4 | MESSAGE
