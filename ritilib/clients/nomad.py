@@ -27,6 +27,7 @@ from ritilib.clients.nomad_values import (
     judge_plan,
     make_allocation,
     make_stub,
+    read_duration_s,
 )
 from ritilib.clients.session import NotTheServer, decode_at_once, make_session, refused, unreachable
 from ritilib.clients.settings import Settings
@@ -159,6 +160,21 @@ class Nomad:
         alive = (one for one in found if (one["ClientStatus"], one["DesiredStatus"]) == ("running", "run"))
         return tuple(one["ID"] for one in alive)
 
+    def move_allocation(self, allocation_id: str) -> None:
+        """Have Nomad end an instance and place another, as `nomad alloc stop` does; one whose host is lost ends when
+        that is back."""
+        asked = f"move allocation {allocation_id}"
+        self._ask(asked, "allocation", _quote(allocation_id), "stop", method="post")
+
+    def find_hosts(self) -> tuple[str, ...]:
+        """Ids of the nodes that take work now."""
+        found = self._ask("list nodes", "nodes").json()
+        return tuple(
+            one["ID"]
+            for one in found
+            if (one["Status"], one["SchedulingEligibility"]) == ("ready", "eligible")
+        )
+
     def read_alloc_file(self, allocation_id: str, path: str) -> bytes | None:
         """A file that a task wrote, by its path below the allocation's folder; None where it is not there (yet)."""
         asked = f"read {path} of allocation {allocation_id}"
@@ -274,11 +290,14 @@ class Nomad:
                 config = agent.request("self", method="get").json()["config"]
         except (Unreachable, Denied):
             return TemplateRetries(node, None, None, None)
-        template = (config.get("Client") or {}).get("TemplateConfig") or {}
-        attempts = [
+        client = config.get("Client") or {}
+        template = client.get("TemplateConfig") or {}
+        consul, vault, servers = (
             (template.get(f"{one}Retry") or {}).get("Attempts") for one in ("Consul", "Vault", "Nomad")
-        ]
-        return TemplateRetries(node, *attempts)
+        )
+        return TemplateRetries(
+            node, consul, vault, servers, read_duration_s(client.get("MaxKillTimeout") or "")
+        )
 
     def _ask(
         self, asked: str, endpoint: str, *path: str, method: str = "get", **extra: Any

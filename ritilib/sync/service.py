@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from random import random as any_random
 
@@ -20,6 +20,7 @@ from ritilib.clients.settings import Settings
 from ritilib.errors import Denied, LeadershipLost, RitiError
 from ritilib.gitops.desired import Desired
 from ritilib.reconcile.backoff import Random
+from ritilib.reconcile.lost import LOST_AFTER
 from ritilib.reconcile.state import hash_text
 from ritilib.sync.chronicle import Chronicle
 from ritilib.sync.enroll.registry import Registry
@@ -63,6 +64,7 @@ class Service:
     pace: Pace = field(default_factory=Pace)
     crew: int = CREW
     enroll: Enroll | None = None
+    lost_after: timedelta = LOST_AFTER
     clock: Callable[[], datetime] = read_clock
     monotonic: Callable[[], float] = time.monotonic
     random: Random = any_random
@@ -188,6 +190,7 @@ class Service:
                 not_due=not_due,
                 go_on=lambda: self._may_go_on(desired),
                 crew=crew,
+                lost_after=self.lost_after,
             )
         except (LeadershipLost, Denied):
             raise

@@ -145,14 +145,16 @@ def make_standins(stack: Stack, folder: Path, name: str, lighthouse_port: int) -
 
 
 @contextmanager
-def hold_served(stack: Stack, folder: Path, name: str, lighthouse_port: int) -> Iterator[Served]:
-    """The fleet, synced, and its controller, while the context lasts."""
+def hold_served(
+    stack: Stack, folder: Path, name: str, lighthouse_port: int, environ: Mapping[str, str] | None = None
+) -> Iterator[Served]:
+    """The fleet, synced, and its controller (environ: put over the fleet's own), while the context lasts."""
     fleet = make_standins(stack, folder, name, lighthouse_port)
     servers = Servers(stack.environment())
     with hold_failing(stack.environment()) as relays:
         served = Served(fleet, relays, servers, folder)
         try:
-            served.start()
+            served.start(environ)
             served.wait_applied(served.merge_and_tell())
             served.wait_running()
             yield served

@@ -26,6 +26,24 @@ SCRIPT = Path(__file__).parent / "standin.sh"
 _JOB = re.compile(r"rendered/([^/]+/[^/]+)/pbx/job\.nomad\.hcl")
 _NETWORK = re.compile(r"    network \{\n.*?\n    \}\n\n", re.DOTALL)
 _OVERLAY = re.compile(r'    task "overlay" \{\n.*?\n    \}\n\n(?=    task)', re.DOTALL)
+_TAKE = re.compile(r'    task "take" \{\n.*?\n    \}\n', re.DOTALL)
+_RELEASE = re.compile(r'    task "release" \{\n.*?\n    \}\n\n?', re.DOTALL)
+# it has no address to take; that a job has such a task is what the controller looks at
+_TURN = """\
+    task "take" {
+      driver = "raw_exec"
+      lifecycle {
+        hook = "prestart"
+      }
+      config {
+        command = "/bin/true"
+      }
+      resources {
+        cpu    = 1
+        memory = 10
+      }
+    }
+"""
 _IMAGE = re.compile(r'task "(?:pbx|overlay)".*?image +=\s+"(.*?)"', re.DOTALL)
 _CONTAINER = re.compile(
     r'      driver = "docker"\n(?:      user .*?\n)?      config \{\n.*?\n      \}\n', re.DOTALL
@@ -45,18 +63,22 @@ _TASK = """\
 """
 # a task that does not come up is known to be bad in seconds
 _DEADLINES = (
+    ('healthy_deadline  = "5m"', 'healthy_deadline  = "25s"'),
     ('healthy_deadline  = "3m"', 'healthy_deadline  = "25s"'),
     ('progress_deadline = "5m"', 'progress_deadline = "30s"'),
 )
+# one that shall end goes on with its calls, but a test does not wait an hour for it
+_ENDS = ('kill_timeout = "1h"', 'kill_timeout = "30s"')
 _SMALL = "      resources {\n        cpu    = 1\n        memory = 10\n      }\n"
 
 
 def swap_job(text: str, folder: Path) -> str:
     """The job with a stand-in for its container; RENDERED says which rendered job it was (SHA-256)."""
-    alone = _OVERLAY.sub("", _NETWORK.sub("", text))
+    alone = _RELEASE.sub("", _TAKE.sub(_TURN, _OVERLAY.sub("", _NETWORK.sub("", text))))
     for before, after in _DEADLINES:
-        assert before in alone
         alone = alone.replace(before, after)
+    assert _DEADLINES[0][1] in alone
+    alone = alone.replace(*_ENDS)
     image = _IMAGE.search(alone)
     assert image, "a job without an image"
     is_pbx = 'task "pbx"' in alone

@@ -90,6 +90,8 @@ def test_a_claim_opens_consul_for_the_request_and_its_reply(lab: Lab) -> None:
 def test_the_own_keys_are_read_and_written(lab: Lab, salto: BoxKey, consul_token: dict[str, str]) -> None:
     assert lab.ask("GET", f"{VALUE}?raw", salto, consul_token).text == "the configuration"
     assert lab.ask("GET", f"/v1/kv/riti/{FLEET}/blocked?stale=&raw=", salto, consul_token).text == "[]"
+    turn = f"/v1/kv/riti/{FLEET}/generation/acme/salto?raw"
+    assert lab.ask("GET", turn, salto, consul_token).text == "whose turn it is"
     for name in ("word", "report", "generation"):
         assert lab.ask("PUT", f"{OWN}/{name}?dc=dc1", salto, consul_token, b"{}").text.strip() == "true"
         assert lab.ask("GET", f"{OWN}/{name}?raw&consistent", salto, consul_token).text == "{}"
@@ -179,6 +181,7 @@ NEVER = [
     ("GET", f"/v1/kv/riti/{FLEET}/?recurse"),
     ("PUT", f"/v1/kv/riti/{FLEET}/blocked"),
     ("GET", "/v1/kv/riti/another/blocked"),
+    ("PUT", f"/v1/kv/riti/{FLEET}/generation/acme/salto"),
     ("PUT", VALUE),
     ("DELETE", f"{OWN}/word"),
     ("HEAD", VALUE),

@@ -111,12 +111,12 @@ def test_nomad_reads_each_job_as_it_was_meant(clients: Settings) -> None:
             assert job["ID"] == names.job_id
             assert job["Meta"] == {"riti.fleet": str(fleet.said.id), "riti.box": box.key}
             [group] = job["TaskGroups"]
+            tasks = ("take", "release", "overlay", "pbx")
             assert [(task["Name"], task["Config"]["image"]) for task in group["Tasks"]] == [
-                ("overlay", image),
-                ("pbx", image),
+                (task, image) for task in tasks
             ]
             templates = find_templates(job, "pbx")
-            static = write_pbx_files(str(box.pbx_addresses[0])) | write_record_files("pbx", box.key)
+            static = write_pbx_files() | write_record_files("pbx", box.key)
             for file, text in static.items():
                 assert templates[f"local/asterisk/{file}"] == text.rstrip("\n") + "\n"
             assert f'key "{names.kv_key}"' in templates["local/asterisk/extensions.conf"]

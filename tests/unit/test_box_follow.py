@@ -348,6 +348,30 @@ def test_an_agent_trusts_whom_its_document_names_and_says_so(running: Running, s
     assert running.read("overlay/ca.crt") == both and read_report()["overlay_edition"] == 2
 
 
+def test_the_cloud_follows_the_generation_of_its_pbx_also_without_a_network(
+    tmp_path: Path, servers: FakeOwn
+) -> None:
+    pair = "[cloud.0](!)\nhost=100.80.0.6\n[cloud.1](!)\nhost=100.80.0.7\n[cloud](cloud-secret,cloud.0)\n"
+    files = dict(OLD) | {"etc/iax.conf": pair}
+    servers.set(NAMES.box_kv_key, write_value(files))
+    first = Running(tmp_path / "data", servers)
+    place = "configuration/asterisk/iax.conf"
+    try:
+        wait(lambda: "[cloud](cloud-secret,cloud.0)" in first.read(place))
+        servers.set(NAMES.generation, b'{"generation": 3, "held": ["2 a ended", "3 b"]}')
+        wait(lambda: "[cloud](cloud-secret,cloud.1)" in first.read(place))
+    finally:
+        first.end()
+    again = Running(tmp_path / "data", servers)
+    try:
+        wait(lambda: again.read("agent.json") != "")
+        assert "[cloud](cloud-secret,cloud.1)" in again.read(place)
+        servers.set(NAMES.generation, b'{"generation": 4, "held": ["4 c", "3 b ended"]}')
+        wait(lambda: "[cloud](cloud-secret,cloud.0)" in again.read(place))
+    finally:
+        again.end()
+
+
 def test_the_block_list_is_kept_without_a_network(running: Running, servers: FakeOwn) -> None:
     servers.set("riti/fleet/blocked", json.dumps(["cd" * 32]).encode())
     wait(lambda: "cd" * 32 in running.read("overlay/overlay.yml"))

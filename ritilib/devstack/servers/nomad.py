@@ -61,7 +61,11 @@ def configure(record: Record, state: Path, cni: Path) -> dict[str, Any]:
             "enabled": True,
             "network_interface": "lo",
             "host_network": [{"public": {"cidr": f"{network.public_address}/32"}}],
-            "meta": {"riti.public_addr": network.public_address},
+            "meta": {
+                "riti.public_addr": network.public_address,
+                # PBXes take their generation there; elsewhere it is Consul's own port
+                "riti.consul_addr": record.consul_address.removeprefix("http://"),
+            },
             "cni_path": str(cni),
             "bridge_network_name": network.bridge_name,
             "bridge_network_subnet": network.bridge_subnet,

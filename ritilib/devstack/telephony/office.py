@@ -85,15 +85,15 @@ class Office:
         return ask_console(self.docker, self.name, self.box, command)
 
     def apply(
-        self, rendered: Mapping[str, str], secrets: Mapping[str, Any], version: int = 0
+        self, rendered: Mapping[str, str], secrets: Mapping[str, Any], version: int = 0, generation: int = 0
     ) -> tuple[str, ...]:
         """Give the box new files and secrets; only what changed is reloaded, no call is dropped.
 
-        version is that of the box's document (compose_box).
+        version is that of the box's document, generation that of its PBX (compose_box).
         Returns the reload commands, () when nothing changed. Raises GitopsError for a missing secret and
         DevstackError for a file that Asterisk reads at its start only, both before anything is written.
         """
-        files = compose_box(rendered, secrets, version)
+        files = compose_box(rendered, secrets, version, generation)
         reloads = find_reloads(self.files, files)
         write_box_folder(self._secrets / "asterisk", files, self.files, BOX_USER)
         self.files = files
@@ -235,17 +235,18 @@ def start_office(
     report: Callable[[str], None],
     images: Images | None = None,
     version: int = 0,
+    generation: int = 0,
 ) -> Office:
     """Start one office and wait until its box takes calls.
 
     rendered: path below the box's rendered folder (etc/iax.conf, overlay.yml…) → text; secrets: the box's
-    Vault document, version that document's. identity and address: the box's key and certificates in the
-    overlay, and its address there; without an identity the office has no overlay. folder (made) keeps logs;
-    what is secret lies in memory, /dev/shm. label marks containers and network as riti.dev=<label>; what an
-    earlier office of the same name and label left behind is removed first.
+    Vault document, version that document's, generation that of its PBX (compose_box). identity and address: the box's
+    key and certificates in the overlay, and its address there; without an identity the office has no overlay. folder
+    (made) keeps logs; what is secret lies in memory, /dev/shm. label marks containers and network as riti.dev=<label>;
+    what an earlier office of the same name and label left behind is removed first.
     Raises GitopsError, ServerError or DevstackError; nothing of the office is left then.
     """
-    office = Office(name, label, folder, docker, report, compose_box(rendered, secrets, version))
+    office = Office(name, label, folder, docker, report, compose_box(rendered, secrets, version, generation))
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     office.stop()
     chosen = images or Images()
@@ -267,11 +268,13 @@ def start_office(
 
 
 def find_peer_address(name: str, iax: str) -> str:
-    """The overlay address of a box's own PBX, as its iax.conf has it."""
-    found = re.search(r"^\[cloud\].*?^host=(\S+)", iax, re.MULTILINE | re.DOTALL)
-    if found is None:
-        raise DevstackError.because(f"office {name} has no [cloud] in its iax.conf", "render the fleet again")
-    return found[1]
+    """The overlay address of a box's own PBX, as its iax.conf has it: in [cloud], or in a template of that."""
+    templates = re.search(r"^\[cloud\]\(([^)]*)\)", iax, re.MULTILINE)
+    for section in ("cloud", *(templates[1].split(",") if templates else ())):
+        found = re.search(rf"^\[{re.escape(section)}\][^\[]*?^host=(\S+)", iax, re.MULTILINE)
+        if found:
+            return found[1]
+    raise DevstackError.because(f"office {name} has no [cloud] in its iax.conf", "render the fleet again")
 
 
 def ask_console(docker: Docker, name: str, container: str, command: str) -> str:

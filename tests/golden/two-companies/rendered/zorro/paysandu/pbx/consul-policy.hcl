@@ -5,3 +5,11 @@ key "riti/demo/blocked" {
 key "riti/demo/pbx/zorro/paysandu/1" {
   policy = "read"
 }
+
+key_prefix "riti/demo/generation/zorro/" {
+  policy = "read"
+}
+
+key "riti/demo/generation/zorro/paysandu" {
+  policy = "write"
+}

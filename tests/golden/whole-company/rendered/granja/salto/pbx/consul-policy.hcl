@@ -5,3 +5,11 @@ key "riti/whole/blocked" {
 key "riti/whole/pbx/granja/salto/1" {
   policy = "read"
 }
+
+key_prefix "riti/whole/generation/granja/" {
+  policy = "read"
+}
+
+key "riti/whole/generation/granja/salto" {
+  policy = "write"
+}
