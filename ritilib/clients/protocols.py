@@ -16,7 +16,7 @@ from ritilib.clients.nomad_values import (
     TemplateRetries,
 )
 from ritilib.clients.tokens import Issued
-from ritilib.clients.vault import Document
+from ritilib.clients.vault_values import Document
 
 Folded = TypeVar("Folded")
 
