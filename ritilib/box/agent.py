@@ -43,7 +43,8 @@ TICK_S = 0.5
 LOOK_S = 5.0  # at the machine and at the overlay's files
 # Between two looks whether certificates are due, and after a stop that only a person can end.
 KEEP_S = 600.0
-BLOCKED, GENERATION, REPORT = "blocked.json", "generation.json", "agent.json"
+# beside what the store keeps there, whose generation.json is of the box's own identity
+BLOCKED, PBX_GENERATION, REPORT = "blocked.json", "pbx-generation.json", "agent.json"
 _OVERLAY_FILES = {"ca.crt": OVERLAY_CA, "host.crt": OVERLAY_CRT, "host.key": OVERLAY_KEY}
 
 
@@ -245,7 +246,7 @@ class Agent:
         generation = read_generation(data)
         if generation == self._generation:
             return
-        write_durable(self._place.data / GENERATION, data.decode(errors="replace"))
+        write_durable(self._place.data / PBX_GENERATION, data.decode(errors="replace"))
         with self._lock:
             self._generation, parts = generation, self._parts
         if parts:
@@ -354,7 +355,7 @@ class Agent:
 
     def _read_generation(self) -> int:
         try:
-            return read_generation((self._place.data / GENERATION).read_bytes())
+            return read_generation((self._place.data / PBX_GENERATION).read_bytes())
         except OSError:
             return 0
 

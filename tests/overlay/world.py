@@ -173,7 +173,8 @@ class Fleet(Office):
             folder, _, name = path.partition("/local/")
             assert folder == "overlay"
             found = self.files.get(key, {}).get(name)
-            return found.encode() if found else None
+            # the line is of Nomad's template
+            return f"{found}\n".encode() if found else None
         box = self.boxes.get(key)
         link = "up" if box and box.is_seen else "down"
         said: dict[str, Any] = {"status": "idle", "channels": 0, "acknowledged": {}, "unacknowledged": {}}

@@ -92,10 +92,15 @@ class Member:
         log = self.folder / "log"
         argv = [*inside, str(self.program), "-config", str(self.folder / "overlay.yml")]
         self.process = start_process(argv, log)
-        place = f"/proc/{self.process.pid}/net/dev"
-        wait_until(
-            lambda: f"{INTERFACE}:" in Path(place).read_text(), UP_S, f"{self.name} is up", log, self.process
-        )
+        place = Path(f"/proc/{self.process.pid}/net/dev")
+
+        def is_up() -> bool:
+            try:
+                return f"{INTERFACE}:" in place.read_text()
+            except OSError:
+                return False  # the program has ended: its log says why
+
+        wait_until(is_up, UP_S, f"{self.name} is up", log, self.process)
 
     def stop(self) -> None:
         end_process(self.process, END_S)
@@ -242,7 +247,7 @@ def _write_member(
     groups = tuple(identity["groups"])
     crt = tool.sign(authority, key.public, identity["name"], identity["network"], groups, CERTIFICATE_HOURS)
     texts = {
-        "overlay.yml": re.sub(r"(?<=: )/(overlay|secrets)/", f"{folder}/", overlay),
+        "overlay.yml": re.sub(r"(?<=: )/(overlay|secrets|local)/", f"{folder}/", overlay),
         "ca.crt": authority.crt,
         "host.crt": crt,
         "host.key": key.private,

@@ -76,7 +76,9 @@ class Looker:
             self.nomad.read_alloc_file(one, CA_FILE if is_spreading else CRT_FILE) or b"" for one in running
         ]
         if is_spreading:
-            has_all = all(text.decode("utf-8", "replace") == kept.authority.trusted for text in texts)
+            # Nomad's template ends with a line of its own
+            trusted = kept.authority.trusted.strip()
+            has_all = all(text.decode("utf-8", "replace").strip() == trusted for text in texts)
             lag = "" if has_all else "its overlay has not been given them yet"
             return Member(key, "pbx", kept.standing.edition if has_all else 0, 0, lag=lag)
         is_new = all(self._is_signed(text, kept) for text in texts)

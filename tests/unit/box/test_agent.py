@@ -11,8 +11,10 @@ import pytest
 
 from ritilib.box.agent import BLOCKED, Agent, Box, Place
 from ritilib.box.candidate import Trial
+from ritilib.box.kept import Generation
 from ritilib.box.own import Access, Document
 from ritilib.box.showing import Shown
+from ritilib.box.store import Store
 from tests.fakes.own import FakeOwn
 from tests.unit.box.inside import NAMES, wait
 from tests.unit.test_box_live import SECRETS, write_value
@@ -111,6 +113,9 @@ def test_the_cloud_follows_the_generation_of_its_pbx_also_without_a_network(
     files = dict(OLD) | {"etc/iax.conf": pair}
     servers.set(NAMES.box_kv_key, write_value(files))
     first = Running(tmp_path / "data", servers)
+    # its own identity has a generation too, by which a copy of the box is known
+    store = Store(tmp_path / "data")
+    store.keep_generation(Generation("held", "next"))
     place = "configuration/asterisk/iax.conf"
     try:
         wait(lambda: "[cloud](cloud-secret,cloud.0)" in first.read(place))
@@ -118,6 +123,7 @@ def test_the_cloud_follows_the_generation_of_its_pbx_also_without_a_network(
         wait(lambda: "[cloud](cloud-secret,cloud.1)" in first.read(place))
     finally:
         first.end()
+    assert store.load().generation == Generation("held", "next")
     again = Running(tmp_path / "data", servers)
     try:
         wait(lambda: again.read("agent.json") != "")
