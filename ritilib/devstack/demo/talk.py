@@ -24,6 +24,9 @@ MONTEVIDEO, SALTO, ZORRO = BOXES
 CALLER_HZ, CALLEE_HZ = 1000, 1400  # far enough apart that neither's share holds the other's harmonics
 SHARE_LEAST = 0.9
 GAP_MOST_S = 0.5  # a person hears half a second as a break; measured figures are printed
+# of a long call: where two suites share two cores, telephones themselves sleep through 0.9 % of it, with no packet lost
+# in the overlay (measured over 215 s)
+LOST_SHARE_MOST = 0.02
 REGISTER_TIMEOUT_S = 20
 ANSWER_TIMEOUT_S = 20
 PROBE_S = 2.0
@@ -217,8 +220,9 @@ def judge_audio(step: Step, ears: tuple[Ear, Ear], seconds: float) -> None:
         samples, rate_hz = read_wav(ear.recording.path, ear.start_s)
         share, gap_s = share_at(samples, rate_hz, ear.tone_hz), longest_gap_s(samples, rate_hz, ear.tone_hz)
         lost_s = max(0.0, ear.recording.missing_s() - ear.missing_s)
-        held = share >= SHARE_LEAST and gap_s <= GAP_MOST_S and lost_s <= GAP_MOST_S
         heard_s = len(samples) / rate_hz
+        lost_most_s = max(GAP_MOST_S, LOST_SHARE_MOST * heard_s)
+        held = share >= SHARE_LEAST and gap_s <= GAP_MOST_S and lost_s <= lost_most_s
         breaks = f"longest gap {gap_s * 1000:.0f} ms, missing {lost_s * 1000:.0f} ms"
         figure = f"share {share:.4f} over {heard_s:.1f} s, {breaks}"
         step.find(f"{ear.where} hears the other's tone", held, figure)
