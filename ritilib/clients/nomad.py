@@ -16,6 +16,7 @@ from nomad.api.exceptions import BaseNomadException, TimeoutNomadException
 from ritilib.clients.nomad_acl import NomadAcl
 from ritilib.clients.nomad_values import (
     Allocation,
+    AllocationStub,
     Deployment,
     JobList,
     JobPlan,
@@ -38,6 +39,7 @@ TOKEN_VARIABLE = "NOMAD_TOKEN"
 NAMESPACE = "default"
 WAIT_S = 10.0  # one blocking query; Nomad adds up to a sixteenth to it
 MOST_WORDS = 5
+ENDED = ("complete", "failed", "lost")
 AGENTS = 16  # nodes' agents asked at the same time
 
 
@@ -157,6 +159,17 @@ class Nomad(NomadAcl):
         found = sorted(self._list_stubs(job_id), key=lambda one: one["CreateIndex"])
         alive = (one for one in found if (one["ClientStatus"], one["DesiredStatus"]) == ("running", "run"))
         return tuple(one["ID"] for one in alive)
+
+    def list_alive(self, prefix: str) -> tuple[AllocationStub, ...]:
+        """What runs or may run of every job whose id starts with prefix, oldest first, in one request."""
+        ended = " and ".join(f'ClientStatus != "{one}"' for one in ENDED)
+        params = {"task_states": "false", "filter": ended}
+        found = self._ask(f"list allocations of {prefix}*", "allocations", params=params).json()
+        return tuple(
+            AllocationStub(one["ID"], one["JobID"], one["ClientStatus"], one["DesiredStatus"])
+            for one in sorted(found, key=lambda one: one["CreateIndex"])
+            if one["JobID"].startswith(prefix)
+        )
 
     def move_allocation(self, allocation_id: str) -> None:
         """Have Nomad end an instance and place another, as `nomad alloc stop` does; one whose host is lost ends when

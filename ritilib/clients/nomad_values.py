@@ -151,6 +151,16 @@ class Allocation:
     changed_at_s: float = 0.0
 
 
+@dataclass(frozen=True)
+class AllocationStub:
+    """An allocation as the list of all shows it."""
+
+    id: str
+    job_id: str
+    client_status: str
+    desired_status: str
+
+
 def judge_plan(
     diff: Mapping[str, Any], updates: Mapping[str, Mapping[str, int]], modify_index: int
 ) -> Changes:

@@ -31,6 +31,7 @@ from ritilib.sync.rotate import choose_generations
 from ritilib.sync.synced import Synced
 from ritilib.sync.troubles import Troubles
 from ritilib.sync.turn import choose_turn
+from ritilib.sync.turns import Healed, heal_turns, may_be_lost
 from ritilib.sync.unit.apply import Leave, Outcome, Servers, apply_change
 from ritilib.sync.unit.settle import describe_refused
 
@@ -56,6 +57,7 @@ def sync_once(
     crew: Collection[Servers] = (),
     timing: Timing = TIMING,
     lost_after: timedelta = LOST_AFTER,
+    look_at_turns: bool = False,
 ) -> Synced:
     """Make Nomad, Consul and Vault equal to one merged commit.
 
@@ -68,7 +70,8 @@ def sync_once(
     time, and for which no wave waits; go_on is asked before each unit whether it shall still be begun. crew are more
     clients of the same servers: with each, one more unit is applied at the same time. timing is that of the overlay's
     authorities, which go one step further, where another is wished, after all else. A PBX whose host has been away from
-    Nomad's servers for lost_after gets another. Raises what reading raises: then nothing was written; and
+    Nomad's servers for lost_after gets another. look_at_turns: have every PBX's key say which instance is reached, also
+    where nothing that is read shows that Consul lost one. Raises what reading raises: then nothing was written; and
     LeadershipLost, where another controller may write by now: what was begun stands in the inventory.
     """
     plan, removals, seen = plan_once(desired, servers.nomad, servers.consul, clock(), floor)
@@ -131,6 +134,19 @@ def sync_once(
     down = find_down(
         plan.wishes, seen.observed.jobs, troubles.watched | {change.key for change in plan.changes}
     )
+    healed = Healed(is_whole=False)
+    if look_at_turns or may_be_lost(plan, seen.observed):
+        # before another instance is placed, which counts on from there
+        healed = heal_turns(
+            desired.fleet,
+            desired.fleet_id,
+            seen.observed,
+            servers.nomad,
+            servers.consul,
+            go_on,
+            report,
+            troubles,
+        )
     lost_until = give_up_lost(plan, seen.observed, servers.nomad, lost_after, go_on, report, troubles)
     outcomes: list[Outcome] = []
     left = len(changes)
@@ -190,7 +206,8 @@ def sync_once(
         watched=frozenset(troubles.watched),
         rotating=frozenset(rotation.waits),
         down=tuple(down.values()),
-        healed=_find_healed(plan.changes, outcomes),
+        healed=_find_healed(plan.changes, outcomes) | healed.units,
+        has_seen_turns=healed.is_whole,
         left=left,
         due=min(moments, default=None),
         turn=turn,

@@ -77,6 +77,7 @@ class Service:
         self._denied = 0  # of these, those of its standing tokens
         self._registry: Registry | None = None
         self._began_s = 0.0
+        self._looks_at_turns = False  # until a cycle has
 
     def stop(self) -> None:
         """Have `serve` end; from any thread, but not from a signal's handler, which may hold the event's lock."""
@@ -191,7 +192,9 @@ class Service:
                 go_on=lambda: self._may_go_on(desired),
                 crew=crew,
                 lost_after=self.lost_after,
+                look_at_turns=self._looks_at_turns,
             )
+            self._looks_at_turns &= not done.has_seen_turns
         except (LeadershipLost, Denied):
             raise
         except RitiError as error:
@@ -211,6 +214,8 @@ class Service:
             self._failures = 0
         self._memory = memory
         pause_s = find_pause(memory, done, self.clock(), ended_s, self.pace, self.random)
+        if self._looks_at_turns:
+            pause_s = min(pause_s, self.pace.watched_s)
         return pause_s if enroll_s is None else min(pause_s, enroll_s)
 
     def _let_in(self, desired: Desired, crew: Sequence[Servers]) -> float | None:
@@ -252,6 +257,7 @@ class Service:
             self.chronicle.board.beat()
             if reasons != {"timer"} or left_s <= self.pace.slice_s:
                 self.chronicle.note_woken(reasons)
+                self._looks_at_turns |= "turns" in reasons
                 return
             leadership.check()
 

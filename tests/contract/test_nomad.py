@@ -145,11 +145,17 @@ def test_an_instance_that_is_moved_is_followed_by_another(nomad: NomadClient, fl
     (before,) = nomad.list_allocations(job_id)
     assert before.node_id in nomad.find_hosts()
     assert before.changed_at_s > 0
+    [alive] = nomad.list_alive(fleet)
+    assert (alive.id, alive.job_id, alive.client_status) == (before.id, job_id, "running")
     nomad.move_allocation(before.id)
     assert poll(lambda: nomad.find_running(job_id) not in ((), (before.id,)), TIMEOUT_S)
     found = {one.id: one.desired_status for one in nomad.list_allocations(job_id)}
     assert sorted(found.values()) == ["run", "stop"]
     assert found[before.id] == "stop"
+    [after] = nomad.find_running(job_id)
+    told = {one.id: one.desired_status for one in nomad.list_alive(fleet)}
+    assert (told.pop(after), set(told.values()) - {"stop"}) == ("run", set())
+    assert nomad.list_alive(f"{fleet}--other") == ()
     _stop(nomad, job_id)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ritilib.clients.nomad_values import (
     Allocation,
+    AllocationStub,
     Changes,
     Deployment,
     JobList,
@@ -151,6 +152,15 @@ class FakeNomad:
         self.journal.ask(f"nomad list allocations of {job_id}")
         found = self.allocations.get(job_id, ())
         return tuple(one.id for one in found if (one.client_status, one.desired_status) == ("running", "run"))
+
+    def list_alive(self, prefix: str) -> tuple[AllocationStub, ...]:
+        self.journal.ask(f"nomad list allocations of {prefix}*")
+        return tuple(
+            AllocationStub(one.id, job_id, one.client_status, one.desired_status)
+            for job_id, found in self.allocations.items()
+            for one in found
+            if job_id.startswith(prefix) and one.client_status in ("pending", "running", "unknown")
+        )
 
     def move_allocation(self, allocation_id: str) -> None:
         [job_id] = [

@@ -10,11 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+from ritilib.devstack.folders import find_cache
+from ritilib.devstack.images.programs import GATE, build_program
 from ritilib.fleet.load import load_fleet
 from ritilib.gitops.diff import write_tree
 from ritilib.gitops.worktree import read_fleet_files
@@ -44,6 +48,8 @@ _TURN = """\
       }
     }
 """
+_ARGUMENTS = re.compile(r"args += (\[.*\])\n")
+_CONFIG = re.compile(r"      config \{\n.*?\n      \}\n", re.DOTALL)
 _IMAGE = re.compile(r'task "(?:pbx|overlay)".*?image +=\s+"(.*?)"', re.DOTALL)
 _CONTAINER = re.compile(
     r'      driver = "docker"\n(?:      user .*?\n)?      config \{\n.*?\n      \}\n', re.DOTALL
@@ -72,9 +78,12 @@ _ENDS = ('kill_timeout = "1h"', 'kill_timeout = "30s"')
 _SMALL = "      resources {\n        cpu    = 1\n        memory = 10\n      }\n"
 
 
-def swap_job(text: str, folder: Path) -> str:
-    """The job with a stand-in for its container; RENDERED says which rendered job it was (SHA-256)."""
-    alone = _RELEASE.sub("", _TAKE.sub(_TURN, _OVERLAY.sub("", _NETWORK.sub("", text))))
+def swap_job(text: str, folder: Path, gate: Path | None = None) -> str:
+    """The job with a stand-in for its container; RENDERED says which rendered job it was (SHA-256). gate: the program by
+    which it takes its generation (None: it takes none)."""
+    alone = _OVERLAY.sub("", _NETWORK.sub("", text))
+    alone = _TAKE.sub(lambda found: _swap_gate(found[0], gate) if gate else _TURN, alone)
+    alone = _RELEASE.sub(lambda found: _swap_gate(found[0], gate) if gate else "", alone)
     for before, after in _DEADLINES:
         alone = alone.replace(before, after)
     assert _DEADLINES[0][1] in alone
@@ -92,6 +101,17 @@ def swap_job(text: str, folder: Path) -> str:
     return _SIZE.sub(_SMALL, _OWNER.sub("", swapped))
 
 
+def _swap_gate(task: str, gate: Path) -> str:
+    """The task, with the program itself in the place of its image."""
+    arguments = _ARGUMENTS.search(task)
+    assert arguments
+    # where a container has the allocation's folder
+    words = [re.sub("^/alloc/", "${NOMAD_ALLOC_DIR}/", one) for one in json.loads(arguments[1])]
+    config = f"      config {{\n        command = {json.dumps(str(gate))}\n        args    = {json.dumps(words)}\n      }}\n"
+    swapped = _CONFIG.sub(lambda _: config, task).replace('driver = "docker"', 'driver = "raw_exec"')
+    return _SIZE.sub(_SMALL, swapped)
+
+
 def swap_jobs(tree: Mapping[str, str], swap: Callable[[str, str], str]) -> dict[str, str]:
     """A rendered tree with every job swapped (unit, its job → another), and manifests that list what is there."""
     swapped = {
@@ -105,6 +125,12 @@ def swap_jobs(tree: Mapping[str, str], swap: Callable[[str, str], str]) -> dict[
                 entry["files"]["pbx/job.nomad.hcl"] = hashlib.sha256(swapped[job].encode()).hexdigest()
             swapped[path] = write_json(said)
     return swapped
+
+
+def find_standin(job: Mapping[str, Any]) -> dict[str, Any]:
+    """The task that plays the PBX, of a job in Nomad's JSON."""
+    [task] = [one for one in job["TaskGroups"][0]["Tasks"] if "IMAGE" in (one["Env"] or {})]
+    return dict(task)
 
 
 class StandinFleet(Fleet):
@@ -128,6 +154,15 @@ class StandinFleet(Fleet):
     def swap(self, key: str, text: str) -> str:
         """What takes the place of a unit's job ("_fleet/lighthouse-one": a lighthouse's)."""
         return swap_job(text, self.calls)
+
+
+class TakingFleet(StandinFleet):
+    """Stand-ins that take their generations, as PBXes do: by the same program, with the same rights."""
+
+    def swap(self, key: str, text: str) -> str:
+        go = shutil.which("go")
+        assert go is not None
+        return swap_job(text, self.calls, build_program(GATE, Path(go), find_cache() / "images", print))
 
     def push(self, message: str, *words: str) -> str:
         """Commit whatever the work tree holds as the next of main, and push it (with these words of git push)."""

@@ -107,7 +107,9 @@ class Lab:
         _, company, box = unit.split("--")
         key = f"{company}/{box}"
         made = self.make_box(unit)
-        self.vault("POST", f"riti/data/{FLEET}/box/{key}", {"data": {"secret": f"of {key}"}})
+        # bootstrap has the mount ask for a check-and-set, where a fleet was made at these servers before
+        document = {"data": {"secret": f"of {key}"}, "options": {"cas": 0}}
+        self.vault("POST", f"riti/data/{FLEET}/box/{key}", document)
         policy = f'path "riti/data/{FLEET}/box/{key}" {{ capabilities = ["read"] }}\n'
         policy += f'path "identity/oidc/token/riti-box-{FLEET}" {{ capabilities = ["read"] }}\n'
         self.vault("PUT", f"sys/policies/acl/box-{unit}", {"policy": policy})

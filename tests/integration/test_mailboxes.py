@@ -277,7 +277,7 @@ def test_who_is_not_there_has_the_mailbox_at_once(fleet: RunningFleet, owner: Ca
     owner.stop()
     try:
         with hold_call(caller, "101"):
-            assert find_end(fleet, caller)[1] == "VoiceMail(101@office,u)"
+            wait_until(lambda: find_end(fleet, caller)[1] == "VoiceMail(101@office,u)", SOON_S, "it answers")
     finally:
         fleet.restart_phones([MONTEVIDEO])
 

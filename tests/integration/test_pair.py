@@ -187,7 +187,7 @@ def pair(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pai
     with hold_docker_client(stack, folder / "far", FAR) as far:
         allow_own_node(stack, False, FAR)  # that only one host is asked for room
         environ = {"RITI_LOST_AFTER": str(LOST_AFTER_S)}
-        with open_company(stack, folder, FLEET, 4340, environ) as company:
+        with open_company(stack, folder, FLEET, 4340, environ=environ) as company:
             yield Pair(company, stack, far)
 
 

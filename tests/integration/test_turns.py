@@ -21,6 +21,7 @@ from ritilib.devstack.processes import end_process, poll
 from ritilib.devstack.record import Record, new_record
 from ritilib.devstack.servers import consul as servers
 from ritilib.errors import Denied
+from ritilib.reconcile.turns import Alive, mend_turns, read_taken
 from ritilib.render.names import UnitNames, read_generation
 from ritilib.render.unit import render_policies
 from tests.enroll.servers import find_program
@@ -189,6 +190,43 @@ def test_without_consul_only_the_first_start_waits(turns: Turns, record: Record)
     with running(away.start("release", "a", "--patience", "10ms")) as releasing:
         assert releasing.wait(DEADLINE_S) == 1
     assert not (turns.folder / "taken-b").exists()
+
+
+def test_who_may_not_any_more_ends_at_once_or_when_it_is_told_to(turns: Turns, store: Consul) -> None:
+    """Its PBX was removed, and its policy with it: what ends has nothing to say, and what starts waits for nothing."""
+    turns.finish("take", "a")
+    store.delete_policy(SALTO.role, "a test's")
+    assert turns.finish("release", "a") == "1 a\n"
+    with running(turns.start("take", "b")) as waiting:
+        assert not poll(lambda: waiting.poll() is not None, STAYS_S)
+        waiting.terminate()
+        assert poll(lambda: waiting.poll() is not None, DEADLINE_S)
+    assert find_generation(store) == 1
+
+
+def test_what_the_controller_put_there_again_is_what_instances_go_on_from(
+    turns: Turns, store: Consul
+) -> None:
+    for name in ("a", "b"):
+        turns.finish("take", name)
+        turns.finish("release", name)
+    turns.finish("take", "c")
+    before = store.read(SALTO.generation)
+    assert before and turns.finish("take", "c") == "3 c\n"
+    store.delete(before.key, before.modify_index)
+    taken = read_taken((turns.folder / "taken-c").read_bytes(), "c")
+    assert taken == 3
+    mended = mend_turns(None, [Alive("c", "running", "run")], {"c": taken})
+    assert mended and find_half(mended.to_bytes()) == find_half(before.value)
+    store.write(SALTO.generation, mended.to_bytes(), 0)
+    assert turns.finish("take", "d") == "4 d\n"
+    turns.finish("release", "c")
+    entry = store.read(SALTO.generation)
+    assert entry and entry.value == b'{"generation": 4, "held": ["4 d", "3 c ended"]}'
+
+
+def find_half(value: bytes) -> int:
+    return read_generation(value) % 2
 
 
 def test_it_reads_its_company_and_writes_its_own(turns: Turns, store: Consul, record: Record) -> None:

@@ -14,6 +14,9 @@ import (
 
 const answerTimeout = 5 * time.Second
 
+// errDenied is what nobody who asks again is spared: the token, or its policy, is gone.
+var errDenied = errors.New("denied")
+
 // consul is the agent of this host. HTTP/1.0 by hand: Go's own HTTP and TLS would make the program three times as large.
 type consul struct {
 	address netip.AddrPort
@@ -47,7 +50,7 @@ func (c consul) read(key string, last uint64, wait time.Duration) (taken, uint64
 		return taken{}, 0, err
 	}
 	if status != 200 {
-		return taken{}, 0, fmt.Errorf("Consul answers %d: %s", status, strings.TrimSpace(body))
+		return taken{}, 0, refuse(status, body)
 	}
 	now, err := readGeneration(body)
 	if err != nil {
@@ -67,9 +70,17 @@ func (c consul) write(key string, value taken, index uint64) (bool, error) {
 		return false, err
 	}
 	if status != 200 {
-		return false, fmt.Errorf("Consul answers %d: %s", status, strings.TrimSpace(body))
+		return false, refuse(status, body)
 	}
 	return strings.TrimSpace(body) == "true", nil
+}
+
+func refuse(status int, body string) error {
+	said := fmt.Errorf("Consul answers %d: %s", status, strings.TrimSpace(body))
+	if status == 403 {
+		return fmt.Errorf("%w: %w", errDenied, said)
+	}
+	return said
 }
 
 func (c consul) ask(method, path, body string, wait time.Duration) (status int, head, answer string, err error) {

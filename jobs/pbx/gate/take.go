@@ -119,7 +119,8 @@ func take(arguments []string) error {
 	}
 }
 
-// release says that this allocation has ended, so that its address may be another's at once.
+// release says that this allocation has ended, so that its address may be another's at once. Where its PBX is no more,
+// its policy is gone too, and nobody wants to know.
 func release(arguments []string) error {
 	said, err := parseTurn("release", arguments)
 	if err != nil {
@@ -135,6 +136,10 @@ func release(arguments []string) error {
 			if _, err = said.consul.write(said.key, after, index); err == nil {
 				continue
 			}
+		}
+		if errors.Is(err, errDenied) {
+			fmt.Fprintf(os.Stderr, "gate: that it has ended is not said: %v\n", err)
+			return said.dropToken()
 		}
 		if time.Since(started) > said.patience {
 			return err
