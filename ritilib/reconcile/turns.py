@@ -1,8 +1,8 @@
 """Which of a PBX's instances is the one that its peers and its box reach. Pure functions of values.
 
-Each instance takes its generation itself, and says so in Consul (jobs/pbx/gate). Where Consul has lost that, or shows an
-older state, what the instances have on their own hosts is put there again: peers would else call an address that nobody
-has, and the next instance would take one that somebody has.
+Each instance takes its generation itself, and says so in Consul (jobs/pbx/gate). Where Consul has lost that, or shows
+an older state, what the instances have on their own hosts is put there again: peers would else call an address that
+nobody has, and the next instance would take one that somebody has.
 """
 
 from __future__ import annotations

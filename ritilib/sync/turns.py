@@ -47,9 +47,9 @@ def heal_turns(
 ) -> Healed:
     """Have each PBX's key say which of its instances is reached, where it does not name one that runs.
 
-    Two requests for all PBXes together, and one for each instance that no key names. An instance that writes at the same
-    moment is left to do so, and looked at once more. Suspended PBXes too: nothing of them is changed, but what is known
-    of them. What goes wrong with one is added to troubles.
+    Two requests for all PBXes together, and one for each instance that no key names. An instance that writes at the
+    same moment is left to do so, and looked at once more. Suspended PBXes too: nothing of them is changed, but what is
+    known of them. What goes wrong with one is added to troubles.
     """
     units = {
         job_id: UnitNames(fleet, *key.split("/"))

@@ -79,8 +79,10 @@ _SMALL = "      resources {\n        cpu    = 1\n        memory = 10\n      }\n"
 
 
 def swap_job(text: str, folder: Path, gate: Path | None = None) -> str:
-    """The job with a stand-in for its container; RENDERED says which rendered job it was (SHA-256). gate: the program by
-    which it takes its generation (None: it takes none)."""
+    """The job with a stand-in for its container; RENDERED says which rendered job it was (SHA-256).
+
+    gate: the program by which it takes and gives back its generation (None: it has none).
+    """
     alone = _OVERLAY.sub("", _NETWORK.sub("", text))
     alone = _TAKE.sub(lambda found: _swap_gate(found[0], gate) if gate else _TURN, alone)
     alone = _RELEASE.sub(lambda found: _swap_gate(found[0], gate) if gate else "", alone)
@@ -107,7 +109,8 @@ def _swap_gate(task: str, gate: Path) -> str:
     assert arguments
     # where a container has the allocation's folder
     words = [re.sub("^/alloc/", "${NOMAD_ALLOC_DIR}/", one) for one in json.loads(arguments[1])]
-    config = f"      config {{\n        command = {json.dumps(str(gate))}\n        args    = {json.dumps(words)}\n      }}\n"
+    said = f"        command = {json.dumps(str(gate))}\n        args    = {json.dumps(words)}\n"
+    config = f"      config {{\n{said}      }}\n"
     swapped = _CONFIG.sub(lambda _: config, task).replace('driver = "docker"', 'driver = "raw_exec"')
     return _SIZE.sub(_SMALL, swapped)
 

@@ -240,12 +240,11 @@ def list_units(repo: Path, commit: str) -> dict[str, dict[str, str]]:
 def list_places(fleet: Fleet, key: str) -> set[str]:
     """Where a unit's things are at the servers."""
     names = fleet.names(key)
-    of_box = set() if names.is_lighthouse else {f"key {names.box_kv_key}"}
+    of_box = set() if names.is_lighthouse else {f"key {names.box_kv_key}", f"key {names.generation}"}
     return of_box | {
         f"job {names.job_id}",
         f"key {names.kv_key}",
         f"key riti/{fleet.name}/inventory/{key}",
-        f"key {names.generation}",
         f"consul role {names.role}",
         f"consul policy {names.role}",
         f"vault sys/policies/acl/{names.role}",
