@@ -154,7 +154,8 @@ class World:
     def list_traces(self, key: str) -> list[str]:
         """Whatever the three servers still show of a unit."""
         names = name(key)
-        prefixes = (f"riti/demo/pbx/{key}/", f"riti/demo/box/{key}/", f"riti/demo/inventory/{key}")
+        folders = ("pbx", "box", "generation", "inventory")
+        prefixes = tuple(f"riti/demo/{folder}/{key}/" for folder in folders)
         documents = (names.document, names.box_document)
         return [
             *(job_id for job_id in self.nomad.jobs if job_id == names.job_id),

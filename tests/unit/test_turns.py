@@ -15,10 +15,12 @@ from ritilib.reconcile.plan import Change, Plan
 from ritilib.reconcile.state import FleetRecord, LiveJob, Observed, Record, Wish
 from ritilib.reconcile.turns import Alive, Half, Turns, list_unheld, mend_turns, read_taken, read_turns
 from ritilib.render.names import UnitNames, read_generation
+from ritilib.sync.once import sync_once
 from ritilib.sync.troubles import Troubles
 from ritilib.sync.turns import Healed, heal_turns, may_be_lost
 from tests.fakes.consul import FakeConsul
 from tests.fakes.nomad import FakeNomad
+from tests.unit.removing import World, make_desired, name
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 RUN = ("running", "run")
@@ -268,3 +270,29 @@ def test_a_quiet_cycle_looks_at_none() -> None:
     known = replace(OBSERVED, records={"acme/salto": Record("applied", "c")})
     assert may_be_lost(changed, known), "its value is gone"
     assert not may_be_lost(changed, replace(known, live_keys=frozenset({SALTO.kv_key})))
+
+
+def test_a_cycle_heals_what_is_gone_and_says_so() -> None:
+    world = World()
+    desired = make_desired("c1", ("acme/salto", "acme/rivera"))
+    world.sync(desired)
+    instances = {key: world.nomad.find_running(name(key).job_id)[-1] for key in ("acme/salto", "acme/rivera")}
+    speak = world.nomad.read_file
+
+    def read_file(allocation: str, path: str) -> bytes | None:
+        return f"1 {allocation}\n".encode() if path == "alloc/data/taken" else speak(allocation, path)
+
+    world.nomad.read_file = read_file
+    for key, allocation in instances.items():
+        world.consul.write(name(key).generation, Turns().put(Half(1, allocation)).to_bytes(), 0)
+    world.sync(desired)
+    asked = len(world.journal.requests)
+    assert world.sync(desired).is_whole
+    assert len(world.journal.requests) == asked + 3
+    world.consul.delete(
+        name("acme/salto").generation, world.consul.entries[name("acme/salto").generation].modify_index
+    )
+    done = sync_once(desired, world.servers, (), lambda _: None, clock=lambda: world.now, look_at_turns=True)
+    assert (done.healed, done.changed, done.has_seen_turns) == ({"acme/salto"}, (), True)
+    entry = world.consul.read(name("acme/salto").generation)
+    assert entry and entry.value == Turns().put(Half(1, instances["acme/salto"])).to_bytes()
