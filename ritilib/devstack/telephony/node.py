@@ -74,7 +74,7 @@ class Node:
             return {}
 
     def find_watcher(self, role: str) -> int | None:
-        """The process of its watcher in that role ("keep", "watch"); None where there is none."""
+        """The process of its watcher in that role ("watch"; "keep" at a box, "start" at a PBX, whose parent it is); None where there is none."""
         inside = Path(f"/proc/{self.pid}/ns/pid").readlink()
         for folder in Path("/proc").glob("[0-9]*"):
             try:
