@@ -74,7 +74,8 @@ class Node:
             return {}
 
     def find_watcher(self, role: str) -> int | None:
-        """The process of its watcher in that role ("watch"; "keep" at a box, "start" at a PBX, whose parent it is); None where there is none."""
+        """The process of its watcher in that role; None where there is none. "watch" is started again by "keep", or by
+        "start" at a PBX, where that is Asterisk's parent."""
         inside = Path(f"/proc/{self.pid}/ns/pid").readlink()
         for folder in Path("/proc").glob("[0-9]*"):
             try:
