@@ -135,14 +135,16 @@ def follow_turns(watch: Watch, consul: ConsulClient, prefix: str, wakeups: Wakeu
     What an instance writes wakes nobody: each start and each end of a PBX would.
     """
     seen: frozenset[str] = frozenset()
-    index = 0
+    index, is_still = 0, False
     while not watch.is_ended:
-        keys = consul.list_keys(prefix, index, WAIT_S)
+        # Consul waits where it was restored to before this index, so it is asked for a change of what it has now
+        keys = consul.list_keys(prefix, index if is_still else 0, WAIT_S)
         watch.note_good()
         now = frozenset(keys.keys)
         if not index or keys.index < index or seen - now:
             wakeups.wake("turns")
-        if keys.index != index:
+        is_still = keys.index == index
+        if not is_still:
             watch.pause(TURNS_PAUSE_S)
         seen, index = now, keys.index
 

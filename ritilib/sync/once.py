@@ -134,7 +134,7 @@ def sync_once(
     down = find_down(
         plan.wishes, seen.observed.jobs, troubles.watched | {change.key for change in plan.changes}
     )
-    healed = Healed(is_whole=False)
+    healed = Healed()
     if look_at_turns or may_be_lost(plan, seen.observed):
         # before another instance is placed, which counts on from there
         healed = heal_turns(
@@ -207,7 +207,7 @@ def sync_once(
         rotating=frozenset(rotation.waits),
         down=tuple(down.values()),
         healed=_find_healed(plan.changes, outcomes) | healed.units,
-        has_seen_turns=healed.is_whole,
+        turns_left=not healed.is_whole,
         left=left,
         due=min(moments, default=None),
         turn=turn,

@@ -194,7 +194,7 @@ class Service:
                 lost_after=self.lost_after,
                 look_at_turns=self._looks_at_turns,
             )
-            self._looks_at_turns &= not done.has_seen_turns
+            self._looks_at_turns = done.turns_left
         except (LeadershipLost, Denied):
             raise
         except RitiError as error:

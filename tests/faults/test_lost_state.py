@@ -77,6 +77,7 @@ def test_consul_is_restored_to_before_an_instance_began(served: Served, witness:
     """Peers would go on calling the address that nobody has any more."""
     served.begin_call(witness)
     witness.let_go_back(served.fleet, *UNITS)
+    witness.let_move(served.fleet, SALTO)
     before = find_turns(served, SALTO)
     assert before
     snapshot = served.servers.ask("CONSUL_HTTP", "GET", "snapshot").content

@@ -293,6 +293,6 @@ def test_a_cycle_heals_what_is_gone_and_says_so() -> None:
         name("acme/salto").generation, world.consul.entries[name("acme/salto").generation].modify_index
     )
     done = sync_once(desired, world.servers, (), lambda _: None, clock=lambda: world.now, look_at_turns=True)
-    assert (done.healed, done.changed, done.has_seen_turns) == ({"acme/salto"}, (), True)
+    assert (done.healed, done.changed, done.turns_left) == ({"acme/salto"}, (), False)
     entry = world.consul.read(name("acme/salto").generation)
     assert entry and entry.value == Turns().put(Half(1, instances["acme/salto"])).to_bytes()

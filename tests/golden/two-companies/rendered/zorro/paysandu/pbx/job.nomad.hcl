@@ -36,6 +36,18 @@ job "demo--zorro--paysandu" {
       replace    = false
     }
 
+    # A few kilobytes of files; Nomad would reserve 300 MB for each PBX and run out of disk first.
+    ephemeral_disk {
+      size = 50
+    }
+
+    restart {
+      attempts = 3
+      interval = "1m"
+      delay    = "1s"
+      mode     = "delay"
+    }
+
     network {
       mode = "bridge"
       port "nebula" {
@@ -81,6 +93,11 @@ job "demo--zorro--paysandu" {
       driver = "docker"
       lifecycle {
         hook = "poststop"
+      }
+      # an allocation that could not say that it has ended ends all the same
+      restart {
+        attempts = 0
+        mode     = "fail"
       }
       config {
         image           = "riti/overlay:dev"
@@ -557,7 +574,8 @@ EOT
 EOT
       }
       # Secrets and peers are one file, so that no reload can ever see the one without the other. Each peer is at the
-      # half of its pair that its newest instance has; what is no generation moves nobody, and fails nothing.
+      # half of its pair that its newest instance has; what is no generation moves nobody. Nothing here may fail: where all
+      # templates of a task are noop, Nomad (1.10.5) hears of no error, and renders nothing of that task any more.
       template {
         destination = "secrets/iax.conf"
         perms       = "0400"
@@ -572,7 +590,7 @@ EOT
 {{- with $live := key "riti/demo/pbx/zorro/paysandu/1" | parseJSON }}; secrets version {{ printf "%.0f" $live.secrets_version }}
 {{ with secret (printf "riti/data/demo/pbx/zorro/paysandu?version=%.0f" $live.secrets_version) }}{{ range $name, $secret := .Data.data.iax }}[{{ $name }}-secret](!)
 secret={{ $secret }}
-{{ end }}{{ end }}{{ $peers := index $live.files "iax.conf" }}{{ range ls "riti/demo/generation/zorro/" }}{{ if .Value | regexMatch `^."generation": [0-9]*[13579],` }}{{ $peers = $peers | replaceAll (printf "(pbx-%s-secret,pbx-%s.0)" .Key .Key) (printf "(pbx-%s-secret,pbx-%s.1)" .Key .Key) }}{{ end }}{{ end }}{{ $peers }}{{ end }}
+{{ end }}{{ end }}{{ $peers := printf "%v" (index $live.files "iax.conf") }}{{ range ls "riti/demo/generation/zorro/" }}{{ if .Value | regexMatch `^."generation": [0-9]*[13579],` }}{{ $peers = $peers | replaceAll (printf "(pbx-%s-secret,pbx-%s.0)" .Key .Key) (printf "(pbx-%s-secret,pbx-%s.1)" .Key .Key) }}{{ end }}{{ end }}{{ $peers }}{{ end }}
 EOT
       }
       kill_timeout = "1h"
