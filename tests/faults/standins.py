@@ -158,15 +158,6 @@ class StandinFleet(Fleet):
         """What takes the place of a unit's job ("_fleet/lighthouse-one": a lighthouse's)."""
         return swap_job(text, self.calls)
 
-
-class TakingFleet(StandinFleet):
-    """Stand-ins that take their generations, as PBXes do: by the same program, with the same rights."""
-
-    def swap(self, key: str, text: str) -> str:
-        go = shutil.which("go")
-        assert go is not None
-        return swap_job(text, self.calls, build_program(GATE, Path(go), find_cache() / "images", print))
-
     def push(self, message: str, *words: str) -> str:
         """Commit whatever the work tree holds as the next of main, and push it (with these words of git push)."""
         with know_author():
@@ -187,3 +178,12 @@ class TakingFleet(StandinFleet):
         beside = place.with_suffix(".new")
         beside.write_text(f"{channels}\n")
         beside.replace(place)
+
+
+class TakingFleet(StandinFleet):
+    """Stand-ins that take their generations, as PBXes do: by the same program, with the same rights."""
+
+    def swap(self, key: str, text: str) -> str:
+        go = shutil.which("go")
+        assert go is not None
+        return swap_job(text, self.calls, build_program(GATE, Path(go), find_cache() / "images", print))
