@@ -42,6 +42,10 @@ _TURN = """\
       config {
         command = "/bin/true"
       }
+      logs {
+        max_files     = 1
+        max_file_size = 1
+      }
       resources {
         cpu    = 1
         memory = 10
