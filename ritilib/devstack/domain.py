@@ -87,6 +87,7 @@ def hold_domain(stack: Stack, folder: Path, report: Callable[[str], None]) -> It
             yield domain
         finally:
             domain.remove()
+            _purge(record, domain.name)
     finally:
         remove_interface(network.public_interface)
         with open_shared(cache) as shared:
@@ -127,6 +128,17 @@ def _configure(stack: Stack, folder: Path, record: Record, network: Slot, name: 
         "data_dir": str(folder / "data"),
         "ports": choose_ports(("http", "rpc", "serf")),
     }
+
+
+def _purge(record: Record, name: str) -> None:
+    """Nomad would take it for ready until it has missed its heartbeats, and whoever asks each node's agent for lost."""
+    _, nodes = call("GET", f"{record.nomad_address}/v1/nodes", HEADER, record.nomad_token)
+    for one in nodes:
+        if one["Name"] == name:
+            place = f"{record.nomad_address}/v1/node/{one['ID']}/purge"
+            status, said = call("POST", place, HEADER, record.nomad_token)
+            if status != 200:
+                raise DevstackError.because(f"Nomad does not forget {name}: {status} {said}", "see its log")
 
 
 def _is_ready(record: Record, name: str) -> bool:

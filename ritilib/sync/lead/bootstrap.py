@@ -117,7 +117,8 @@ def judge_retries(found: Iterable[TemplateRetries]) -> list[Problem]:
         limits = {"Consul": one.consul, "Vault": one.vault, "Nomad": one.nomad}
         if any(attempts is None for attempts in limits.values()):
             what = f"node {one.node} does not say how often its templates retry"
-            problems.append(Problem("", 0, 0, what, "let this token read its agent, at its own address"))
+            mend = "let this token read its agent, at its own address; if it is away, try again when Nomad says so"
+            problems.append(Problem("", 0, 0, what, mend))
         elif any(limits.values()):
             limiting = ", ".join(server for server, attempts in limits.items() if attempts)
             what = f"node {one.node} would end its tasks when one of {limiting} is away"
