@@ -50,10 +50,11 @@ OTHER_IMAGE = "riti/pbx:other"  # the node takes no work: no image is asked for
 
 def run(report: Callable[[str], None]) -> list[dict[str, Any]]:
     """An object for each size of fleet (changed: 1), one for MANY changed boxes, one for a first sync."""
-    return [*(_run_one(boxes, report) for boxes in SIZES), _run_many(report), _run_first(report)]
+    return [*(measure_one(boxes, report) for boxes in SIZES), _run_many(report), _run_first(report)]
 
 
-def _run_one(boxes: int, report: Callable[[str], None]) -> dict[str, Any]:
+def measure_one(boxes: int, report: Callable[[str], None]) -> dict[str, Any]:
+    """One PBX's route leads elsewhere, in a fleet of so many boxes beside it."""
     with hold_lab(report) as lab:
         refuse_work(lab.running)
         desired = merge_fleet(lab, boxes, lone=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ritilib.devstack.demo.deploy import deploy, make_repository, merge_change
+from ritilib.devstack.demo.deploy import ON_ENROLL, deploy, make_repository, merge_change
 from ritilib.devstack.demo.enroll import is_open, power_on, run_gateway, run_service, write_card
 from ritilib.devstack.demo.lab import FLEET, Lab
 from ritilib.devstack.demo.pbx import find_running, is_linked, job_of, read_tasks
@@ -85,7 +85,7 @@ def world(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
     lab = Lab(tmp_path_factory.mktemp("lab"), stack.state, print, stack)
     build_agent(stack.docker_host, find_cache(), print)
     made = Step(0, "")
-    make_repository(lab, made, EXAMPLE)
+    make_repository(lab, made, EXAMPLE, ON_ENROLL)
     merge_change(lab, "Acme and Zorro get their telephones")
     try:
         deploy(lab, made)

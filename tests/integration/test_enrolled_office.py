@@ -22,7 +22,7 @@ from ritilib.box.clock import Clock, find_window
 from ritilib.box.gateway import Gateway
 from ritilib.box.own import GatewayOwn
 from ritilib.box.store import IDENTITY_CRT, IDENTITY_KEY
-from ritilib.devstack.demo.deploy import deploy, make_repository, merge_change
+from ritilib.devstack.demo.deploy import ON_ENROLL, deploy, make_repository, merge_change
 from ritilib.devstack.demo.enroll import is_open, power_on, run_gateway, run_service, write_card
 from ritilib.devstack.demo.lab import FLEET, Lab
 from ritilib.devstack.demo.pbx import find_running, is_linked, job_of
@@ -137,7 +137,7 @@ def world(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
     lab = Lab(tmp_path_factory.mktemp("lab"), stack.state, print, stack)
     build_agent(stack.docker_host, find_cache(), print)
     made = Step(0, "")
-    make_repository(lab, made, EXAMPLE)
+    make_repository(lab, made, EXAMPLE, ON_ENROLL)
     settings = lab.work / "fleet" / "fleet.yaml"
     # a thief who tries all the time is not held back by the limit of requests, which would look like being shut out
     often = '"requests_per_s": 1000, "address_requests_per_s"'

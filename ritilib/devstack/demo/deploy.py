@@ -6,7 +6,7 @@ import gzip
 import json
 import shutil
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from ritilib.render.names import split_secrets
 
 GZIP = b"\x1f\x8b"
 AWAITING = "zorro/paysandu"  # on-enroll: its PBX is made when its box is there; those of Acme on merge
+ON_ENROLL = (AWAITING.split("/")[0],)
 MADE = ("lighthouse/one", *(key for key in BOXES if key != AWAITING))
 
 
@@ -41,8 +42,11 @@ def start_stack(lab: Lab, step: Step) -> None:
         step.find(f"{row.server} answers", row.state == "ready", row.address)
 
 
-def make_repository(lab: Lab, step: Step, example: Path) -> None:
-    """Step 2: the GitOps repository, and in it the example's companies and boxes."""
+def make_repository(lab: Lab, step: Step, example: Path, on_enroll: Sequence[str] = ()) -> None:
+    """Step 2: the GitOps repository, and in it the example's companies and boxes.
+
+    on_enroll: slugs of companies whose PBXes wait for their boxes, although the example has them made before.
+    """
     # of an earlier demo: its cards are another fleet's, and its mirror knows another history
     for old in (lab.work, lab.forge, lab.folder / "cards", lab.folder / "mirror"):
         shutil.rmtree(old, ignore_errors=True)
@@ -56,8 +60,9 @@ def make_repository(lab: Lab, step: Step, example: Path) -> None:
     here = said.replace("10.93.0.1", lab.running.public_address)
     # a JSON value is YAML too
     settings.write_text(f"{here}gateway: {json.dumps(describe_gateway(lab.running))}\n")
-    zorro = lab.work / "fleet" / "companies" / "zorro.yaml"
-    zorro.write_text(zorro.read_text().replace("start: on-merge", "start: on-enroll"))
+    for slug in on_enroll:
+        company = lab.work / "fleet" / "companies" / f"{slug}.yaml"
+        company.write_text(company.read_text().replace("start: on-merge", "start: on-enroll"))
     lab.run_riti("validate", "--repo", str(lab.work))
     step.find("the forge holds a root commit that names the fleet", True, str(lab.forge))
 

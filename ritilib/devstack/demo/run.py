@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ritilib.devstack import stack as stacks
 from ritilib.devstack.demo.deploy import (
+    ON_ENROLL,
     deploy,
     make_repository,
     propose_and_merge,
@@ -45,7 +46,7 @@ def run_demo(
     lab = Lab(folder.absolute(), state.absolute(), report)
     plan: tuple[tuple[str, Callable[[Step], None]], ...] = (
         ("the local stack", lambda step: start_stack(lab, step)),
-        ("the GitOps repository", lambda step: make_repository(lab, step, example)),
+        ("the GitOps repository", lambda step: make_repository(lab, step, example, ON_ENROLL)),
         ("render, propose, merge", lambda step: propose_and_merge(lab, step)),
         ("sync: one PBX per box", lambda step: deploy(lab, step)),
         ("three boxes enroll and join the overlay", lambda step: start_offices(lab, step)),
