@@ -45,6 +45,9 @@ from ritilib.sync.seen.look import look_at_fleet
 EXAMPLE = Path(__file__).parents[2] / "examples" / "fleet"
 LINK_S, PHASE_S, CALL_S, POLL_S = 180.0, 400.0, 20.0, 1.0
 OFFICES = (MONTEVIDEO, SALTO)
+# Where two suites share two cores, telephones themselves sleep through 0.9 % of a call of minutes (measured over 215 s,
+# with no packet lost in the overlay); what the overlay loses is counted to the packet.
+LOST_SHARE_MOST = 0.02
 
 
 @dataclass
@@ -189,7 +192,7 @@ def test_a_call_is_held_through_the_whole_rotation_and_no_packet_is_lost(world: 
     counts = {name: one.sent for name, one in streams.items()}
     assert poll(lambda: all(one.sent > counts[name] + 1500 for name, one in streams.items()), LINK_S)
     step = Step(0, "")
-    judge_audio(step, ears, 3.0)
+    judge_audio(step, ears, 3.0, LOST_SHARE_MOST * ears[0].recording.length_s())
     for fact in step.facts:
         print(f"{fact.what}: {fact.figure}")
     lost = {name: (len(one.end()), one.sent) for name, one in streams.items()}

@@ -113,12 +113,10 @@ class RunningFleet:
         Registered is not enough: a box gives no call to a contact that let its first question wait for two seconds
         (qualify_timeout), as it may where many programs start at once, and asks again only after half a minute.
         """
-        for box in boxes:
-            if box in self.map.lines:
-                self.nodes[PUBLIC].ask(f"pjsip send register {self.map.lines[box]}")
         awaited = {box: {plan.user for plan in self.plan.phones if plan.box == box} for box in boxes}
         for box in boxes:
             if box in self.map.lines:
+                self.nodes[PUBLIC].ask(f"pjsip send register {self.map.lines[box]}")
                 awaited[box].add(self.outside.adapter.user)
 
         def do_answer() -> bool:

@@ -46,18 +46,13 @@ def wakeups() -> Wakeups:
 
 
 @pytest.fixture
-def watch_consul(wakeups: Wakeups) -> Iterator[Callable[[FakeConsul], queue.Queue[RitiError]]]:
-    """Starts a watch of a fake Consul's values; gives what it reports."""
+def start_watch() -> Iterator[Callable[[Callable[[Watch], None]], queue.Queue[RitiError]]]:
+    """Starts a watch that follows so; gives what it reports. It ends with the test."""
     started: list[Watch] = []
 
-    def start(consul: FakeConsul) -> queue.Queue[RitiError]:
+    def start(follow: Callable[[Watch], None]) -> queue.Queue[RitiError]:
         said: queue.Queue[RitiError] = queue.Queue()
-        watch = Watch(
-            "values",
-            lambda one: follow_values(one, consul, PREFIX, wakeups),
-            lambda: None,
-            lambda _, error: said.put(error),
-        )
+        watch = Watch("watch", follow, lambda: None, lambda _, error: said.put(error))
         started.append(watch)
         watch.start()
         return said
@@ -66,6 +61,12 @@ def watch_consul(wakeups: Wakeups) -> Iterator[Callable[[FakeConsul], queue.Queu
     for watch in started:
         watch.stop()
         assert watch.join()
+
+
+@pytest.fixture
+def watch_consul(start_watch, wakeups: Wakeups) -> Callable[[FakeConsul], queue.Queue[RitiError]]:
+    """Starts a watch of a fake Consul's values; gives what it reports."""
+    return lambda consul: start_watch(lambda one: follow_values(one, consul, PREFIX, wakeups))
 
 
 def test_a_value_written_made_or_deleted_by_hand_wakes(watch_consul, wakeups: Wakeups) -> None:
@@ -93,24 +94,9 @@ def test_what_others_write_elsewhere_does_not_wake(watch_consul, wakeups: Wakeup
 
 
 @pytest.fixture
-def watch_suspensions(wakeups: Wakeups) -> Iterator[Callable[[FakeConsul], None]]:
+def watch_suspensions(start_watch, wakeups: Wakeups) -> Callable[[FakeConsul], queue.Queue[RitiError]]:
     """Starts a watch of what is suspended in the fleet `demo`."""
-    started: list[Watch] = []
-
-    def start(consul: FakeConsul) -> None:
-        watch = Watch(
-            "suspensions",
-            lambda one: follow_suspensions(one, consul, Places("demo"), wakeups),
-            lambda: None,
-            lambda *_: None,
-        )
-        started.append(watch)
-        watch.start()
-
-    yield start
-    for watch in started:
-        watch.stop()
-        assert watch.join()
+    return lambda consul: start_watch(lambda one: follow_suspensions(one, consul, Places("demo"), wakeups))
 
 
 def test_a_suspension_that_is_written_changed_or_lifted_wakes_and_nothing_else(
@@ -136,24 +122,9 @@ def test_a_suspension_that_is_written_changed_or_lifted_wakes_and_nothing_else(
 
 
 @pytest.fixture
-def watch_hooks(wakeups: Wakeups) -> Iterator[Callable[[FakeConsul], None]]:
+def watch_hooks(start_watch, wakeups: Wakeups) -> Callable[[FakeConsul], queue.Queue[RitiError]]:
     """Starts a watch of the webhooks that other instances of the fleet `demo` pass on."""
-    started: list[Watch] = []
-
-    def start(consul: FakeConsul) -> None:
-        watch = Watch(
-            "hooks",
-            lambda one: follow_hooks(one, consul, Places("demo").wake, wakeups),
-            lambda: None,
-            lambda *_: None,
-        )
-        started.append(watch)
-        watch.start()
-
-    yield start
-    for watch in started:
-        watch.stop()
-        assert watch.join()
+    return lambda consul: start_watch(lambda one: follow_hooks(one, consul, Places("demo").wake, wakeups))
 
 
 def test_a_webhook_that_another_instance_got_has_git_looked_at(watch_hooks, wakeups: Wakeups) -> None:
