@@ -26,7 +26,7 @@ class Flavour:
 FLAVOURS = {
     flavour.name: flavour
     for flavour in (
-        Flavour("debian", "linux-image-arm64", ("linux-binary-", "linux-modules-"), False),
+        Flavour("debian", "linux-image-arm64", ("linux-base-", "linux-binary-", "linux-modules-"), False),
         Flavour("raspios", "linux-image-rpi-v8", ("linux-image-",), True),
     )
 }
