@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # the stack makes network interfaces and starts Docker; where there is no sudo, riti says what is missing
 AS_ROOT := $(shell test "$$(id -u)" = 0 || ! command -v sudo >/dev/null || echo 'sudo -E env "PATH=$$PATH"')
 
-.PHONY: demo test test-slow test-faults test-long test-merges check bench bench-enroll-10000 venv setup clean
+.PHONY: demo test test-slow test-faults test-long test-merges check bench bench-enroll-10000 image-tools image-build image-boot venv setup clean
 
 demo: venv ## the product's whole job once, on real servers; KEEP=1 leaves it up
 	$(AS_ROOT) $(BIN)/riti dev demo $(if $(KEEP),--keep)
@@ -42,6 +42,19 @@ bench: venv setup ## all benchmarks, or one: make bench NAME=image
 
 bench-enroll-10000: venv setup ## ten thousand boxes enroll at once, and come back after ten minutes: 30 to 45 minutes on two cores
 	$(AS_ROOT) $(BIN)/python -m bench enroll-10000
+
+IMAGE := PYTHONPATH=box-os $(BIN)/python -m boxos
+BOARD ?= virt
+FLAVOUR ?= debian
+
+image-tools: venv ## Debian packages with the programs that make a box's image; nothing else needs them
+	@missing=$$($(IMAGE) tools) && { test -z "$$missing" || $(AS_ROOT) apt-get install --yes --no-install-recommends $$missing; }
+
+image-build: image-tools ## the box's image, bundle and bill: BOARD=virt FLAVOUR=debian (box-os/README.md)
+	$(AS_ROOT) env $(IMAGE) build --board $(BOARD) --flavour $(FLAVOUR)
+
+image-boot: image-tools ## starts the image that image-build made in QEMU
+	$(AS_ROOT) env $(IMAGE) boot $(if $(MORE),--console --more "$(MORE)")
 
 setup: venv
 	$(AS_ROOT) $(BIN)/riti dev setup $(SETUP)

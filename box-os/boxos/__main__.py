@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from importlib.metadata import version as find_installed
@@ -13,6 +14,7 @@ from boxos.apt import resolve_lock
 from boxos.board import BOARDS, find_board
 from boxos.build import Places, build_image
 from boxos.bundle import make_keys
+from boxos.emulate import boot as start
 from boxos.flavour import FLAVOURS, find_flavour
 from boxos.lock import compare, read_lock, write_lock
 from boxos.programs import list_missing
@@ -25,9 +27,15 @@ from ritilib.errors import RitiError
 BOX_OS = Path(__file__).parents[1]
 LOCK = BOX_OS / "locks" / f"{SUITE}-{ARCHITECTURE}.json"
 
+MARKS = {"verified": "RITI initrd: root of partition", "started": ": started; verified="}
+
 
 def _cache() -> Path:
     return find_cache() / "boxos"
+
+
+def _last() -> Path:
+    return _cache() / "last.json"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -84,7 +92,32 @@ def build(board: str, flavour: str, version: str | None, keys: Path | None, fres
     paths = {part: str(getattr(image, part)) for part in image.digests()}
     sizes = {part: Path(path).stat().st_size for part, path in paths.items()}
     seconds = round(time.monotonic() - began, 1)
-    print_json({"paths": paths, "bytes": sizes, "sha256": image.digests(), "seconds": seconds})
+    made = {"paths": paths, "bytes": sizes, "sha256": image.digests(), "seconds": seconds}
+    _last().write_text(json.dumps(made))
+    print_json(made)
+
+
+@boxos.command()
+@click.argument("disk", type=click.Path(path_type=Path, dir_okay=False, exists=True), required=False)
+@click.option("--timeout", type=click.FloatRange(1), default=900, show_default=True, help="Seconds.")
+@click.option("--tryboot", is_flag=True, help="As after an update: take the slot that is not committed.")
+@click.option("--more", default="", help="More arguments for the kernel.")
+@click.option("--console", is_flag=True, help="Print all that the console said.")
+def boot(disk: Path | None, timeout: float, tryboot: bool, more: str, console: bool) -> None:
+    """Start an image in QEMU by its own boot texts, until its services are up. It is copied, not written to.
+
+    Without DISK: the one that was built last.
+    Example: python -m boxos boot riti-box-virt-1.2.3.img
+    """
+    if disk is None:
+        if not _last().exists():
+            raise RitiError.because("nothing was built yet", "make image-build")
+        disk = Path(json.loads(_last().read_text())["paths"]["disk"])
+    done = start(disk, MARKS, timeout, report, tryboot, more)
+    if console:
+        click.echo(done.console, err=True)
+    said = next(line for line in done.console.splitlines() if MARKS["started"] in line)
+    print_json({"partition": done.partition, "seconds": done.seconds, "said": said.strip()})
 
 
 def main() -> None:

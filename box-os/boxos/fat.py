@@ -16,8 +16,9 @@ def make_fat(
     """A FAT file system at target, of that size, with these files (name → content) in its root folder."""
     with target.open("wb") as empty:
         empty.truncate(mebibytes * MEBIBYTE)
-    kind = "32" if mebibytes >= 33 else "16"
-    run(["mkfs.vfat", "--invariant", "-F", kind, "-n", label, "-i", volume_id, target], epoch=epoch)
+    # the kind is said, not guessed by size; a small one of FAT16 has too few clusters unless they are of one sector
+    kind = ("-F", "32") if mebibytes >= 64 else ("-F", "16", "-s", "1" if mebibytes < 16 else "4")
+    run(["mkfs.vfat", "--invariant", *kind, "-n", label, "-i", volume_id, target], epoch=epoch)
     for name, content in sorted(files.items()):
         os.utime(content, (epoch, epoch))
         # -m keeps the file's time; mtools writes it in the zone of TZ, which run() sets

@@ -34,12 +34,12 @@ def _build_own(store: Store, program: str, version: str) -> Path:
 
 
 def _build_nebula(store: Store, version: str) -> Path:
-    packages = dict(NEBULA.programs)
+    package = dict(NEBULA.programs)["nebula"]
 
     def build(target: Path) -> None:
         for name in ("go.mod", "go.sum"):
             shutil.copyfile(NEBULA.folder / name, target.parent / name)
-        words = ["go", "build", *NEBULA.flags, "-o", target, packages["nebula"]]
+        words: list[str | Path] = ["go", "build", *NEBULA.flags, "-o", target, package]
         run(words, folder=target.parent, extra=_CROSS)
 
     return store.make("nebula", [NEBULA.find_hash(), version, repr(_CROSS)], build)

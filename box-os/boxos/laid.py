@@ -20,6 +20,7 @@ ON = {
     "riti-agent.service": "multi-user.target",
     "riti-asterisk.service": "multi-user.target",
     "riti-overlay.service": "multi-user.target",
+    "riti-say-start.service": "multi-user.target",
     "systemd-networkd.service": "multi-user.target",
     "systemd-resolved.service": "sysinit.target",
     "data.mount": "local-fs.target",
