@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import selectors
 import shutil
 import subprocess
@@ -81,7 +82,7 @@ def _follow(
         while len(seconds) < len(marks) and (left := started + timeout_s - time.monotonic()) > 0:
             if not selector.select(left):
                 break
-            said = qemu.stdout.read1(65536)
+            said = os.read(qemu.stdout.fileno(), 65536)
             if not said:
                 break
             console += said.decode(errors="replace")
