@@ -32,6 +32,7 @@ PACKAGES = (
     "fdisk",  # the data partition is grown by it
     "iproute2",
     "kmod",
+    "mount",  # systemd mounts by it, and nothing else draws it in
     "nftables",
     "python3",
     "rauc",
