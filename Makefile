@@ -35,7 +35,7 @@ check: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict ritilib bench box-os/boxos
-	$(BIN)/lint-imports
+	PYTHONPATH=box-os $(BIN)/lint-imports
 
 bench: venv setup ## all benchmarks, or one: make bench NAME=image
 	$(AS_ROOT) $(BIN)/python -m bench $(NAME)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
+from dataclasses import asdict
 from importlib.metadata import version as find_installed
 from pathlib import Path
 
@@ -19,9 +21,8 @@ from boxos.flavour import FLAVOURS, find_flavour
 from boxos.lock import compare, read_lock, write_lock
 from boxos.programs import list_missing
 from boxos.recipe import ARCHITECTURE, SUITE, Recipe
+from boxos.saying import print_error, print_json, report
 from boxos.store import Store
-from ritilib.cli.printing import print_error, print_json, report
-from ritilib.devstack.folders import find_cache
 from ritilib.errors import RitiError
 
 BOX_OS = Path(__file__).parents[1]
@@ -31,7 +32,7 @@ MARKS = {"verified": "RITI initrd: root of partition", "started": ": started; ve
 
 
 def _cache() -> Path:
-    return find_cache() / "boxos"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "riti/boxos"
 
 
 def _last() -> Path:
@@ -60,7 +61,7 @@ def lock() -> None:
     beside.replace(LOCK)
     report(f"locked {len(found.packages)} packages; kernels: {', '.join(found.kernels)}")
     if before:
-        print_json(compare(before, found))
+        print_json(asdict(compare(before, found)))
 
 
 @boxos.command()

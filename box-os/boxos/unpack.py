@@ -1,8 +1,9 @@
 """The root as Debian's packages bring it, unpacked and nothing of it run.
 
-Maintainer scripts are not run: under emulation they took 829 s on a busy machine where unpacking takes seconds, they
-need a change of the host's kernel settings (binfmt_misc), and of all that they made (looked at file by file) an image
-keeps little: accounts, a few links, which units are on. That is said in laid.py instead, where one can read it.
+Maintainer scripts are not run: under emulation they took 829 s on a busy machine where unpacking takes seconds, and
+they need a change of the host's kernel settings (binfmt_misc). What an image keeps of their work is said in laid.py and
+accounts.py: accounts, a few links, which units are on. Nothing compares that with what the scripts would have made; the
+start of the image, and the services that run in it, are what shows a lack.
 """
 
 from __future__ import annotations
