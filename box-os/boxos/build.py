@@ -30,7 +30,7 @@ from boxos.sweep import sweep
 from boxos.telephony import put, slim_asterisk
 from boxos.unpack import remove, unpack_base
 from boxos.verity import Verity
-from boxos.wheels import build_wheel, fetch_wheels, list_components, put_python
+from boxos.wheels import build_wheel, fetch_wheels, list_components, put_agent, put_libraries
 from ritilib.devstack.machine.recipe import NEBULA
 
 SIZES = Sizes()
@@ -156,9 +156,16 @@ def _make_tree(
         "base", [*(one.sha256 for one in lock.packages), _code("unpack", "telephony", "sweep")], make_base
     )
 
-    def make_tree(target: Path) -> None:
+    def make_python(target: Path) -> None:
         shutil.copytree(base, target, symlinks=True)
-        put_python(target, wheels, agent)
+        put_libraries(target, wheels)
+
+    # by itself, since compiling by emulation takes minutes, and neither the agent nor our files change it
+    python = store.make("python", [base.name, wheels.name, _code("wheels")], make_python)
+
+    def make_tree(target: Path) -> None:
+        shutil.copytree(python, target, symlinks=True)
+        put_agent(target, agent)
         for path, program in programs.items():
             put(target / path, program.read_bytes(), 0o755)
         put_modules(kernel, target)
@@ -166,7 +173,7 @@ def _make_tree(
         put(target / "etc/rauc/keyring.pem", (places.keys / CERTIFICATE).read_bytes())
         remove(target, ("etc/.pwd.lock", "var/log/*", "tmp/*"))
 
-    inputs = [base.name, kernel.name, wheels.name, agent.name, *(one.name for one in programs.values())]
+    inputs = [python.name, kernel.name, agent.name, *(one.name for one in programs.values())]
     inputs += [
         hash_tree(places.box_os / "files", places.box_os / "units"),
         hash_file(places.keys / CERTIFICATE),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
+import tempfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from boxos.bill import Component
@@ -22,6 +25,14 @@ NOT_THE_BOXS = (
     *("_assets", "devstack", "gitops", "sync", "console", "routing"),
     *("render/templates",),
 )
+# nor what their libraries import only for what a box does not do: coloured source, Markdown, C declarations, the
+# numbering plans of each country (tests/boxos/test_wheels.py imports the box's side without them)
+NEVER_IMPORTED = (
+    *("pygments/", "markdown_it/", "mdurl/", "pycparser/", "cffi/"),
+    *("phonenumbers/geodata/", "phonenumbers/carrierdata/", "phonenumbers/data/region_"),
+    "phonenumbers/shortdata/region_",
+)
+_RUNS = 8
 _COMMAND = "#!/usr/bin/python3 -sP\nfrom ritilib.cli.main import main\n\nmain()\n"
 _LOCKED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s\\;]+)", re.MULTILINE)
 _SOURCES = ("ritilib", "jobs", "repo-layout", "pyproject.toml", "setup.py", "README.md", "requirements.txt")
@@ -77,19 +88,21 @@ def list_components(requirements: Path, version: str) -> list[Component]:
     ]
 
 
-def put_python(tree: Path, *folders: Path) -> None:
-    """Unpack the wheels of these folders into tree, without what a box never imports, and compile them.
+def put_libraries(tree: Path, folder: Path) -> None:
+    """Unpack the wheels in folder into tree, without what a box never imports, and compile all of tree's Python."""
+    for wheel in sorted(folder.glob("*.whl")):
+        _unpack(wheel, tree)
+    compile_python(tree, f"usr/lib/python{PYTHON}")
 
-    Bytecode is the same for every processor, but not for every version, so the tree's own Python writes it, emulated
-    for that one program (no change of this machine's kernel settings).
-    """
-    for folder in folders:
-        for wheel in sorted(folder.glob("*.whl")):
-            _unpack(wheel, tree)
+
+def put_agent(tree: Path, folder: Path) -> None:
+    """RITI's own wheel, in folder, into tree, which has the libraries; and the command `riti`."""
+    for wheel in sorted(folder.glob("*.whl")):
+        _unpack(wheel, tree)
     for name in NOT_THE_BOXS:
         shutil.rmtree(tree / SITE / "ritilib" / name, ignore_errors=True)
     put(tree / "usr/bin/riti", _COMMAND.encode(), 0o755)
-    _compile(tree)
+    compile_python(tree, f"{SITE}/ritilib")
 
 
 def _unpack(wheel: Path, tree: Path) -> None:
@@ -107,29 +120,32 @@ def _unpack(wheel: Path, tree: Path) -> None:
 def _is_useless(name: str) -> bool:
     if ".dist-info/" in name:
         return not name.endswith(("/METADATA", "/LICENSE", "/WHEEL", "/entry_points.txt"))
-    return (
-        name.endswith(".pyi")
-        or "/tests/" in name
-        or name.startswith(("phonenumbers/geodata", "phonenumbers/carrier"))
-    )
+    return name.endswith(".pyi") or "/tests/" in name or name.startswith(NEVER_IMPORTED)
 
 
-def _compile(tree: Path) -> None:
+def compile_python(tree: Path, below: str) -> None:
+    """Write the bytecode of all sources in a folder of tree; the same bytes on every machine.
+
+    It is the same for every processor, but not for every version, so the tree's own Python writes it, emulated for
+    that alone (no change of this machine's kernel settings). That is most of a build's time: so the sources are dealt
+    out to a fixed number of runs, as many of them at once as there are processors. Fixed, since what a run has compiled
+    before decides which constants of the next file are marked as shared.
+    """
+    sources = sorted((tree / below).rglob("*.py"))
+    with tempfile.TemporaryDirectory(prefix="boxos-") as name:
+        lists = [Path(name) / str(index) for index in range(_RUNS)]
+        for index, one in enumerate(lists):
+            one.write_text("".join(f"{source}\n" for source in sources[index::_RUNS]))
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            # list: the first failure is raised here, once all have ended
+            list(pool.map(lambda one: _compile(tree, one), [one for one in lists if one.stat().st_size]))
+
+
+def _compile(tree: Path, listed: Path) -> None:
     python = tree / f"usr/bin/python{PYTHON}"
-    words = [
-        "-I",
-        "-m",
-        "compileall",
-        "-q",
-        "-f",
-        "--invalidation-mode",
-        "unchecked-hash",
-        "-s",
-        str(tree),
-        "-p",
-        "/",
-    ]
+    words = ["-I", "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash"]
+    words += ["-s", str(tree), "-p", "/", "-i", str(listed)]
     run(
-        ["qemu-aarch64-static", "-L", tree, python, *words, tree / f"usr/lib/python{PYTHON}"],
+        ["qemu-aarch64-static", "-L", tree, python, *words],
         extra={"PYTHONHASHSEED": "0", "PYTHONHOME": str(tree / "usr")},
     )
