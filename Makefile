@@ -34,7 +34,7 @@ test-merges: venv setup ## fifty merges of every kind under live calls; its figu
 check: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict ritilib bench box-os/boxos
+	$(BIN)/mypy --strict ritilib bench box-os/boxos box-os/onbox
 	PYTHONPATH=box-os $(BIN)/lint-imports
 
 bench: venv setup ## all benchmarks, or one: make bench NAME=image

@@ -28,7 +28,7 @@ from ritilib.errors import RitiError
 BOX_OS = Path(__file__).parents[1]
 LOCK = BOX_OS / "locks" / f"{SUITE}-{ARCHITECTURE}.json"
 
-MARKS = {"verified": "RITI initrd: root of partition", "started": ": started; verified="}
+MARKS = {"verified": "RITI initrd: root of partition", "started": ": started; slot="}
 
 
 def _cache() -> Path:

@@ -31,6 +31,7 @@ from boxos.telephony import put, slim_asterisk
 from boxos.unpack import remove, unpack_base
 from boxos.verity import Verity
 from boxos.wheels import build_wheel, fetch_wheels, list_components, put_agent, put_libraries
+from onbox.selection import write_selection
 from ritilib.devstack.machine.recipe import NEBULA
 
 SIZES = Sizes()
@@ -67,10 +68,9 @@ def build_image(recipe: Recipe, lock: Lock, places: Places, store: Store) -> Ima
     """Make everything; RitiError with what cannot be had or does not fit. A second run does nothing."""
     began = time.monotonic()
     seed = lock.digest(recipe.flavour.name)
-    # the partitions' numbers are needed in the root, whose size is not known yet: both slots have their size for ever
     layout = plan_disk(seed, SIZES, 0, 0)
     kernel = _unpack_kernel(recipe, lock, places, store)
-    tree = _make_tree(recipe, lock, layout, kernel, places, store)
+    tree = _make_tree(recipe, lock, kernel, places, store)
     release = find_release(kernel)
     folder = tree.parent
 
@@ -107,7 +107,13 @@ def build_image(recipe: Recipe, lock: Lock, places: Places, store: Store) -> Ima
     def make_disk(target: Path) -> None:
         _make_disk(target, layout, boot, root / "root.img", seed, lock.epoch)
 
-    parts = [boot.name, root.name, repr(layout), _code("disk", "fat", "boot_text")]
+    parts = [
+        boot.name,
+        root.name,
+        repr(layout),
+        _code("disk", "fat", "boot_text"),
+        write_selection(BOOT_A).hex(),
+    ]
     disk = store.make(f"{recipe.name}.img", parts, make_disk)
     packed = store.make(f"{recipe.name}.img.zst", [disk.name], lambda target: pack(disk, target))
     made = datetime.fromtimestamp(lock.epoch, UTC).strftime("%Y%m%d")
@@ -139,9 +145,7 @@ def _unpack_kernel(recipe: Recipe, lock: Lock, places: Places, store: Store) -> 
     return store.make("kernel", [one.sha256 for one in packages], build)
 
 
-def _make_tree(
-    recipe: Recipe, lock: Lock, layout: Layout, kernel: Path, places: Places, store: Store
-) -> Path:
+def _make_tree(recipe: Recipe, lock: Lock, kernel: Path, places: Places, store: Store) -> Path:
     programs = build_programs(store)
     requirements = places.box_os / "requirements.txt"
     wheels = fetch_wheels(store, requirements)
@@ -169,18 +173,17 @@ def _make_tree(
         for path, program in programs.items():
             put(target / path, program.read_bytes(), 0o755)
         put_modules(kernel, target)
-        laid.lay_over(target, places.box_os, recipe, layout)
+        laid.lay_over(target, places.box_os, recipe)
         put(target / "etc/rauc/keyring.pem", (places.keys / CERTIFICATE).read_bytes())
         remove(target, ("etc/.pwd.lock", "var/log/*", "tmp/*"))
 
     inputs = [python.name, kernel.name, agent.name, *(one.name for one in programs.values())]
     inputs += [
-        hash_tree(places.box_os / "files", places.box_os / "units"),
+        hash_tree(*(places.box_os / name for name in ("files", "units", "onbox"))),
         hash_file(places.keys / CERTIFICATE),
     ]
     inputs += [
         repr(recipe),
-        repr(layout),
         _code("laid", "accounts", "wheels", "modules", "manifest", "telephony"),
     ]
     return store.make("tree", inputs, make_tree)
@@ -214,7 +217,8 @@ def _make_boot(
 def _make_disk(target: Path, layout: Layout, boot: Path, root: Path, seed: str, epoch: int) -> None:
     work = target.parent
     files: dict[str, Path] = {}
-    _write_texts(work, {boot_text.SELECTION_FILE: boot_text.write_selection(BOOT_A)}, files)
+    files[boot_text.SELECTION_FILE] = work / boot_text.SELECTION_FILE
+    files[boot_text.SELECTION_FILE].write_bytes(write_selection(BOOT_A))
     selector, data = work / "selector.vfat", work / "data.ext4"
     make_fat(selector, "RITI-SELECT", derive_volume_id(seed, "selector"), SIZES.selector, files, epoch)
     make_data(data, derive_uuid(seed, "data"), derive_uuid(seed, "data hash"), SIZES.data, epoch)

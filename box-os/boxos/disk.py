@@ -11,6 +11,8 @@ from boxos.programs import run
 
 _CHUNK = 1024 * 1024
 _NOTHING = bytes(_CHUNK)
+_BLOCK = 4096
+_MOST_BLOCKS = 1024**4 // _BLOCK
 
 
 def assemble(layout: Layout, contents: Mapping[int, Path], target: Path) -> None:
@@ -32,9 +34,10 @@ def assemble(layout: Layout, contents: Mapping[int, Path], target: Path) -> None
 def make_data(target: Path, uuid: str, seed: str, mebibytes: int, epoch: int) -> None:
     """An empty ext4 at target; the first boot lets it grow to the end of the card.
 
-    Its inodes and journal are those of a small file system, which growing adds to.
+    Its journal is that of a small file system for ever; blocks of 4 KiB and room for the tables of a terabyte are what
+    lets the rest grow while it is mounted.
     """
-    options = f"hash_seed={seed},root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0"
+    options = f"resize={_MOST_BLOCKS},hash_seed={seed},root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0"
     # mke2fs takes its time from this variable since 1.47.1, and from another one before
     extra = {"E2FSPROGS_FAKE_TIME": str(epoch)}
     words = [
@@ -42,6 +45,8 @@ def make_data(target: Path, uuid: str, seed: str, mebibytes: int, epoch: int) ->
         "ext4",
         "-q",
         "-F",
+        "-b",
+        str(_BLOCK),
         "-L",
         "riti-data",
         "-U",

@@ -10,6 +10,7 @@ from boxos import boot_text
 from boxos.fat import read_fat
 from boxos.layout import SECTOR, SELECTOR
 from boxos.programs import run
+from onbox.selection import NoSelection, read_selection
 from ritilib.errors import RitiError
 
 # the smallest Pi 4 that a box is made of has 1 GB; its four cores are two here, as everybody's figures in BOX.md
@@ -32,7 +33,10 @@ def choose(disk: Path, work: Path, is_try: bool) -> Chosen:
     """Read what the firmware reads of disk; the files are copied to work. RitiError where a part is absent."""
     starts = find_starts(run(["sfdisk", "--dump", disk]))
     selection = read_fat(disk, boot_text.SELECTION_FILE, work / boot_text.SELECTION_FILE, starts[SELECTOR])
-    partition = boot_text.read_selection(selection.read_text(), is_try)
+    try:
+        partition = read_selection(selection.read_bytes(), is_try)
+    except NoSelection as error:
+        raise RitiError.because(str(error), "write the image to the card again") from None
     offset = starts[partition]
     config = read_config(
         read_fat(disk, boot_text.CONFIG_FILE, work / boot_text.CONFIG_FILE, offset).read_text()

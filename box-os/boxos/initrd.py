@@ -25,6 +25,8 @@ _APPLETS = (
     "reboot",
     "sed",
     "grep",
+    "dd",
+    "tr",
 )
 _PROGRAM = "usr/sbin/dmsetup"
 _LOADER = "usr/lib/ld-linux-aarch64.so.1"
@@ -34,7 +36,7 @@ def build_initrd(tree: Path, release: str, script: Path, target: Path, epoch: in
     """A cpio archive at target, packed by gzip, which every kernel reads. Its programs are had from tree, the root."""
     work = target.parent / "initrd"
     work.mkdir(mode=0o755)
-    for name in ("dev", "proc", "sys", "run", "sysroot", "modules", "usr/bin", "usr/sbin", LIBRARIES):
+    for name in ("dev", "proc", "sys", "run", "sysroot", "data", "modules", "usr/bin", "usr/sbin", LIBRARIES):
         (work / name).mkdir(parents=True, exist_ok=True)
     for name, aim in (("bin", "usr/bin"), ("sbin", "usr/sbin"), ("lib", "usr/lib")):
         (work / name).symlink_to(aim)

@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 
 from boxos.accounts import write_accounts
-from boxos.layout import Layout
 from boxos.manifest import write_system
 from boxos.recipe import Recipe
 from boxos.telephony import put
+from boxos.wheels import SITE, compile_python
 
 _UNITS = "usr/lib/systemd/system"
 # unit → the target that wants it
@@ -19,8 +19,12 @@ ON = {
     "nftables.service": "sysinit.target",
     "riti-agent.service": "multi-user.target",
     "riti-asterisk.service": "multi-user.target",
+    "riti-machine-id.service": "sysinit.target",
     "riti-overlay.service": "multi-user.target",
+    "riti-page.socket": "sys-subsystem-net-devices-lan.device",
+    "riti-prove.service": "sysinit.target",
     "riti-say-start.service": "multi-user.target",
+    "riti-status.service": "multi-user.target",
     "systemd-networkd.service": "multi-user.target",
     "systemd-resolved.service": "sysinit.target",
     "data.mount": "local-fs.target",
@@ -48,8 +52,8 @@ _LINKS = {
 _FOLDERS = ("data", "dev", "local", "mnt", "overlay", "proc", "run", "sys", "tmp", "root")
 
 
-def lay_over(tree: Path, box_os: Path, recipe: Recipe, layout: Layout) -> None:
-    """Our part of the root into tree; box_os is the folder with files/ and units/."""
+def lay_over(tree: Path, box_os: Path, recipe: Recipe) -> None:
+    """Our part of the root into tree, which has its Python; box_os is the folder with files/, units/ and onbox/."""
     for file in sorted((box_os / "files").rglob("*")):
         if file.is_file():
             mode = 0o755 if os.access(file, os.X_OK) else 0o644
@@ -57,9 +61,12 @@ def lay_over(tree: Path, box_os: Path, recipe: Recipe, layout: Layout) -> None:
     for unit in sorted((box_os / "units").glob("*.service")):
         put(tree / _UNITS / unit.name, unit.read_bytes())
     put(tree / "usr/lib/tmpfiles.d/riti.conf", (box_os / "units/riti.tmpfiles.conf").read_bytes())
+    for module in sorted((box_os / "onbox").glob("*.py")):
+        put(tree / SITE / "onbox" / module.name, module.read_bytes())
+    compile_python(tree, f"{SITE}/onbox")
     for path, (text, mode) in write_accounts().items():
         put(tree / path, text.encode(), mode)
-    put(tree / "etc/rauc/system.conf", write_system(recipe.board, layout).encode())
+    put(tree / "etc/rauc/system.conf", write_system(recipe).encode())
     release = (
         f'ID=riti\nNAME="RITI box"\nIMAGE_ID=riti-box-{recipe.board.name}\nIMAGE_VERSION="{recipe.version}"\n'
     )

@@ -16,6 +16,15 @@ _FAT = "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7"
 _LINUX = "0FC63DAF-8483-4772-8E79-3D69D8477DE4"
 
 SELECTOR, BOOT_A, BOOT_B, ROOT_A, ROOT_B, DATA = range(1, 7)
+# a box finds them by these, for ever: a later image, of another lock, runs on a card that has another's numbers
+LABELS = {
+    SELECTOR: "riti-selector",
+    BOOT_A: "riti-boot-a",
+    BOOT_B: "riti-boot-b",
+    ROOT_A: "riti-root-a",
+    ROOT_B: "riti-root-b",
+    DATA: "riti-data",
+}
 
 
 @dataclass(frozen=True)
@@ -77,18 +86,18 @@ def plan_disk(seed: str, sizes: Sizes, boot_bytes: int, root_bytes: int) -> Layo
     ]
     if too_large:
         raise RitiError.because("; ".join(too_large), "make the image smaller: boxes in use keep their slots")
-    wanted: Sequence[tuple[int, str, str, int]] = (
-        (SELECTOR, "riti-selector", _FAT, sizes.selector),
-        (BOOT_A, "riti-boot-a", _FAT, sizes.boot),
-        (BOOT_B, "riti-boot-b", _FAT, sizes.boot),
-        (ROOT_A, "riti-root-a", _LINUX, sizes.root),
-        (ROOT_B, "riti-root-b", _LINUX, sizes.root),
-        (DATA, "riti-data", _LINUX, sizes.data),
+    wanted: Sequence[tuple[int, str, int]] = (
+        (SELECTOR, _FAT, sizes.selector),
+        (BOOT_A, _FAT, sizes.boot),
+        (BOOT_B, _FAT, sizes.boot),
+        (ROOT_A, _LINUX, sizes.root),
+        (ROOT_B, _LINUX, sizes.root),
+        (DATA, _LINUX, sizes.data),
     )
     partitions = []
     start = _ALIGNMENT
-    for number, label, kind, mebibytes in wanted:
-        size = mebibytes * MEBIBYTE
+    for number, kind, mebibytes in wanted:
+        size, label = mebibytes * MEBIBYTE, LABELS[number]
         partitions.append(Partition(number, label, kind, derive_uuid(seed, label), start, size))
         start += -(-size // _ALIGNMENT) * _ALIGNMENT
     # behind the last one GPT keeps its second table

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from boxos.board import Board
-from boxos.layout import BOOT_A, BOOT_B, ROOT_A, ROOT_B, Layout
+from boxos.layout import BOOT_A, BOOT_B, LABELS, ROOT_A, ROOT_B
 from boxos.recipe import Recipe
 
 BOOT_IMAGE, ROOT_IMAGE = "boot.vfat", "root.img"
@@ -31,20 +30,22 @@ filename={ROOT_IMAGE}
 """
 
 
-def write_system(board: Board, layout: Layout) -> str:
+def write_system(recipe: Recipe) -> str:
     """RAUC's system.conf: slots A and B, each a boot partition and the root that goes with it.
 
-    Which slot is tried and committed is autoboot.txt's, which RAUC does not know: our own program does it.
+    By their names, not their numbers: those come of the lock, and a card keeps what it was flashed with. What is older
+    than the image that runs is refused. Which slot is tried and committed is autoboot.txt's, which RAUC does not know:
+    our own program does it (onbox/slot.py).
     """
     slots = "\n".join(
         f"""
 [slot.boot.{index}]
-device=/dev/disk/by-partuuid/{layout.find(boot).uuid}
+device=/dev/disk/by-partlabel/{LABELS[boot]}
 type=raw
 bootname={name}
 
 [slot.root.{index}]
-device=/dev/disk/by-partuuid/{layout.find(root).uuid}
+device=/dev/disk/by-partlabel/{LABELS[root]}
 type=raw
 parent=boot.{index}
 """
@@ -52,9 +53,10 @@ parent=boot.{index}
     )
     return f"""\
 [system]
-compatible={board.compatible}
+compatible={recipe.board.compatible}
 bootloader=custom
 bundle-formats=verity
+min-bundle-version={recipe.version}
 statusfile=/data/rauc/status
 mountprefix=/run/rauc
 

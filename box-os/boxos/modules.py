@@ -83,7 +83,7 @@ KEPT = (
 # loaded by the initrd, in that order, with what they need; a name that a kernel has built in is no module of it
 NEEDED_FIRST = (
     *("virtio_mmio", "virtio_blk", "sdhci-iproc", "sdhci-brcmstb", "sdhci_pltfm", "xhci-plat-hcd"),
-    *("dm-verity", "squashfs", "overlay"),
+    *("dm-verity", "squashfs", "overlay", "ext4"),
 )
 _ENDINGS = (".ko", ".ko.xz")
 

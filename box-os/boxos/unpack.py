@@ -29,7 +29,7 @@ USELESS = (
     *(f"usr/share/{name}" for name in ("applications", "dpkg", "icons", "metainfo", "apport", "icu")),
     *("usr/lib/apt", "usr/lib/dpkg", "usr/lib/gnupg", "usr/lib/init", "usr/lib/locale", "usr/lib/valgrind"),
     *("usr/lib/python3", "usr/lib/systemd/user", "usr/lib/systemd/boot", "usr/lib/kernel"),
-    *("usr/lib/systemd/catalog", "usr/lib/pcrlock.d", "usr/lib/sysctl.d/README"),
+    *("usr/lib/systemd/catalog", "usr/lib/udev/hwdb.d", "usr/lib/pcrlock.d", "usr/lib/sysctl.d/README"),
     *(
         "usr/lib/aarch64-linux-gnu/gconv",
         "usr/lib/aarch64-linux-gnu/perl-base",

@@ -5,14 +5,8 @@ from __future__ import annotations
 import pytest
 
 from boxos.board import BOARDS, find_board
-from boxos.boot_text import (
-    LONGEST_SELECTION,
-    read_selection,
-    write_arguments,
-    write_config,
-    write_selection,
-)
-from boxos.layout import BOOT_A, BOOT_B, MEBIBYTE, SECTOR, Layout, Sizes, plan_disk
+from boxos.boot_text import write_arguments, write_config
+from boxos.layout import MEBIBYTE, SECTOR, Layout, Sizes, plan_disk
 from boxos.seed import derive_salt, derive_uuid, derive_volume_id
 from boxos.verity import Verity, read_verity
 from ritilib.errors import RitiError
@@ -59,26 +53,6 @@ def test_sfdisk_is_told_sectors() -> None:
     assert lines[0] == "label: gpt"
     assert f"start={4 * MEBIBYTE // SECTOR}, size={8 * MEBIBYTE // SECTOR}, " in lines[4]
     assert lines[-1].endswith("name=riti-data") and len(lines) == 10
-
-
-@pytest.mark.parametrize(("committed", "other"), [(BOOT_A, BOOT_B), (BOOT_B, BOOT_A)])
-def test_a_try_takes_the_other_slot_once(committed: int, other: int) -> None:
-    text = write_selection(committed)
-    assert read_selection(text, is_try=False) == committed
-    assert read_selection(text, is_try=True) == other
-    assert len(text) <= LONGEST_SELECTION
-
-
-def test_a_selection_that_names_nothing_is_refused() -> None:
-    with pytest.raises(RitiError, match="names no boot partition"):
-        read_selection("[tryboot]\nboot_partition=3\n", is_try=False)
-    with pytest.raises(RitiError, match="partition 4 is no boot partition"):
-        write_selection(4)
-
-
-def test_what_lies_behind_the_firmwares_sector_does_not_count() -> None:
-    text = write_selection(BOOT_A).ljust(LONGEST_SELECTION, "#") + "\nboot_partition=3\n"
-    assert read_selection(text, is_try=False) == BOOT_A
 
 
 @pytest.mark.parametrize("name", sorted(BOARDS))

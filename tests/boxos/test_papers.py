@@ -7,11 +7,9 @@ import json
 
 from boxos.bill import Component, list_debian, write_bill
 from boxos.board import find_board
-from boxos.layout import MEBIBYTE, Sizes, plan_disk
+from boxos.layout import LABELS, MEBIBYTE, Sizes, plan_disk
 from boxos.manifest import write_manifest, write_system
 from tests.boxos.values import VIRT, make_package
-
-LAYOUT = plan_disk("seed", Sizes(), MEBIBYTE, MEBIBYTE)
 
 
 def read(text: str) -> configparser.ConfigParser:
@@ -22,18 +20,29 @@ def read(text: str) -> configparser.ConfigParser:
 
 def test_a_bundle_is_of_one_board_and_verified_piece_by_piece() -> None:
     said = read(write_manifest(VIRT, "20261030"))
-    assert said["update"]["compatible"] == read(write_system(VIRT.board, LAYOUT))["system"]["compatible"]
+    assert said["update"]["compatible"] == read(write_system(VIRT))["system"]["compatible"]
     assert said["update"]["version"] == "1.2.3" and said["bundle"]["format"] == "verity"
     assert said["update"]["compatible"] != find_board("pi4").compatible
 
 
 def test_each_slot_is_a_boot_partition_and_its_root() -> None:
-    said = read(write_system(VIRT.board, LAYOUT))
+    said = read(write_system(VIRT))
     devices = [said[f"slot.{kind}.{index}"]["device"] for kind in ("boot", "root") for index in (0, 1)]
-    assert devices == [f"/dev/disk/by-partuuid/{LAYOUT.find(number).uuid}" for number in (2, 3, 4, 5)]
+    assert devices == [f"/dev/disk/by-partlabel/{LABELS[number]}" for number in (2, 3, 4, 5)]
     assert [said[f"slot.root.{index}"]["parent"] for index in (0, 1)] == ["boot.0", "boot.1"]
     assert [said[f"slot.boot.{index}"]["bootname"] for index in (0, 1)] == ["A", "B"]
     assert said["system"]["bundle-formats"] == "verity"
+
+
+def test_what_is_older_than_the_image_is_refused() -> None:
+    assert read(write_system(VIRT))["system"]["min-bundle-version"] == VIRT.version
+
+
+def test_an_image_of_any_lock_finds_the_partitions_of_a_card_of_any_other() -> None:
+    cards = [plan_disk(seed, Sizes(), MEBIBYTE, MEBIBYTE) for seed in ("one lock", "another")]
+    uuids = [one.uuid for card in cards for one in card.partitions]
+    assert len(set(uuids)) == len(uuids)
+    assert not [uuid for uuid in uuids if uuid in write_system(VIRT)]
 
 
 def test_the_bill_lists_all_and_is_the_same_in_any_order() -> None:

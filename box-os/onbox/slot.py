@@ -1,0 +1,97 @@
+"""/usr/lib/riti/slot: RAUC's way to the boot partitions (its custom backend), and what tries and proves a slot.
+
+RAUC calls get-primary, set-primary, get-state, set-state and get-current; `restart` and `prove` are called by units.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from onbox import health, machine, selector, slots
+from onbox.selection import SLOTS, write_selection
+
+# Only QEMU has it: there the kernel cannot leave the flag with the firmware, and the emulated firmware listens here.
+FLAG_PORT = Path("/dev/virtio-ports/riti.tryboot")
+# the reboot call's argument, by which Raspberry Pi's kernel has the firmware take [tryboot] once
+TRY = "0 tryboot"
+_PAUSE_S = 5.0
+
+
+def answer(argv: Sequence[str]) -> str:
+    """What RAUC is told; slots.Refused where it asks for what there is not."""
+    now = machine.read_slots()
+    match list(argv):
+        case ["get-current"]:
+            return now.booted
+        case ["get-primary"]:
+            return slots.find_primary(now)
+        case ["get-state", slot]:
+            return slots.find_state(now, slot)
+        case ["set-primary", slot]:
+            _carry_out(slots.set_primary(now, slot))
+        case ["set-state", slot, state]:
+            _carry_out(slots.set_state(now, slot, state))
+        case _:
+            raise slots.Refused(f"{' '.join(argv)} is no question of RAUC's")
+    return ""
+
+
+def restart() -> None:
+    """Start the machine anew: into the slot that is to be tried, where there is one."""
+    now = machine.read_slots()
+    is_try, record = slots.begin_try(now, machine.read_health().reach())
+    machine.write_kept(record)
+    argv = ["systemctl", "reboot"]
+    if is_try:
+        argv.append(f"--reboot-argument={TRY}")
+        if FLAG_PORT.exists():
+            FLAG_PORT.write_text("try\n")
+    subprocess.run(argv, check=True)
+
+
+def prove() -> None:
+    """Commit the slot that is tried once it is healthy, or go back. At once where nothing is tried."""
+    while (now := machine.read_slots()).is_unproved:
+        seen, wanted = machine.read_health(), now.record.wanted or {}
+        # from power on, whenever this was started
+        verdict = health.judge(seen, wanted, time.clock_gettime(time.CLOCK_BOOTTIME))
+        # through RAUC, so that its own status knows it too; it asks this backend, which puts the sector
+        if (
+            verdict == "commit"
+            and subprocess.run(["rauc", "status", "mark-good"], check=False).returncode == 0
+        ):
+            print(f"RITI slot {now.booted} is committed", flush=True)
+            return
+        if verdict == "back":
+            lacks = "; ".join(health.find_lacks(seen, wanted))
+            print(f"RITI slot {now.booted} is given up: {lacks}", flush=True)
+            subprocess.run(["systemctl", "reboot"], check=True)
+            return
+        time.sleep(_PAUSE_S)
+
+
+def _carry_out(decision: slots.Decision) -> None:
+    # the sector first: a cut behind it leaves a committed slot, whose mark no longer counts
+    if decision.commit:
+        machine.commit(write_selection(SLOTS[decision.commit]))
+    machine.write_kept(decision.record)
+
+
+def main() -> None:
+    """0 done, 1 not."""
+    try:
+        match sys.argv[1:]:
+            case ["restart"]:
+                restart()
+            case ["prove"]:
+                prove()
+            case words:
+                if said := answer(words):
+                    print(said)
+    except (slots.Refused, OSError, ValueError, subprocess.CalledProcessError, selector.Unreadable) as error:
+        print(f"slot: {error}", file=sys.stderr)
+        sys.exit(1)
