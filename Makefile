@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # the stack makes network interfaces and starts Docker; where there is no sudo, riti says what is missing
 AS_ROOT := $(shell test "$$(id -u)" = 0 || ! command -v sudo >/dev/null || echo 'sudo -E env "PATH=$$PATH"')
 
-.PHONY: demo test test-slow test-faults test-long test-merges check bench bench-enroll-10000 image-tools image-build image-boot venv setup clean
+.PHONY: demo test test-slow test-faults test-long test-merges check bench bench-enroll-10000 image-tools image-build image-reproduce image-boot image-update venv setup clean
 
 demo: venv ## the product's whole job once, on real servers; KEEP=1 leaves it up
 	$(AS_ROOT) $(BIN)/riti dev demo $(if $(KEEP),--keep)
@@ -53,8 +53,14 @@ image-tools: venv ## Debian packages with the programs that make a box's image; 
 image-build: image-tools ## the box's image, bundle and bill: BOARD=virt FLAVOUR=debian (box-os/README.md)
 	$(AS_ROOT) env $(IMAGE) build --board $(BOARD) --flavour $(FLAVOUR)
 
-image-boot: image-tools ## starts the image that image-build made in QEMU
+image-reproduce: image-build ## makes all of it once more, elsewhere; fails where a byte is another
+	$(AS_ROOT) env $(IMAGE) reproduce
+
+image-boot: image-tools ## starts what image-build made in QEMU: bare, and twice from a card
 	$(AS_ROOT) env $(IMAGE) boot $(if $(MORE),--console --more "$(MORE)")
+
+image-update: image-tools ## what image-build made is updated in QEMU; tampered, foreign and old bundles are refused
+	$(AS_ROOT) env $(IMAGE) update
 
 setup: venv
 	$(AS_ROOT) $(BIN)/riti dev setup $(SETUP)

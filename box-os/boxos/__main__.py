@@ -1,10 +1,10 @@
-"""python -m boxos: lock, build, keys, and what tools are missing."""
+"""python -m boxos: lock, keys, build, and what an image does in QEMU."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
+import tempfile
 import time
 from dataclasses import asdict
 from importlib.metadata import version as find_installed
@@ -14,34 +14,27 @@ import click
 
 from boxos.apt import resolve_lock
 from boxos.board import BOARDS, find_board
-from boxos.build import Places, build_image
+from boxos.build import Image, Places, build_image
 from boxos.bundle import make_keys
-from boxos.emulate import boot as start
 from boxos.flavour import FLAVOURS, find_flavour
 from boxos.lock import compare, read_lock, write_lock
 from boxos.programs import list_missing
 from boxos.recipe import ARCHITECTURE, SUITE, Recipe
+from boxos.running import BOX_OS, boot, card, find_cache, read_last, update
 from boxos.saying import print_error, print_json, report
 from boxos.store import Store
 from ritilib.errors import RitiError
 
-BOX_OS = Path(__file__).parents[1]
 LOCK = BOX_OS / "locks" / f"{SUITE}-{ARCHITECTURE}.json"
-
-MARKS = {"verified": "RITI initrd: root of partition", "started": ": started; slot="}
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "riti/boxos"
-
-
-def _last() -> Path:
-    return _cache() / "last.json"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def boxos() -> None:
     """The box's image. Example: python -m boxos build --board virt --flavour debian"""
+
+
+for command in (boot, update, card):
+    boxos.add_command(command)
 
 
 @boxos.command()
@@ -54,7 +47,7 @@ def tools() -> None:
 def lock() -> None:
     """Resolve the newest packages and write the lock; what changes is told."""
     before = read_lock(LOCK) if LOCK.exists() else None
-    found = resolve_lock(_cache() / "apt")
+    found = resolve_lock(find_cache() / "apt")
     beside = LOCK.with_name(LOCK.name + ".new")
     beside.parent.mkdir(exist_ok=True)
     beside.write_text(write_lock(found))
@@ -68,7 +61,7 @@ def lock() -> None:
 @click.option("--keys", type=click.Path(path_type=Path, file_okay=False), help="Where they are kept.")
 def keys(keys: Path | None) -> None:
     """Make the key that bundles are signed by. Example: python -m boxos keys --keys /safe/place"""
-    make_keys(keys or _cache() / "keys")
+    make_keys(keys or find_cache() / "keys")
 
 
 @boxos.command()
@@ -83,42 +76,48 @@ def build(board: str, flavour: str, version: str | None, keys: Path | None, fres
     """Make image, bundle and bill; prints where they lie, and their digests. A second run does nothing."""
     chosen = find_board(board)
     recipe = Recipe(chosen, find_flavour(flavour, chosen), version or find_installed("ritilib"))
-    place = keys or _cache() / "keys"
+    place = keys or find_cache() / "keys"
     if keys is None and not place.exists():
         report("making a signing key of this machine's own: name the fleet's with --keys for boxes in use")
         make_keys(place)
-    places = Places(BOX_OS, BOX_OS.parent, _cache(), place)
     began = time.monotonic()
-    image = build_image(recipe, read_lock(LOCK), places, Store(_cache() / "made", report, fresh))
+    image = _build(recipe, place, Store(find_cache() / "made", report, fresh))
     paths = {part: str(getattr(image, part)) for part in image.digests()}
-    sizes = {part: Path(path).stat().st_size for part, path in paths.items()}
-    seconds = round(time.monotonic() - began, 1)
-    made = {"paths": paths, "bytes": sizes, "sha256": image.digests(), "seconds": seconds}
-    _last().write_text(json.dumps(made))
+    made = {
+        "board": board,
+        "flavour": flavour,
+        "version": recipe.version,
+        "keys": str(place.resolve()),
+        "lock": str(LOCK),
+        "paths": paths,
+        "bytes": {part: Path(path).stat().st_size for part, path in paths.items()},
+        "sha256": image.digests(),
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    (find_cache() / "last.json").write_text(json.dumps(made))
     print_json(made)
 
 
 @boxos.command()
-@click.argument("disk", type=click.Path(path_type=Path, dir_okay=False, exists=True), required=False)
-@click.option("--timeout", type=click.FloatRange(1), default=900, show_default=True, help="Seconds.")
-@click.option("--tryboot", is_flag=True, help="As after an update: take the slot that is not committed.")
-@click.option("--more", default="", help="More arguments for the kernel.")
-@click.option("--console", is_flag=True, help="Print all that the console said.")
-def boot(disk: Path | None, timeout: float, tryboot: bool, more: str, console: bool) -> None:
-    """Start an image in QEMU by its own boot texts, until its services are up. It is copied, not written to.
+def reproduce() -> None:
+    """Make the image that was built last once more, all of it, elsewhere; 1 where a byte of it is another."""
+    last = read_last()
+    board = find_board(last["board"])
+    recipe = Recipe(board, find_flavour(last["flavour"], board), last["version"])
+    began = time.monotonic()
+    # another folder, of another length: what carries a path of the building machine's comes out as another
+    with tempfile.TemporaryDirectory(prefix="built-once-more.", dir=find_cache()) as name:
+        digests = _build(recipe, Path(last["keys"]), Store(Path(name), report)).digests()
+    differ = sorted(part for part, digest in digests.items() if digest != last["sha256"][part])
+    print_json({"sha256": digests, "differ": differ, "seconds": round(time.monotonic() - began, 1)})
+    if differ:
+        raise RitiError.because(
+            f"built twice, these differ: {', '.join(differ)}", "see boxos/build.py's steps"
+        )
 
-    Without DISK: the one that was built last.
-    Example: python -m boxos boot riti-box-virt-1.2.3.img
-    """
-    if disk is None:
-        if not _last().exists():
-            raise RitiError.because("nothing was built yet", "make image-build")
-        disk = Path(json.loads(_last().read_text())["paths"]["disk"])
-    done = start(disk, MARKS, timeout, report, tryboot, more)
-    if console:
-        click.echo(done.console, err=True)
-    said = next(line for line in done.console.splitlines() if MARKS["started"] in line)
-    print_json({"partition": done.partition, "seconds": done.seconds, "said": said.strip()})
+
+def _build(recipe: Recipe, keys: Path, store: Store) -> Image:
+    return build_image(recipe, read_lock(LOCK), Places(BOX_OS, BOX_OS.parent, find_cache(), keys), store)
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from boxos import boot_text, laid
@@ -116,17 +115,16 @@ def build_image(recipe: Recipe, lock: Lock, places: Places, store: Store) -> Ima
     ]
     disk = store.make(f"{recipe.name}.img", parts, make_disk)
     packed = store.make(f"{recipe.name}.img.zst", [disk.name], lambda target: pack(disk, target))
-    made = datetime.fromtimestamp(lock.epoch, UTC).strftime("%Y%m%d")
 
     def make_update(target: Path) -> None:
-        make_bundle(recipe, boot, root / "root.img", places.keys, target, made)
+        make_bundle(recipe, (boot, root / "root.img"), places.keys, target, seed, lock.epoch)
 
     signed = [
         boot.name,
         root.name,
         hash_file(places.keys / CERTIFICATE),
         repr(recipe),
-        _code("manifest", "bundle"),
+        _code("manifest", "bundle", "root_image"),
     ]
     bundle = store.make(f"{recipe.name}.raucb", signed, make_update)
     text = write_bill(recipe, seed, lock.epoch, _list_components(recipe, lock, places))

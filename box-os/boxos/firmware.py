@@ -16,7 +16,7 @@ from ritilib.errors import RitiError
 # the smallest Pi 4 that a box is made of has 1 GB; its four cores are two here, as everybody's figures in BOX.md
 MACHINE = ("-machine", "virt,gic-version=2", "-nodefaults", "-cpu", "cortex-a72", "-smp", "2", "-m", "1024")
 _NODE = "/chosen/bootloader"
-_START = re.compile(r"^(\S+?)(\d+) : start=\s*(\d+),", re.MULTILINE)
+_SPAN = re.compile(r"^(?:\S+?)(\d+) : start=\s*(\d+), size=\s*(\d+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class Chosen:
 
 def choose(disk: Path, work: Path, is_try: bool) -> Chosen:
     """Read what the firmware reads of disk; the files are copied to work. RitiError where a part is absent."""
-    starts = find_starts(run(["sfdisk", "--dump", disk]))
-    selection = read_fat(disk, boot_text.SELECTION_FILE, work / boot_text.SELECTION_FILE, starts[SELECTOR])
+    spans = find_spans(run(["sfdisk", "--dump", disk]))
+    selection = read_fat(disk, boot_text.SELECTION_FILE, work / boot_text.SELECTION_FILE, spans[SELECTOR][0])
     try:
         partition = read_selection(selection.read_bytes(), is_try)
     except NoSelection as error:
         raise RitiError.because(str(error), "write the image to the card again") from None
-    offset = starts[partition]
+    offset = spans[partition][0]
     config = read_config(
         read_fat(disk, boot_text.CONFIG_FILE, work / boot_text.CONFIG_FILE, offset).read_text()
     )
@@ -46,9 +46,11 @@ def choose(disk: Path, work: Path, is_try: bool) -> Chosen:
     return Chosen(partition, taken["kernel"], taken["initramfs"], arguments)
 
 
-def find_starts(dump: str) -> dict[int, int]:
-    """Partition → where it begins, in bytes, from what `sfdisk --dump` says."""
-    return {int(number): int(start) * SECTOR for _, number, start in _START.findall(dump)}
+def find_spans(dump: str) -> dict[int, tuple[int, int]]:
+    """Partition → where it begins and its size, in bytes, from what `sfdisk --dump` says."""
+    return {
+        int(number): (int(start) * SECTOR, int(size) * SECTOR) for number, start, size in _SPAN.findall(dump)
+    }
 
 
 def read_config(text: str) -> dict[str, str]:

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
 from boxos.layout import BOOT_A, BOOT_B, LABELS, ROOT_A, ROOT_B
 from boxos.recipe import Recipe
 
 BOOT_IMAGE, ROOT_IMAGE = "boot.vfat", "root.img"
 
 
-def write_manifest(recipe: Recipe, made: str) -> str:
-    """manifest.raucm. made is when, by the lock ("20261030"), not by a clock. RAUC fills in size and SHA-256.
+@dataclass(frozen=True)
+class Payload:
+    """images: file → SHA-256 and bytes; the rest is what dm-verity must know of the squashfs that holds them."""
+
+    images: Mapping[str, tuple[str, int]]
+    root_hash: str
+    salt: str
+    tree_bytes: int
+
+
+def name_day(epoch: int) -> str:
+    """The day of the lock, by which people tell builds apart: "20261030"."""
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y%m%d")
+
+
+def write_manifest(recipe: Recipe, made: str, payload: Payload) -> str:
+    """manifest.raucm. made is when, by the lock ("20261030"), not by a clock.
 
     Format verity: the bundle is read over HTTP piece by piece, each piece verified, and never lies on the card.
     """
+    images = "".join(
+        f"\n[image.{slot}]\nsha256={payload.images[name][0]}\nsize={payload.images[name][1]}\nfilename={name}\n"
+        for slot, name in (("boot", BOOT_IMAGE), ("root", ROOT_IMAGE))
+    )
     return f"""\
 [update]
 compatible={recipe.board.compatible}
@@ -21,13 +44,10 @@ build={made}
 
 [bundle]
 format=verity
-
-[image.boot]
-filename={BOOT_IMAGE}
-
-[image.root]
-filename={ROOT_IMAGE}
-"""
+verity-hash={payload.root_hash}
+verity-salt={payload.salt}
+verity-size={payload.tree_bytes}
+{images}"""
 
 
 def write_system(recipe: Recipe) -> str:

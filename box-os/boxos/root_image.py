@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from boxos.programs import run
@@ -37,11 +38,18 @@ def add_verity(squashed: Path, target: Path, seed: str) -> Verity:
     blocks = -(-len(content) // BLOCK)
     target.write_bytes(content.ljust(blocks * BLOCK, b"\0"))
     salt = derive_salt(seed, "verity")
-    words = ["--hash=sha256", f"--salt={salt}", f"--uuid={derive_uuid(seed, 'verity')}"]
-    words += [f"--data-block-size={BLOCK}", f"--hash-block-size={BLOCK}", f"--data-blocks={blocks}"]
-    said = run(["veritysetup", "format", *words, f"--hash-offset={blocks * BLOCK}", target, target])
+    return Verity(
+        blocks, format_verity(target, blocks * BLOCK, salt, [f"--uuid={derive_uuid(seed, 'verity')}"]), salt
+    )
+
+
+def format_verity(file: Path, size: int, salt: str, words: Sequence[str]) -> str:
+    """Write the hash tree of file's first size bytes behind them; its root hash."""
+    told = ["--hash=sha256", f"--salt={salt}", f"--data-block-size={BLOCK}", f"--hash-block-size={BLOCK}"]
+    told += [f"--data-blocks={size // BLOCK}", f"--hash-offset={size}", *words]
+    said = run(["veritysetup", "format", *told, file, file])
     for line in said.splitlines():
         name, _, value = line.partition(":")
         if name == "Root hash":
-            return Verity(blocks, value.strip(), salt)
+            return value.strip()
     raise RitiError.because("veritysetup says no root hash", "look at its version: veritysetup --version")

@@ -8,8 +8,10 @@ import json
 from boxos.bill import Component, list_debian, write_bill
 from boxos.board import find_board
 from boxos.layout import LABELS, MEBIBYTE, Sizes, plan_disk
-from boxos.manifest import write_manifest, write_system
+from boxos.manifest import BOOT_IMAGE, ROOT_IMAGE, Payload, name_day, write_manifest, write_system
 from tests.boxos.values import VIRT, make_package
+
+PAYLOAD = Payload({BOOT_IMAGE: ("a" * 64, 7), ROOT_IMAGE: ("b" * 64, 9)}, "c" * 64, "d" * 64, 4096)
 
 
 def read(text: str) -> configparser.ConfigParser:
@@ -19,10 +21,12 @@ def read(text: str) -> configparser.ConfigParser:
 
 
 def test_a_bundle_is_of_one_board_and_verified_piece_by_piece() -> None:
-    said = read(write_manifest(VIRT, "20261030"))
+    said = read(write_manifest(VIRT, name_day(1793347681), PAYLOAD))
     assert said["update"]["compatible"] == read(write_system(VIRT))["system"]["compatible"]
     assert said["update"]["version"] == "1.2.3" and said["bundle"]["format"] == "verity"
     assert said["update"]["compatible"] != find_board("pi4").compatible
+    assert said["update"]["build"] == "20261030" and said["bundle"]["verity-size"] == "4096"
+    assert dict(said["image.root"]) == {"sha256": "b" * 64, "size": "9", "filename": ROOT_IMAGE}
 
 
 def test_each_slot_is_a_boot_partition_and_its_root() -> None:

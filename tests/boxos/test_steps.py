@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from boxos.accounts import write_accounts
-from boxos.firmware import find_starts, read_config
+from boxos.firmware import find_spans, read_config
 from boxos.modules import choose_modules, order_modules, read_dependencies
 from boxos.store import Store
 from boxos.sweep import find_unneeded
@@ -51,7 +51,7 @@ def test_the_firmware_takes_what_config_names() -> None:
 
 def test_partitions_are_found_by_what_sfdisk_says() -> None:
     dump = "label: gpt\n\n/tmp/card.img1 : start=        8192, size=  16384\n/tmp/card.img2 : start=  24576, size= 1\n"
-    assert find_starts(dump) == {1: 8192 * 512, 2: 24576 * 512}
+    assert find_spans(dump) == {1: (8192 * 512, 16384 * 512), 2: (24576 * 512, 512)}
 
 
 def test_nobody_has_a_password_or_a_shell() -> None:
