@@ -31,11 +31,18 @@ def put_card(disk: Path, claimed: Path) -> None:
         with disk.open("rb") as source, data.open("wb") as target:
             source.seek(start)
             target.write(source.read(size))
-        lines = [f"mkdir {FOLDER}", f"cd {FOLDER}"]
+        # debugfs would make a second folder of that name
+        there = f"/{FOLDER}/" in run(["debugfs", "-R", "ls -p /", data])
+        lines = [] if there else [f"mkdir {FOLDER}"]
+        lines.append(f"cd {FOLDER}")
         for one in FILES:
             shutil.copyfile(claimed / one, Path(name) / one)
             # 0100400: a file that its owner reads; the box makes the agent its owner
-            lines += [f"rm {one}", f"write {name}/{one} {one}", f"sif {one} mode 0100400"]
+            lines += [
+                *([f"rm {one}"] if there else []),
+                f"write {name}/{one} {one}",
+                f"sif {one} mode 0100400",
+            ]
         script.write_text("\n".join(lines) + "\n")
         run(["debugfs", "-w", "-f", script, data])
         run(["e2fsck", "-n", "-f", data])

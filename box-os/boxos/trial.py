@@ -21,7 +21,7 @@ ANSWERS = {"agent answers": "RITI agent answers: "}
 BARE = " ".join(
     f"systemd.mask=riti-{name}.service" for name in ("agent", "asterisk", "overlay", "status", "machine-id")
 )
-_SAID = re.compile(r"^RITI (\S+) (\S+): started; (.*)$", re.MULTILINE)
+_SAID = re.compile(r"RITI (\S+) (\S+): started; (.*)$", re.MULTILINE)
 _LEAST_DATA_MB = 200  # of the card that boxos/lab.py makes: the image's own partition has 16
 
 
