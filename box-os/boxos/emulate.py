@@ -113,7 +113,7 @@ class Machine:
                 what = f"{command} did not end; the console:\n{self.console[-_TAIL:]}"
                 raise RitiError.because(what, "look at its words")
         said, _, rest = self.console[before:].partition("END:")
-        return int(rest.split()[0]), said.partition("\n")[2]
+        return int(rest.split()[0]), said.rpartition(" D $?\n")[2]
 
     def type(self, line: str) -> None:
         """Type a line and Enter."""
