@@ -23,6 +23,7 @@ from boxos.lock import Lock
 from boxos.modules import find_release, put_modules
 from boxos.recipe import ARCHITECTURE, SUITE, Recipe
 from boxos.root_image import add_verity, squash
+from boxos.secrets import search
 from boxos.seed import derive_uuid, derive_volume_id
 from boxos.store import Store, hash_file, hash_tree
 from boxos.sweep import sweep
@@ -174,6 +175,7 @@ def _make_tree(recipe: Recipe, lock: Lock, kernel: Path, places: Places, store: 
         laid.lay_over(target, places.box_os, recipe)
         put(target / "etc/rauc/keyring.pem", (places.keys / CERTIFICATE).read_bytes())
         remove(target, ("etc/.pwd.lock", "var/log/*", "tmp/*"))
+        search(target, (places.cache, places.project, target.parent))
 
     inputs = [python.name, kernel.name, agent.name, *(one.name for one in programs.values())]
     inputs += [
@@ -182,7 +184,7 @@ def _make_tree(recipe: Recipe, lock: Lock, kernel: Path, places: Places, store: 
     ]
     inputs += [
         repr(recipe),
-        _code("laid", "accounts", "wheels", "modules", "manifest", "telephony"),
+        _code("laid", "accounts", "wheels", "modules", "manifest", "secrets", "telephony"),
     ]
     return store.make("tree", inputs, make_tree)
 

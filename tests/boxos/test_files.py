@@ -15,7 +15,8 @@ from boxos.recipe import PACKAGES
 
 BOX_OS = Path(__file__).parents[2] / "box-os"
 FILES = BOX_OS / "files"
-OWN = sorted([*(FILES / "usr/lib/systemd/system").iterdir(), *(BOX_OS / "units").glob("*.service")])
+SYSTEM = FILES / "usr/lib/systemd/system"
+OWN = sorted(path for path in (*SYSTEM.iterdir(), *(BOX_OS / "units").glob("*.service")) if path.is_file())
 NAMES = {path.name for path in OWN}
 
 
