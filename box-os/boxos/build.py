@@ -26,11 +26,11 @@ from boxos.root_image import add_verity, squash
 from boxos.secrets import search
 from boxos.seed import derive_uuid, derive_volume_id
 from boxos.store import Store, hash_file, hash_tree
-from boxos.sweep import sweep
+from boxos.sweep import check_libraries, sweep
 from boxos.telephony import put, slim_asterisk
 from boxos.unpack import remove, unpack_base
 from boxos.verity import Verity
-from boxos.wheels import build_wheel, fetch_wheels, list_components, put_agent, put_libraries
+from boxos.wheels import build_wheel, check_starts, fetch_wheels, list_components, put_agent, put_libraries
 from onbox.selection import write_selection
 from ritilib.devstack.machine.recipe import NEBULA
 
@@ -175,6 +175,8 @@ def _make_tree(recipe: Recipe, lock: Lock, kernel: Path, places: Places, store: 
         laid.lay_over(target, places.box_os, recipe)
         put(target / "etc/rauc/keyring.pem", (places.keys / CERTIFICATE).read_bytes())
         remove(target, ("etc/.pwd.lock", "var/log/*", "tmp/*"))
+        check_libraries(target)
+        check_starts(target)
         search(target, (places.cache, places.project, target.parent))
 
     inputs = [python.name, kernel.name, agent.name, *(one.name for one in programs.values())]
@@ -184,7 +186,7 @@ def _make_tree(recipe: Recipe, lock: Lock, kernel: Path, places: Places, store: 
     ]
     inputs += [
         repr(recipe),
-        _code("laid", "accounts", "wheels", "modules", "manifest", "secrets", "telephony"),
+        _code("laid", "accounts", "wheels", "modules", "manifest", "secrets", "sweep", "telephony"),
     ]
     return store.make("tree", inputs, make_tree)
 

@@ -52,12 +52,14 @@ def run(
 ) -> str:
     """Run argv to its end and return what it says on standard output.
 
-    said goes to its standard input; extra into its environment, which has no locale and no time zone of this machine's.
+    said goes to its standard input; extra into its environment, which has no locale, no time zone and no
+    settings of Python of this machine's.
     epoch is the time that it shall take for now, where it heeds SOURCE_DATE_EPOCH. RitiError with its last words where
     it is absent or fails.
     """
     names = [str(word) for word in argv]
-    kept = {name: value for name, value in os.environ.items() if name not in ("LANG", "LANGUAGE")}
+    dropped = ("LANG", "LANGUAGE", "PYTHON")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     fixed = {"LC_ALL": "C.UTF-8", "TZ": "UTC", "PATH": f"{os.environ.get('PATH', '')}:{_PATH}"}
     if epoch is not None:
         fixed["SOURCE_DATE_EPOCH"] = str(epoch)

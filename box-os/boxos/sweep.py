@@ -7,10 +7,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from boxos.programs import run
+from ritilib.errors import RitiError
 
 LIBRARIES = "usr/lib/aarch64-linux-gnu"
-# opened by name when they are wanted: by glibc, systemd, PAM
+# opened by name when they are wanted: by glibc, systemd, PAM; and glibc's own that nothing of Debian's names any more
+# but wheels, built for older ones, do
 OPENED_BY_NAME = (
+    *("libpthread.so", "libdl.so", "librt.so", "libutil.so", "libm.so"),
     *("libgcc_s.so.1", "libnss_", "libcrypt.so", "libkmod.so", "libblkid.so", "libmount.so", "libseccomp.so"),
     *(
         "libpam",
@@ -52,12 +55,28 @@ def find_unneeded(
     return sorted(set(libraries) - reached)
 
 
+def find_lacking(needs: Mapping[str, Iterable[str]], names: Iterable[str]) -> list[str]:
+    """Who needs what that is not there, a line each. needs: path → what that file says that it needs."""
+    there = set(names)
+    return sorted(
+        f"{path} needs {name}" for path, said in needs.items() for name in said if name not in there
+    )
+
+
+def check_libraries(tree: Path) -> None:
+    """RitiError with each file of tree that needs a library which is not in it: it would end as soon as it is started."""
+    needs = {str(path.relative_to(tree)): said for path, said in _read_needs(_list_files(tree)).items()}
+    names = {path.name for path in tree.rglob("*.so*")} | {
+        path.name for path in tree.glob("usr/lib/ld-linux*")
+    }
+    if lacking := find_lacking(needs, names):
+        raise RitiError.because("; ".join(lacking), "keep it: boxos/sweep.py, boxos/unpack.py")
+
+
 def sweep(tree: Path) -> None:
     """Remove from tree each library that nothing needs, with the links to it."""
     folder = tree / LIBRARIES
-    files = [
-        one for one in sorted(tree.rglob("*")) if one.is_file() and not one.is_symlink() and _is_elf(one)
-    ]
+    files = _list_files(tree)
     needs = _read_needs(files)
     shared = [one for one in files if one.parent == folder and ".so" in one.name]
     by_path: dict[str, list[str]] = {str(one.relative_to(tree)): needs.get(one, []) for one in files}
@@ -72,6 +91,10 @@ def sweep(tree: Path) -> None:
     for name in unneeded:
         if ".so" in name:
             (folder / name).unlink()
+
+
+def _list_files(tree: Path) -> list[Path]:
+    return [one for one in sorted(tree.rglob("*")) if one.is_file() and not one.is_symlink() and _is_elf(one)]
 
 
 def _is_elf(file: Path) -> bool:

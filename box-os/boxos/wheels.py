@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from boxos.store import Store, hash_file, hash_tree
 from boxos.telephony import put
 from ritilib.errors import RitiError
 
-SITE = f"usr/lib/python{PYTHON}/site-packages"
+SITE = "usr/lib/python3/dist-packages"  # where Debian's Python looks; it knows no site-packages
 _PLATFORMS = [f"manylinux_2_{minor}_aarch64" for minor in (39, 36, 35, 34, 31, 28, 27, 24, 17)]
 # what `riti join` and `riti box-agent` never import: the controller's side and the lab
 NOT_THE_BOXS = (
@@ -92,7 +93,8 @@ def put_libraries(tree: Path, folder: Path) -> None:
     """Unpack the wheels in folder into tree, without what a box never imports, and compile all of tree's Python."""
     for wheel in sorted(folder.glob("*.whl")):
         _unpack(wheel, tree)
-    compile_python(tree, f"usr/lib/python{PYTHON}")
+    for below in (f"usr/lib/python{PYTHON}", SITE):
+        compile_python(tree, below)
 
 
 def put_agent(tree: Path, folder: Path) -> None:
@@ -103,6 +105,15 @@ def put_agent(tree: Path, folder: Path) -> None:
         shutil.rmtree(tree / SITE / "ritilib" / name, ignore_errors=True)
     put(tree / "usr/bin/riti", _COMMAND.encode(), 0o755)
     compile_python(tree, f"{SITE}/ritilib")
+
+
+def check_starts(tree: Path) -> None:
+    """Start the agent's command and our own programs as far as they go without a box; RitiError with their last words.
+
+    What is left out of an image, or lies where its Python does not look, is found here and not in an office.
+    """
+    run_emulated(tree, [tree / "usr/bin/riti", "box-agent", "--help"])
+    run_emulated(tree, ["-c", "import onbox.page, onbox.rescue, onbox.slot, onbox.status"])
 
 
 def _unpack(wheel: Path, tree: Path) -> None:
@@ -142,10 +153,14 @@ def compile_python(tree: Path, below: str) -> None:
 
 
 def _compile(tree: Path, listed: Path) -> None:
+    words: list[str | Path] = ["-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash"]
+    run_emulated(tree, [*words, "-s", str(tree), "-p", "/", "-i", listed])
+
+
+def run_emulated(tree: Path, words: Sequence[str | Path]) -> None:
+    """The tree's own Python, emulated, which leaves nothing behind that it is not told to."""
     python = tree / f"usr/bin/python{PYTHON}"
-    words = ["-I", "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash"]
-    words += ["-s", str(tree), "-p", "/", "-i", str(listed)]
-    run(
-        ["qemu-aarch64-static", "-L", tree, python, *words],
-        extra={"PYTHONHASHSEED": "0", "PYTHONHOME": str(tree / "usr")},
-    )
+    # with its own folder for its prefix it finds its library, and Debian's place for what was added, in the tree
+    settings = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+    # not -I, which would not heed them
+    run(["qemu-aarch64-static", "-L", tree, python, "-sP", *words], extra=settings)

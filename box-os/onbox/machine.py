@@ -26,7 +26,7 @@ _READ = 1024 * 1024  # all of the selector's tables and its root folder
 
 
 def read_selector() -> bytes:
-    """The selector's beginning, past this machine's cache of it as far as we wrote it ourselves."""
+    """The selector's beginning: its tables and its root folder."""
     with SELECTOR.open("rb") as stream:
         return stream.read(_READ)
 

@@ -10,7 +10,7 @@ from boxos.accounts import write_accounts
 from boxos.firmware import find_spans, read_config
 from boxos.modules import choose_modules, order_modules, read_dependencies
 from boxos.store import Store
-from boxos.sweep import find_unneeded
+from boxos.sweep import find_lacking, find_unneeded
 from ritilib.errors import RitiError
 
 DEPENDENCIES = read_dependencies(
@@ -40,6 +40,12 @@ def test_a_library_stays_as_long_as_something_reaches_it() -> None:
     }
     assert find_unneeded(needs, needs, ["liba.so.1"]) == ["libc.so.6", "libd.so.1"]
     assert find_unneeded(needs, needs, ["libd.so.1"]) == ["liba.so.1", "libb.so.1"]
+
+
+def test_who_needs_what_is_not_there_is_named() -> None:
+    needs = {"usr/bin/x": ["libc.so.6", "libpthread.so.0"], "usr/bin/y": ["libc.so.6"], "usr/bin/z": []}
+    assert find_lacking(needs, ["libc.so.6"]) == ["usr/bin/x needs libpthread.so.0"]
+    assert find_lacking(needs, ["libc.so.6", "libpthread.so.0"]) == []
 
 
 def test_the_firmware_takes_what_config_names() -> None:
