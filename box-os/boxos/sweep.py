@@ -64,7 +64,7 @@ def find_lacking(needs: Mapping[str, Iterable[str]], names: Iterable[str]) -> li
 
 
 def check_libraries(tree: Path) -> None:
-    """RitiError with each file of tree that needs a library which is not in it: it would end as soon as it is started."""
+    """RitiError with each file of tree that needs a library which is not in it: it would end once it is started."""
     needs = {str(path.relative_to(tree)): said for path, said in _read_needs(_list_files(tree)).items()}
     names = {path.name for path in tree.rglob("*.so*")} | {
         path.name for path in tree.glob("usr/lib/ld-linux*")
