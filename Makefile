@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # the stack makes network interfaces and starts Docker; where there is no sudo, riti says what is missing
 AS_ROOT := $(shell test "$$(id -u)" = 0 || ! command -v sudo >/dev/null || echo 'sudo -E env "PATH=$$PATH"')
 
-.PHONY: demo test test-slow test-faults test-long test-merges check bench bench-enroll-10000 image-tools image-build image-reproduce image-boot image-update venv setup clean
+.PHONY: demo test test-slow test-faults test-long test-merges check bench bench-enroll-10000 image-tools image-build image-reproduce image-boot image-update image-power venv setup clean
 
 demo: venv ## the product's whole job once, on real servers; KEEP=1 leaves it up
 	$(AS_ROOT) $(BIN)/riti dev demo $(if $(KEEP),--keep)
@@ -61,6 +61,9 @@ image-boot: image-tools ## starts what image-build made in QEMU: bare, and twice
 
 image-update: image-tools ## what image-build made is updated in QEMU; tampered, foreign and old bundles are refused
 	$(AS_ROOT) env $(IMAGE) update
+
+image-power: image-tools ## cuts what image-build made off at CUTS random moments in QEMU
+	$(AS_ROOT) env $(IMAGE) power --cuts $(or $(CUTS),5)
 
 setup: venv
 	$(AS_ROOT) $(BIN)/riti dev setup $(SETUP)

@@ -89,6 +89,12 @@ class Machine:
                 raise RitiError.because(what, mend)
         return seconds
 
+    def wait(self, seconds: float) -> None:
+        """So long, or until it ends; what it says meanwhile is kept."""
+        end_s = time.monotonic() + seconds
+        while self._read(end_s):
+            pass
+
     def wait_end(self, timeout_s: float = _END_S) -> None:
         """Until it switches itself off or starts anew; RitiError where it does not in time."""
         assert self._qemu is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from boxos.board import find_board
 from boxos.card import put_card
 from boxos.flavour import find_flavour
 from boxos.lock import read_lock
+from boxos.power import try_cuts
 from boxos.recipe import Recipe
 from boxos.saying import print_json, report
 from boxos.trial import try_starts
@@ -87,6 +89,20 @@ def update(timeout: float) -> None:
     )
     with _work() as work:
         print_json(try_update(built, work, timeout, report))
+
+
+@click.command()
+@click.option("--cuts", type=click.IntRange(1), default=5, show_default=True)
+@click.option("--seed", type=int, help="Of the moments.  [default: another each time]")
+@BOUND
+def power(cuts: int, seed: int | None, timeout: float) -> None:
+    """Cut the image that was built last off at random moments of its starts, in QEMU.
+
+    Example: python -m boxos power --cuts 50
+    """
+    chosen = random.SystemRandom().randrange(1_000_000) if seed is None else seed
+    with _work() as work:
+        print_json(try_cuts(Path(read_last()["paths"]["disk"]), work, cuts, chosen, timeout, report))
 
 
 @click.command()

@@ -21,7 +21,7 @@ from onbox.slots import Record, Slots, read_record
 BOOTLOADER = Path("/proc/device-tree/chosen/bootloader")
 SELECTOR = Path("/dev/disk/by-partlabel/riti-selector")
 RECORD = Path("/data/rauc/slots.json")
-AGENT = Path("/data/riti/agent.json")
+AGENT, ENROLLMENT = Path("/data/riti/agent.json"), Path("/data/riti/status.json")
 _READ = 1024 * 1024  # all of the selector's tables and its root folder
 
 

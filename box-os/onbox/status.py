@@ -86,7 +86,8 @@ def run() -> None:
             print(f"RITI status {shown.code}: {shown.words}", flush=True)
             before = said
         if not has_answered and (state := (seen.agent or {}).get("state")):
-            print(f"RITI agent answers: {state}", flush=True)
+            key = machine.read_json(machine.ENROLLMENT).get("key", "")
+            print(f"RITI agent answers: {state} key={key}", flush=True)
             has_answered = True
         while time.monotonic() - began_s < _LOOK_S:
             for is_on, milliseconds in shown.pattern:

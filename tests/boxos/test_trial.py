@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from boxos.lab import make_claim
+from boxos.power import find_changes
 from boxos.serve import Served, find_span, serve
 from boxos.trial import Said, find_wrongs, read_said
 from boxos.update import REFUSALS, find_refusal, name_versions
@@ -56,6 +57,13 @@ def test_a_bundle_is_refused_for_its_own_reason_only(name: str) -> None:
     assert find_refusal(name, 1, right) == ""
     assert "was installed" in find_refusal(name, 0, right)
     assert "another reason" in find_refusal(name, 1, "no space left")
+
+
+def test_a_number_or_key_that_changes_is_told() -> None:
+    assert find_changes([("a", "k"), ("a", "k")]) == []
+    assert find_changes([("a", "k"), ("b", "k")]) == ["the machine had 2 numbers"]
+    assert find_changes([("a", "k"), ("a", "l")]) == ["the box had 2 keys: k, l"]
+    assert len(find_changes([("a", "")])) == 1
 
 
 def test_versions_around_one() -> None:
