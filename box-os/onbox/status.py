@@ -59,6 +59,7 @@ def describe(seen: lamp.Seen, shown: lamp.Shown) -> Mapping[str, Any]:
         "words": shown.words,
         "mend": shown.mend,
         "notes": lamp.list_notes(seen),
+        "rescued": seen.rescued,
         "image": f"{release.get('IMAGE_ID', '')} {release.get('IMAGE_VERSION', '')}".replace('"', "").strip(),
         "serial": str(agent.get("serial", "")),
         "state": str(agent.get("state", "")),
