@@ -9,8 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from onbox import lamp, machine, selector
-from onbox.rescue import MARKS
+from onbox import lamp, machine, rescue, selector
 
 SAID = Path("/run/riti-status/status.json")
 # a Pi's green lamp; the kernels that a box may have call it by either name
@@ -29,7 +28,7 @@ def look() -> lamp.Seen:
         rescued = selector.count_marks(machine.read_selector())
     with suppress(OSError, ValueError):
         # the selector can be changed on any computer; this one is on a partition that most do not read
-        rescued = max(rescued, int(MARKS.read_text()))
+        rescued = max(rescued, int(rescue.MARKS.read_text()))
     with suppress(OSError, selector.Unreadable, ValueError):
         slots = machine.read_slots()
         is_tried = slots.is_unproved
