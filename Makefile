@@ -57,7 +57,7 @@ image-reproduce: image-build ## makes all of it once more, elsewhere; fails wher
 	$(AS_ROOT) env $(IMAGE) reproduce
 
 image-boot: image-tools ## starts what image-build made in QEMU: bare, and twice from a card
-	$(AS_ROOT) env $(IMAGE) boot $(if $(MORE),--console --more "$(MORE)")
+	$(AS_ROOT) env $(IMAGE) boot $(if $(MORE),--more "$(MORE)")
 
 image-update: image-tools ## what image-build made is updated in QEMU; tampered, foreign and old bundles are refused
 	$(AS_ROOT) env $(IMAGE) update

@@ -23,12 +23,15 @@ _END_S = 120.0
 class Machine:
     """One box with its card, which is written to. Only one start at a time; the end of `with` cuts it off.
 
-    network: QEMU's own words for what hangs on its first socket; () is a cable that is not there.
+    network: QEMU's own words for what hangs on its first socket; () is a cable that is not there. log: where all that
+    its consoles say is kept.
     """
 
-    def __init__(self, card: Path, work: Path, network: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, card: Path, work: Path, network: tuple[str, ...] = (), log: Path = Path(os.devnull)
+    ) -> None:
         self.card, self.partition, self.console = card, 0, ""
-        self._work, self._network = work, network
+        self._work, self._network, self._log = work, network, log
         self._flag = work / "flag"
         self._qemu: subprocess.Popen[bytes] | None = None
         self._started_s = 0.0
@@ -146,5 +149,8 @@ class Machine:
             if not selector.select(max(0.0, end_s - time.monotonic())):
                 return False
         said = os.read(self._qemu.stdout.fileno(), 65536)
-        self.console += said.decode(errors="replace").replace("\r", "")
+        text = said.decode(errors="replace").replace("\r", "")
+        self.console += text
+        with self._log.open("a") as log:
+            log.write(text)
         return bool(said)

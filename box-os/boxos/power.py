@@ -14,7 +14,7 @@ from typing import Any
 from boxos.emulate import Machine
 from boxos.lab import make_card
 from boxos.layout import BOOT_A
-from boxos.trial import ANSWERS, STARTED, Report, find_wrongs, read_said
+from boxos.trial import ANSWERS, STARTED, Report, find_log, find_wrongs, read_said
 from ritilib.errors import RitiError
 
 _FIRST_BOUND_S = 60.0
@@ -42,7 +42,7 @@ def try_cuts(
     moments = random.Random(seed)
     seen: list[tuple[str, str]] = []
     wrongs: list[str] = []
-    with Machine(make_card(image, work, None), work) as box:
+    with Machine(make_card(image, work, None), work, log=find_log(work)) as box:
         bound_s = _FIRST_BOUND_S
         for number in range(1, cuts + 1):
             _check_slot(box.start(), wrongs)

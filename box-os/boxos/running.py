@@ -51,19 +51,15 @@ def read_last() -> Mapping[str, Any]:
 @click.option("--card", type=FOLDER, help="What `riti box claim` wrote.  [default: one of no fleet]")
 @BOUND
 @click.option("--more", default="", help="More arguments for the kernel.")
-@click.option("--console", is_flag=True, help="Print all that the console said.")
-def boot(disk: Path | None, card: Path | None, timeout: float, more: str, console: bool) -> None:
+def boot(disk: Path | None, card: Path | None, timeout: float, more: str) -> None:
     """Start an image three times in QEMU: bare, and twice from a card. Prints how long each took, and what it kept.
 
-    The image is copied, not written to. Without DISK: the one that was built last.
+    The image is copied, not written to. What its console says is kept in ~/.cache/riti/boxos/console.log. Without DISK: the one that was built last.
     Example: python -m boxos boot riti-box-virt-1.2.3.img
     """
     with _work() as work:
-        found = try_starts(disk or Path(read_last()["paths"]["disk"]), work, card, timeout, report, more)
-    said = found.pop("console")
-    if console:
-        click.echo(said, err=True)
-    print_json(found)
+        image = disk or Path(read_last()["paths"]["disk"])
+        print_json(try_starts(image, work, card, timeout, report, more))
 
 
 @click.command()
@@ -120,5 +116,6 @@ def card(disk: Path, claimed: Path) -> None:
 def _work() -> Iterator[Path]:
     # beside the cache: an image is larger than some machines' /tmp
     find_cache().mkdir(parents=True, exist_ok=True)
+    (find_cache() / "console.log").unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="trial.", dir=find_cache()) as name:
         yield Path(name)

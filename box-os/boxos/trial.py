@@ -25,6 +25,11 @@ _SAID = re.compile(r"RITI (\S+) (\S+): started; (.*)$", re.MULTILINE)
 _LEAST_DATA_MB = 200  # of the card that boxos/lab.py makes: the image's own partition has 16
 
 
+def find_log(work: Path) -> Path:
+    """Where what the consoles say is kept, also of a trial that failed: beside its folder, which goes."""
+    return work.with_name("console.log")
+
+
 @dataclass(frozen=True)
 class Said:
     """The line with which a start ends (files/usr/lib/riti/say-start)."""
@@ -82,27 +87,25 @@ def try_starts(
     bare_card = work / "bare.img"
     run(["cp", "--sparse=always", card, bare_card])
     wrongs: list[str] = []
-    with Machine(bare_card, work) as box:
+    with Machine(bare_card, work, log=find_log(work)) as box:
         report("a bare start:")
         box.start(f"{BARE} {arguments}".strip())
         bare = box.follow({**VERIFIED, **STARTED}, timeout_s, report)
     bare_card.unlink()
     starts = []
-    consoles = []
     for name in ("a first start:", "a second one:"):
-        with Machine(card, work) as box:
+        with Machine(card, work, log=find_log(work)) as box:
             report(name)
             box.start(arguments)
             seconds = box.follow({**VERIFIED, **STARTED, **ANSWERS}, timeout_s, report)
             said = read_said(box.console)
-            consoles.append(box.console)
         wrongs += find_wrongs(said)
         starts.append({"seconds": seconds, "said": asdict(said)})
     if starts[0]["said"]["id"] != starts[1]["said"]["id"]:
         wrongs.append("the machine's number is another at its second start")
     if wrongs:
         raise RitiError.because(
-            "; ".join(dict.fromkeys(wrongs)), "make image-boot MORE=systemd.log_target=console"
+            "; ".join(dict.fromkeys(wrongs)), f"what the consoles said is in {find_log(work)}"
         )
     answers = starts[0]["seconds"]["agent answers"]
     return {
@@ -110,5 +113,4 @@ def try_starts(
         "first": starts[0],
         "second": starts[1],
         "ratio": round(answers / bare["started"], 2),
-        "console": "\n".join(consoles),
     }

@@ -21,7 +21,7 @@ from boxos.manifest import name_day, write_manifest
 from boxos.programs import run
 from boxos.recipe import Recipe
 from boxos.serve import GUEST, Served, serve
-from boxos.trial import STARTED, find_wrongs, read_said
+from boxos.trial import STARTED, find_log, find_wrongs, read_said
 from ritilib.errors import RitiError
 
 Report = Callable[[str], None]
@@ -115,8 +115,9 @@ def try_update(built: Built, work: Path, timeout_s: float, report: Report) -> di
     offered = offer(built.recipe, signed, built.keys, work, name_day(built.epoch))
     wrongs: list[str] = []
     found: dict[str, Any] = {}
-    with serve(offered) as network, Machine(card, work, network) as box:
-        _open_rescue(box, timeout_s, report)
+    with serve(offered) as network, Machine(card, work, network, find_log(work)) as box:
+        _open_rescue(box, timeout_s)
+        _open_network(box)
         for name in REFUSALS:
             code, said = box.run(f"rauc install http://{GUEST}/{name} 2>&1", _INSTALL_S)
             report(f"  {name}: {'refused' if code else 'INSTALLED'}")
@@ -136,7 +137,7 @@ def try_update(built: Built, work: Path, timeout_s: float, report: Report) -> di
         box.cut()
         # the same, and the new root is damaged before it is tried
         with _Damaged(card, ROOT_B):
-            _try_slot(box, "B", timeout_s, report)
+            _try_slot(box, "B", timeout_s)
             wrongs += _took(box.start(), BOOT_B, "at the try of a damaged root")
             began_s = time.monotonic()
             box.wait_end(timeout_s)
@@ -144,7 +145,7 @@ def try_update(built: Built, work: Path, timeout_s: float, report: Report) -> di
         wrongs += _took(box.start(), BOOT_A, "after the try of a damaged root")
         report(f"  damaged root: back after {found['back_s']} s")
         box.cut()
-        _try_slot(box, "B", timeout_s, report)
+        _try_slot(box, "B", timeout_s)
         wrongs += _took(box.start(), BOOT_B, "at the try")
         seconds = box.follow({**STARTED, "committed": "RITI slot B is committed"}, timeout_s, report)
         said_line = read_said(box.console)
@@ -190,23 +191,29 @@ def _ask_for_rescue(card: Path) -> None:
     run(["mcopy", "-o", "-i", f"{card}@@{offset}", asked, "::RESCUE"])
 
 
-def _open_rescue(box: Machine, timeout_s: float, report: Report) -> None:
+def _open_rescue(box: Machine, timeout_s: float) -> None:
     _ask_for_rescue(box.card)
     box.start()
-    box.follow({"rescue": "the rescue way is open"}, timeout_s, report)
-    services = "dbus.service systemd-networkd.service systemd-tmpfiles-setup.service"
-    code, said = box.run(f"stty cols 400; systemctl start {services}")
+    box.follow({"rescue": "the rescue way is open"}, timeout_s)
+    # wide, so that what is typed is not broken into lines
+    box.run("stty cols 400")
+
+
+def _open_network(box: Machine) -> None:
+    """In the rescue way nothing of it is up."""
+    code, said = box.run("systemctl start dbus.service systemd-networkd.service")
     if code:
         raise RitiError.because(f"nothing starts in the rescue way: {said}", "look at its console")
-    wait = "for i in $(seq 90); do ip -4 route | grep -q default && break; sleep 1; done; ip -4 route | grep -c default"
-    code, said = box.run(wait)
+    # QEMU's network gives an address, and no way on from there
+    address = "ip -4 addr show wan | grep -q inet"
+    code, said = box.run(f"for i in $(seq 90); do {address} && break; sleep 1; done; ip addr; {address}", 180)
     if code:
-        raise RitiError.because(f"the guest has no network: {said}", "look at its console")
+        raise RitiError.because(f"the guest has no address: {said}", "look at its console")
 
 
-def _try_slot(box: Machine, slot: str, timeout_s: float, report: Report) -> None:
+def _try_slot(box: Machine, slot: str, timeout_s: float) -> None:
     """From the rescue way: have slot tried at the next start, and start anew."""
-    _open_rescue(box, timeout_s, report)
+    _open_rescue(box, timeout_s)
     code, said = box.run(f"/usr/lib/riti/slot set-primary {slot}")
     if code:
         raise RitiError.because(f"slot {slot} cannot be tried: {said}", "look at onbox/slot.py")

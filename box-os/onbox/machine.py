@@ -7,7 +7,6 @@ import json
 import mmap
 import os
 import subprocess
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -113,13 +112,7 @@ def read_health() -> Health:
 
 
 def read_agent() -> Mapping[str, Any]:
-    """What the agent says of the box since it started; nothing where that is from before this start of the machine."""
-    try:
-        started_s = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-        if AGENT.stat().st_mtime < started_s:
-            return {}
-    except OSError:
-        return {}
+    """What the agent says of the box; nothing where it has not yet (a start of the machine takes the file away)."""
     return read_json(AGENT)
 
 

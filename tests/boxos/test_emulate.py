@@ -39,15 +39,16 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(firmware, "choose", choose)
     monkeypatch.setattr(firmware, "compose", compose)
     monkeypatch.setattr(firmware, "describe_board", lambda *_: tmp_path / "board.dtb")
-    return Machine(tmp_path / "card", tmp_path, ("network",))
+    return Machine(tmp_path / "card", tmp_path, ("network",), tmp_path / "console.log")
 
 
-def test_marks_are_waited_for_and_timed(box: Machine) -> None:
+def test_marks_are_waited_for_and_timed(box: Machine, tmp_path: Path) -> None:
     told: list[str] = []
     with box:
         assert box.start("more=1") == 2
         seconds = box.follow({"on": "powered on", "slot": "slot=2 more=1"}, 10, told.append)
     assert set(seconds) == {"on", "slot"} and len(told) == 2
+    assert (tmp_path / "console.log").read_text() == box.console
 
 
 def test_what_does_not_come_is_named_with_the_last_words(box: Machine) -> None:
