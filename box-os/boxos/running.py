@@ -54,7 +54,8 @@ def read_last() -> Mapping[str, Any]:
 def boot(disk: Path | None, card: Path | None, timeout: float, more: str) -> None:
     """Start an image three times in QEMU: bare, and twice from a card. Prints how long each took, and what it kept.
 
-    The image is copied, not written to. What its console says is kept in ~/.cache/riti/boxos/console.log. Without DISK: the one that was built last.
+    The image is copied, not written to; what its consoles say is kept in ~/.cache/riti/boxos/console.log.
+    Without DISK: the one that was built last.
     Example: python -m boxos boot riti-box-virt-1.2.3.img
     """
     with _work() as work:
