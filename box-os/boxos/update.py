@@ -194,7 +194,8 @@ def _ask_for_rescue(card: Path) -> None:
 def _open_rescue(box: Machine, timeout_s: float) -> None:
     _ask_for_rescue(box.card)
     box.start()
-    box.follow({"rescue": "the rescue way is open"}, timeout_s)
+    # what is typed before the shell has its terminal is lost
+    box.follow({"mark": "the rescue way is open", "shell": "rescue# "}, timeout_s)
     # wide, so that what is typed is not broken into lines
     box.run("stty cols 400")
 
