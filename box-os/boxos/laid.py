@@ -49,7 +49,7 @@ _LINKS = {
     "var/lock": "/run/lock",
 }
 # mount points; on a root that is never written to they must be there
-_FOLDERS = ("data", "dev", "local", "mnt", "overlay", "proc", "run", "sys", "tmp", "root")
+_FOLDERS = ("data", "dev", "home", "local", "mnt", "overlay", "proc", "run", "srv", "sys", "tmp", "root")
 
 
 def lay_over(tree: Path, box_os: Path, recipe: Recipe) -> None:
