@@ -1,6 +1,7 @@
 """/usr/lib/riti/slot: RAUC's way to the boot partitions (its custom backend), and what tries and proves a slot.
 
-RAUC calls get-primary, set-primary, get-state, set-state and get-current; `restart` and `prove` are called by units.
+RAUC calls get-primary, set-primary, get-state, set-state and get-current; `restart` and `prove` are called by units, and
+`show` by people: which slot runs, and which one the next start takes.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ def answer(argv: Sequence[str]) -> str:
             return now.booted
         case ["get-primary"]:
             return slots.find_primary(now)
+        case ["show"]:
+            return f"{now.booted}/{slots.find_primary(now)}"
         case ["get-state", slot]:
             return slots.find_state(now, slot)
         case ["set-primary", slot]:

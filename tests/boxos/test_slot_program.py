@@ -63,7 +63,7 @@ def test_an_update_changes_one_sector_once(
     assert [slot.answer([verb]) for verb in ("get-current", "get-primary")] == ["A", "A"]
     slot.answer(["set-state", "B", "bad"])
     slot.answer(["set-primary", "B"])
-    assert slot.answer(["get-primary"]) == "B"
+    assert (slot.answer(["get-primary"]), slot.answer(["show"])) == ("B", "A/B")
     (tmp_path / "port").touch()
     slot.restart()
     assert ran == [["systemctl", "reboot", "--reboot-argument=0 tryboot"]]
