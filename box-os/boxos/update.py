@@ -223,9 +223,9 @@ def _try_slot(box: Machine, slot: str, timeout_s: float) -> None:
 
 
 def _expect(box: Machine, current: str, primary: str, when: str) -> list[str]:
-    _, said = box.run("/usr/lib/riti/slot show")
-    # a terminal's own signs may stand around it
-    expected = f"{current}/{primary}"
+    # as RAUC asks; a terminal's own signs may stand around the answer
+    _, said = box.run('echo "=$(/usr/lib/riti/slot get-current)/$(/usr/lib/riti/slot get-primary)="')
+    expected = f"={current}/{primary}="
     return [] if expected in said else [f"{when} the slots are {said.strip()}, not {expected}"]
 
 

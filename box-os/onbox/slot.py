@@ -1,7 +1,7 @@
 """/usr/lib/riti/slot: RAUC's way to the boot partitions (its custom backend), and what tries and proves a slot.
 
-RAUC calls get-primary, set-primary, get-state, set-state and get-current; `restart` and `prove` are called by units, and
-`show` by people: which slot runs, and which one the next start takes.
+RAUC calls get-primary, set-primary, get-state, set-state and get-current; `restart` and `prove` are called by units,
+and `show` by people: which slot runs, and which one the next start takes.
 """
 
 from __future__ import annotations
