@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -51,8 +51,8 @@ def find_lacks(now: Health, wanted: Mapping[str, Any]) -> list[str]:
     return lacks
 
 
-def judge(now: Health, wanted: Mapping[str, Any], waited_s: float) -> Literal["commit", "wait", "back"]:
-    """What is to be done with a slot that is tried."""
-    if not find_lacks(now, wanted):
+def judge(lacks: Sequence[str], waited_s: float) -> Literal["commit", "wait", "back"]:
+    """What is to be done with a slot that is tried, so many seconds after power on."""
+    if not lacks:
         return "commit"
     return "wait" if waited_s < BOUND_S else "back"

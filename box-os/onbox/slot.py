@@ -13,13 +13,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from onbox import health, machine, selector, slots
-from onbox.selection import SLOTS, write_selection
+from onbox.selection import SLOTS, NoSelection, write_selection
 
 # Only QEMU has it: there the kernel cannot leave the flag with the firmware, and the emulated firmware listens here.
 FLAG_PORT = Path("/dev/virtio-ports/riti.tryboot")
 # the reboot call's argument, by which Raspberry Pi's kernel has the firmware take [tryboot] once
 TRY = "0 tryboot"
 _PAUSE_S = 5.0
+_FAILURES = (
+    *(slots.Refused, selector.Unreadable, NoSelection),
+    *(OSError, ValueError, subprocess.CalledProcessError),
+)
 
 
 def answer(argv: Sequence[str]) -> str:
@@ -58,23 +62,35 @@ def restart() -> None:
 
 def prove() -> None:
     """Commit the slot that is tried once it is healthy, or go back. At once where nothing is tried."""
-    while (now := machine.read_slots()).is_unproved:
-        seen, wanted = machine.read_health(), now.record.wanted or {}
+    while True:
         # from power on, whenever this was started
-        verdict = health.judge(seen, wanted, time.clock_gettime(time.CLOCK_BOOTTIME))
+        waited_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+        now, lacks = _look()
+        if now and not now.is_unproved:
+            return
+        verdict = health.judge(lacks, waited_s)
         # through RAUC, so that its own status knows it too; it asks this backend, which puts the sector
-        if (
-            verdict == "commit"
-            and subprocess.run(["rauc", "status", "mark-good"], check=False).returncode == 0
-        ):
+        if now and verdict == "commit" and _call("rauc", "status", "mark-good"):
             print(f"RITI slot {now.booted} is committed", flush=True)
             return
-        if verdict == "back":
-            lacks = "; ".join(health.find_lacks(seen, wanted))
-            print(f"RITI slot {now.booted} is given up: {lacks}", flush=True)
-            subprocess.run(["systemctl", "reboot"], check=True)
+        if verdict == "back" or waited_s >= health.BOUND_S:
+            print(f"RITI slot is given up: {'; '.join(lacks) or 'RAUC does not mark it'}", flush=True)
+            _call("systemctl", "reboot")
             return
         time.sleep(_PAUSE_S)
+
+
+def _look() -> tuple[slots.Slots | None, list[str]]:
+    """The slots, and what the one that is tried lacks. Early in a start udev has not found the selector yet."""
+    try:
+        now = machine.read_slots()
+    except (OSError, ValueError, selector.Unreadable, NoSelection) as error:
+        return None, [str(error)]
+    return now, health.find_lacks(machine.read_health(), now.record.wanted or {}) if now.is_unproved else []
+
+
+def _call(*argv: str) -> bool:
+    return subprocess.run(argv, check=False).returncode == 0
 
 
 def _carry_out(decision: slots.Decision) -> None:
@@ -95,6 +111,6 @@ def main() -> None:
             case words:
                 if said := answer(words):
                     print(said)
-    except (slots.Refused, OSError, ValueError, subprocess.CalledProcessError, selector.Unreadable) as error:
+    except _FAILURES as error:
         print(f"slot: {error}", file=sys.stderr)
         sys.exit(1)

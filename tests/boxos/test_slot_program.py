@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,8 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """What was started; RAUC asks its backend as it would."""
     calls: list[list[str]] = []
 
-    def run(argv: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+    def run(argv: Sequence[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        argv = list(argv)
         calls.append(argv)
         if argv == ["rauc", "status", "mark-good"]:
             slot.answer(["set-state", slot.answer(["get-current"]), "good"])
@@ -94,10 +95,41 @@ def test_what_does_not_work_goes_back(
     monkeypatch.setattr(slot.time, "clock_gettime", lambda _: health.BOUND_S)
     slot.prove()
     assert ran[-1] == ["systemctl", "reboot"]
-    assert "B is given up: the data partition is not there" in capsys.readouterr().out
+    assert "given up: the data partition is not there" in capsys.readouterr().out
     told(2, 0)
     assert (slot.answer(["get-primary"]), slot.answer(["get-state", "B"])) == ("A", "bad")
     assert status.look().went_back
+
+
+def test_a_selector_that_is_not_there_yet_is_waited_for(
+    told: Callable[[int, int], None],
+    ran: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    slot.answer(["set-primary", "B"])
+    slot.restart()
+    told(3, 1)
+    (tmp_path / "selector").rename(tmp_path / "later")
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        (tmp_path / "later").rename(tmp_path / "selector")
+
+    monkeypatch.setattr(slot.time, "sleep", sleep)
+    monkeypatch.setattr(slot.time, "clock_gettime", lambda _: 1.0)
+    slot.prove()
+    assert len(pauses) == 1 and slot.answer(["show"]) == "B/B"
+
+
+def test_one_that_never_comes_ends_in_a_restart(
+    told: Callable[[int, int], None], ran: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "selector").unlink()
+    monkeypatch.setattr(slot.time, "clock_gettime", lambda _: health.BOUND_S)
+    slot.prove()
+    assert ran == [["systemctl", "reboot"]]
 
 
 def test_nothing_is_tried_where_nothing_was_installed(
