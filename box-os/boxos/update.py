@@ -14,7 +14,7 @@ from typing import Any
 
 from boxos.bundle import Signed, make_keys, make_payload, sign
 from boxos.emulate import Machine
-from boxos.firmware import find_spans
+from boxos.firmware import choose, find_spans
 from boxos.lab import make_card
 from boxos.layout import BOOT_A, BOOT_B, ROOT_B, SELECTOR
 from boxos.manifest import name_day, write_manifest
@@ -131,13 +131,10 @@ def try_update(built: Built, work: Path, timeout_s: float, report: Report) -> di
         if code:
             raise RitiError.because(f"the good bundle was not installed: {said}", "look at RAUC's words")
         wrongs += _expect(box, "A", "B", "after the installation")
-        # power cut before the try: nothing has changed for the firmware
-        box.cut()
-        wrongs += _took(box.start(), BOOT_A, "after a cut before the try")
-        box.cut()
-        # the same, and the new root is damaged before it is tried
+        # as the card is now a cut would leave it: nothing has changed for the firmware
+        wrongs += _took(choose(card, work, is_try=False).partition, BOOT_A, "after a cut before the try")
+        _restart(box, timeout_s)
         with _Damaged(card, ROOT_B):
-            _try_slot(box, "B", timeout_s)
             wrongs += _took(box.start(), BOOT_B, "at the try of a damaged root")
             began_s = time.monotonic()
             box.wait_end(timeout_s)
@@ -218,6 +215,10 @@ def _try_slot(box: Machine, slot: str, timeout_s: float) -> None:
     code, said = box.run(f"/usr/lib/riti/slot set-primary {slot}")
     if code:
         raise RitiError.because(f"slot {slot} cannot be tried: {said}", "look at onbox/slot.py")
+    _restart(box, timeout_s)
+
+
+def _restart(box: Machine, timeout_s: float) -> None:
     box.type("systemctl start --no-block riti-restart.service")
     box.wait_end(timeout_s)
 
