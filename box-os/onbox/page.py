@@ -51,10 +51,10 @@ def write_page(said: Mapping[str, Any]) -> str:
     )
 
 
-def read_said(file: Path = SAID) -> Mapping[str, Any]:
+def read_said() -> Mapping[str, Any]:
     """What the status service left; {} while it has not yet."""
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
+        said = json.loads(SAID.read_text(encoding="utf-8"))
         return said if isinstance(said, dict) else {}
     except (OSError, ValueError):
         return {}
