@@ -18,15 +18,28 @@ from onbox.selection import SECTOR, name_slot, read_selection
 from onbox.slots import Record, Slots, read_record
 
 BOOTLOADER = Path("/proc/device-tree/chosen/bootloader")
-SELECTOR = Path("/dev/disk/by-partlabel/riti-selector")
+SELECTOR = "riti-selector"
+BLOCKS = Path("/sys/class/block")
 RECORD = Path("/data/rauc/slots.json")
 AGENT, ENROLLMENT = Path("/data/riti/agent.json"), Path("/data/riti/status.json")
 _READ = 1024 * 1024  # all of the selector's tables and its root folder
 
 
+def find_selector() -> Path:
+    """Its device, by GPT's own name, which the kernel tells; udev may be minutes behind on a slow start.
+
+    FileNotFoundError where the kernel has not found it.
+    """
+    for event in sorted(BLOCKS.glob("*/uevent")):
+        said = dict(line.partition("=")[::2] for line in event.read_text().splitlines())
+        if said.get("PARTNAME") == SELECTOR:
+            return Path("/dev") / said["DEVNAME"]
+    raise FileNotFoundError(f"no partition is called {SELECTOR}")
+
+
 def read_selector() -> bytes:
     """The selector's beginning: its tables and its root folder."""
-    with SELECTOR.open("rb") as stream:
+    with find_selector().open("rb") as stream:
         return stream.read(_READ)
 
 
@@ -36,7 +49,7 @@ def write_sector(offset: int, sector: bytes) -> None:
     Without the page cache, which would write a whole page of eight sectors, and not now.
     """
     assert len(sector) == SECTOR and offset % SECTOR == 0
-    handle = os.open(SELECTOR, os.O_WRONLY | os.O_DIRECT | os.O_DSYNC)
+    handle = os.open(find_selector(), os.O_WRONLY | os.O_DIRECT | os.O_DSYNC)
     try:
         with mmap.mmap(-1, SECTOR) as aligned:
             aligned[:] = sector
@@ -135,7 +148,7 @@ def call(*argv: str) -> str:
 
 def _read_at(offset: int) -> bytes:
     # by the same way as it is written: the page cache may still hold what was there before
-    handle = os.open(SELECTOR, os.O_RDONLY | os.O_DIRECT)
+    handle = os.open(find_selector(), os.O_RDONLY | os.O_DIRECT)
     try:
         with mmap.mmap(-1, SECTOR) as aligned:
             with memoryview(aligned) as view:

@@ -24,7 +24,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int]
     """The box's own files below tmp_path; the function says which slot the firmware took."""
     # file systems in memory do not know it on every kernel
     monkeypatch.setattr(os, "O_DIRECT", 0)
-    monkeypatch.setattr(machine, "SELECTOR", tmp_path / "selector")
+    monkeypatch.setattr(machine, "find_selector", lambda: tmp_path / "selector")
     monkeypatch.setattr(machine, "RECORD", tmp_path / "rauc/slots.json")
     monkeypatch.setattr(machine, "BOOTLOADER", tmp_path)
     monkeypatch.setattr(machine, "AGENT", tmp_path / "agent.json")
@@ -130,6 +130,20 @@ def test_one_that_never_comes_ends_in_a_restart(
     monkeypatch.setattr(slot.time, "clock_gettime", lambda _: health.BOUND_S)
     slot.prove()
     assert ran == [["systemctl", "reboot"]]
+
+
+def test_the_selector_is_found_by_the_name_that_the_kernel_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "BLOCKS", tmp_path)
+    for name, label in (("vda", ""), ("vda1", "riti-selector"), ("vda6", "riti-data")):
+        (tmp_path / name).mkdir()
+        lines = [f"DEVNAME={name}", "DEVTYPE=partition", *([f"PARTNAME={label}"] if label else [])]
+        (tmp_path / name / "uevent").write_text("\n".join(lines) + "\n")
+    assert machine.find_selector() == Path("/dev/vda1")
+    (tmp_path / "vda1/uevent").unlink()
+    with pytest.raises(FileNotFoundError, match="no partition is called riti-selector"):
+        machine.find_selector()
 
 
 def test_nothing_is_tried_where_nothing_was_installed(
