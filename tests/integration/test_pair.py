@@ -297,6 +297,38 @@ def test_a_drain_cuts_no_call_even_past_its_deadline_and_a_signal_does(pair: Pai
     assert company.cut == []
 
 
+def test_a_value_that_is_none_is_waited_through(pair: Pair) -> None:
+    """A template that failed on it would be the last of its task, and the next values would come to nothing."""
+    company = pair.company
+    key = company.fleet.names(MONTEVIDEO).kv_key
+    here = pair.bring_to(NODE)
+    pid, talk = pair.find_pid(here), company.talk(("101", "201"))
+    good = company.consul.read(key)
+    assert good is not None
+
+    def is_healed() -> bool:
+        found = company.consul.read(key)
+        return found is not None and found.value == good.value
+
+    for none in (
+        b"",
+        b"{",
+        b'{"files": {}}',
+        b'"files"',
+        good.value[:-1],
+        good.value.replace(b'": "', b'" "'),
+    ):
+        found = company.consul.read(key)
+        assert found is not None and company.consul.write(key, none, found.modify_index)
+        company.wait(is_healed, "it is healed")
+    company.fleet.write("companies/acme.yaml", write_acme(next(pair.routes)))
+    commit = company.merge("another route")
+    company.wait(lambda: company.is_live(MONTEVIDEO, commit), "it has the commit's values")
+    company.end(talk)
+    assert company.cut == []
+    assert pair.find_pid(here) == pid
+
+
 def test_an_image_that_is_replaced_takes_the_other_address(pair: Pair) -> None:
     company = pair.company
     before = pair.bring_to(NODE)

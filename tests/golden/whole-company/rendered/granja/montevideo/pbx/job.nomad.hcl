@@ -561,7 +561,7 @@ EOT
           max = "1s"
         }
         data = <<EOT
-{{- with $live := key "riti/whole/pbx/granja/montevideo/1" | parseJSON }}{{ index $live.files "extensions.conf" }}{{ end }}
+{{- $value := key "riti/whole/pbx/granja/montevideo/1" }}{{ if $value | regexMatch `^\{"files": \{"extensions\.conf": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*", "iax\.conf": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*"(, "words\.txt": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*")?\}, "format": [0-9], "secrets_version": (0|[1-9][0-9]{0,14})\}$` }}{{ with $live := parseJSON $value }}{{ index $live.files "extensions.conf" }}{{ end }}{{ else }}{{ key "riti/whole/generation/granja/-" }}{{ end }}
 EOT
       }
       # What menus say: the watcher unpacks it. A company without any has no such file in its value.
@@ -573,7 +573,7 @@ EOT
           max = "1s"
         }
         data = <<EOT
-{{- with $live := key "riti/whole/pbx/granja/montevideo/1" | parseJSON }}{{ with index $live.files "words.txt" }}{{ . }}{{ end }}{{ end }}
+{{- $value := key "riti/whole/pbx/granja/montevideo/1" }}{{ if $value | regexMatch `^\{"files": \{"extensions\.conf": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*", "iax\.conf": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*"(, "words\.txt": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*")?\}, "format": [0-9], "secrets_version": (0|[1-9][0-9]{0,14})\}$` }}{{ with $live := parseJSON $value }}{{ with index $live.files "words.txt" }}{{ . }}{{ end }}{{ end }}{{ else }}{{ key "riti/whole/generation/granja/-" }}{{ end }}
 EOT
       }
       # Secrets and peers are one file, so that no reload can ever see the one without the other. Each peer is at the
@@ -590,10 +590,10 @@ EOT
           max = "1s"
         }
         data = <<EOT
-{{- with $live := key "riti/whole/pbx/granja/montevideo/1" | parseJSON }}; secrets version {{ printf "%.0f" $live.secrets_version }}
+{{- $value := key "riti/whole/pbx/granja/montevideo/1" }}{{ if $value | regexMatch `^\{"files": \{"extensions\.conf": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*", "iax\.conf": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*"(, "words\.txt": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*")?\}, "format": [0-9], "secrets_version": (0|[1-9][0-9]{0,14})\}$` }}{{ with $live := parseJSON $value }}; secrets version {{ printf "%.0f" $live.secrets_version }}
 {{ with secret (printf "riti/data/whole/pbx/granja/montevideo?version=%.0f" $live.secrets_version) }}{{ range $name, $secret := .Data.data.iax }}[{{ $name }}-secret](!)
 secret={{ $secret }}
-{{ end }}{{ end }}{{ $peers := printf "%v" (index $live.files "iax.conf") }}{{ range ls "riti/whole/generation/granja/" }}{{ if .Value | regexMatch `^."generation": [0-9]*[13579],` }}{{ $peers = $peers | replaceAll (printf "(pbx-%s-secret,pbx-%s.0)" .Key .Key) (printf "(pbx-%s-secret,pbx-%s.1)" .Key .Key) }}{{ end }}{{ end }}{{ $peers }}{{ end }}
+{{ end }}{{ end }}{{ $peers := printf "%v" (index $live.files "iax.conf") }}{{ range ls "riti/whole/generation/granja/" }}{{ if .Value | regexMatch `^."generation": [0-9]*[13579],` }}{{ $peers = $peers | replaceAll (printf "(pbx-%s-secret,pbx-%s.0)" .Key .Key) (printf "(pbx-%s-secret,pbx-%s.1)" .Key .Key) }}{{ end }}{{ end }}{{ $peers }}{{ end }}{{ else }}{{ key "riti/whole/generation/granja/-" }}{{ end }}
 EOT
       }
       kill_timeout = "1h"
