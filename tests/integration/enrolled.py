@@ -19,6 +19,7 @@ from ritilib.devstack.stack import Stack
 from ritilib.devstack.telephony.office import wait_until
 from ritilib.devstack.telephony.phone import Phone
 from ritilib.sync.enroll.found import read_bindings
+from tests.integration.stacks import hold_stack
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "fleet"
 OFFICES = (MONTEVIDEO, SALTO)
@@ -31,9 +32,19 @@ Talk = tuple[
 
 @contextmanager
 def hold_offices(
-    stack: Stack, folder: Path, change: Callable[[Path], None] = lambda fleet: None
+    folder: Path, change: Callable[[Path], None] = lambda fleet: None
 ) -> Iterator[tuple[Lab, dict[str, Path]]]:
-    """The fleet and the cards, once both offices are in; change edits its files before. No controller runs then."""
+    """The fleet and the cards, once both offices are in; change edits its files before. No controller runs then.
+
+    On a stack of its own: the demo's fleet stays at its servers, and others have a fleet of the same name.
+    """
+    with hold_stack(folder / "stack") as stack:
+        yield from _open_offices(stack, folder, change)
+
+
+def _open_offices(
+    stack: Stack, folder: Path, change: Callable[[Path], None]
+) -> Iterator[tuple[Lab, dict[str, Path]]]:
     lab = Lab(folder, stack.state, print, stack)
     build_agent(stack.docker_host, find_cache(), print)
     made = Step(0, "")

@@ -18,7 +18,6 @@ from ritilib.devstack.demo.talk import MONTEVIDEO, SALTO, judge_audio
 from ritilib.devstack.demo.verdicts import Step
 from ritilib.devstack.overlay.probe import Stream
 from ritilib.devstack.processes import poll
-from ritilib.devstack.stack import Stack
 from ritilib.devstack.telephony.office import wait_until
 from ritilib.reconcile.authority import Standing, read_standing
 from ritilib.render.names import SECOND_OVERLAY, UnitNames, read_generation
@@ -60,9 +59,9 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A telephone of the one office talks with one of the other."""
-    with hold_offices(stack, tmp_path_factory.mktemp("lab")) as (lab, _):
+    with hold_offices(tmp_path_factory.mktemp("lab")) as (lab, _):
         yield World(lab, begin_talk(lab, (MONTEVIDEO, "101"), (SALTO, "201")))
 
 

@@ -28,7 +28,6 @@ from ritilib.devstack.demo.lab import FLEET, Lab
 from ritilib.devstack.demo.pbx import find_running, is_linked, job_of
 from ritilib.devstack.demo.talk import CALLEE_HZ, MONTEVIDEO, SALTO, connect_phone, judge_audio
 from ritilib.devstack.demo.verdicts import Step
-from ritilib.devstack.stack import Stack
 from ritilib.devstack.telephony.joined_office import JoinedOffice
 from ritilib.devstack.telephony.office import wait_until
 from ritilib.devstack.telephony.probe import probe_iax
@@ -47,7 +46,6 @@ from tests.integration.enrolled import (
     is_settled,
     listen,
 )
-from tests.integration.stacks import hold_stack
 
 NAMES = UnitNames(FLEET, "acme", "salto")
 TAKEN_S = 120.0
@@ -114,16 +112,9 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack for this file alone: the demo's fleet stays at its servers, and others have a fleet of the same name."""
-    with hold_stack(tmp_path_factory.mktemp("stack")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def world(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Two telephones of Montevideo talk."""
-    with hold_offices(stack, tmp_path_factory.mktemp("lab"), add_telephone) as (lab, cards):
+    with hold_offices(tmp_path_factory.mktemp("lab"), add_telephone) as (lab, cards):
         yield World(lab, cards, begin_talk(lab, (MONTEVIDEO, "101"), (MONTEVIDEO, "102")))
 
 
