@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ritilib.reconcile.state import encode_live
-from ritilib.render.live_value import WHOLE_VALUE
+from ritilib.render.live_value import SECRETS_VERSION, WHOLE_VALUE
 from tests.golden.update import list_cases, render_case
 
 FILES = {"extensions.conf": 'exten => s,1,NoOp("ñ\\")\n\ttab\x7f\u2028\n', "iax.conf": "[general]\n"}
@@ -29,6 +29,18 @@ def is_whole(text: str) -> bool:
 def test_every_value_of_ours_is_whole(text: str, other: str, version: int) -> None:
     files = {"extensions.conf": text, "iax.conf": other}
     assert is_whole(write(files, version)) and is_whole(write(files | {"words.txt": text}, version))
+
+
+@given(st.integers(0, 999_999_999_999_999), st.dictionaries(st.sampled_from([*FILES]), st.text(max_size=50)))
+def test_the_version_is_found_of_every_value_of_ours(version: int, files: dict[str, str]) -> None:
+    assert re.sub(SECRETS_VERSION, r"\1", write(files, version)) == str(version)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", '{"files": {}}', write(FILES)[:-1], write(FILES)[1:], write(FILES, -1)]
+)
+def test_no_version_is_found_of_what_is_none(text: str) -> None:
+    assert not re.search(SECRETS_VERSION, text)
 
 
 @pytest.mark.parametrize("case", list_cases())
