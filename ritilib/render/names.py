@@ -83,6 +83,11 @@ class UnitNames:
         return f"riti/{self.fleet}/pbx/{self.key}/{CONFIG_FORMAT}"
 
     @property
+    def never(self) -> str:
+        """A key in Consul that nobody writes: a template of Nomad's that asks for it waits (render.live_value)."""
+        return f"riti/{self.fleet}/never"
+
+    @property
     def document(self) -> str:
         """The path of its one Vault document below the mount `riti`."""
         return f"{self.fleet}/lighthouse/{self.box}" if self.is_lighthouse else f"{self.fleet}/pbx/{self.key}"

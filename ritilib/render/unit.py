@@ -18,6 +18,7 @@ from ritilib.render.asterisk_conf import (
 from ritilib.render.language import config_environment, job_environment, write_json
 from ritilib.render.links import derive_cloud_link, derive_direct_link, derive_mesh_link
 from ritilib.render.lists import write_leads, write_peer
+from ritilib.render.live_value import SECRETS_VERSION, WHOLE_VALUE
 from ritilib.render.mailboxes import OWN_MAILBOX, render_mailboxes
 from ritilib.render.names import OPEN_DOOR, SECOND_OVERLAY, EnrollmentNames, UnitNames
 from ritilib.render.policies import render_box_policies
@@ -97,6 +98,7 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -
             bind_file=BIND_FILE,
             generation_key=names.generation,
             generations=names.generations,
+            whole_value=WHOLE_VALUE,
             static_files=write_pbx_files() | write_record_files("pbx", box.key),
         ),
         "pbx/live/extensions.conf": _config(
@@ -254,7 +256,8 @@ def render_policies(names: UnitNames, folder: str, takes_turns: bool = False) ->
 
     takes_turns: its instances say in Consul which of its pair of addresses they have, and read its company's.
     """
-    rules = {f'key "{key}"': "read" for key in (EnrollmentNames(names.fleet).blocked, names.kv_key)}
+    read = (EnrollmentNames(names.fleet).blocked, names.never, names.kv_key)
+    rules = {f'key "{key}"': "read" for key in read}
     if takes_turns:
         rules |= {f'key_prefix "{names.generations}"': "read", f'key "{names.generation}"': "write"}
     return {
@@ -276,6 +279,8 @@ def _job_names(names: UnitNames) -> dict[str, str]:
         "job_id": names.job_id,
         "role": names.role,
         "kv_key": names.kv_key,
+        "secrets_version": SECRETS_VERSION,
+        "never": names.never,
         "vault_path": names.vault_path,
     }
 

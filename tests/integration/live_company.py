@@ -22,6 +22,7 @@ from ritilib.devstack.processes import poll, wait_until
 from ritilib.devstack.stack import Stack
 from ritilib.devstack.telephony.audio import longest_gap_s, read_wav, share_at
 from ritilib.devstack.telephony.console import ask_console
+from ritilib.devstack.telephony.contacts import wait_answers
 from ritilib.devstack.telephony.enrolled import start_enrolled
 from ritilib.devstack.telephony.office import Office
 from ritilib.devstack.telephony.phone import Phone, start_phone
@@ -325,6 +326,7 @@ def open_company(
                 )
                 running.callback(phone.stop)
                 phone.wait_registered(DEADLINE_S)
+                wait_answers(office.asterisk, (f"phone-{number}",), DEADLINE_S)
                 company.phones[number] = phone
         company.wait_linked()
         yield company

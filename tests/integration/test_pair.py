@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import cycle
 
@@ -30,6 +30,7 @@ from tests.integration.live_company import (
 
 FLEET = "pairs"
 FAR = "riti-far"
+LIGHTHOUSE = "lighthouse/one"
 LOST_AFTER_S = 25  # of ten minutes
 GOES_ON_S = 5.0
 
@@ -149,6 +150,18 @@ class Pair:
 
         self.company.wait(is_applied, "the commit is applied")
         return commit
+
+    def spoil(self, key: str, change: Callable[[bytes], bytes]) -> None:
+        """Write a value as a hand does, and wait until it is healed."""
+        good = self.company.consul.read(key)
+        assert good is not None and change(good.value) != good.value
+        self.company.consul.write(key, change(good.value), good.modify_index)
+
+        def is_healed() -> bool:
+            found = self.company.consul.read(key)
+            return found is not None and found.value == good.value
+
+        self.company.wait(is_healed, f"{key} is healed")
 
     def drain(self, node: str, deadline_s: int) -> None:
         """Take a node's work away, as `nomad node drain` does."""
@@ -295,6 +308,32 @@ def test_a_drain_cuts_no_call_even_past_its_deadline_and_a_signal_does(pair: Pai
     pair.wait_reached(after)
     company.end(company.talk(("102", "202")))
     assert company.cut == []
+
+
+def test_a_value_that_is_none_is_waited_through(pair: Pair) -> None:
+    """A template that failed on it would be the last of its task, and the next values would come to nothing."""
+    company = pair.company
+    key, beside = (company.fleet.names(one).kv_key for one in (MONTEVIDEO, LIGHTHOUSE))
+    [lighthouse] = company.nomad.find_running(company.fleet.names(LIGHTHOUSE).job_id)
+    here = pair.bring_to(NODE)
+    pid, talk = pair.find_pid(here), company.talk(("101", "201"))
+    for spoil in (
+        lambda good: b"",
+        lambda good: b"{",
+        lambda good: b'{"files": {}}',
+        lambda good: b'"files"',
+        lambda good: good[:-1],
+        lambda good: good.replace(b'": ', b'" '),
+    ):
+        pair.spoil(key, spoil)
+        pair.spoil(beside, spoil)
+    company.fleet.write("companies/acme.yaml", write_acme(next(pair.routes)))
+    commit = company.merge("another route")
+    company.wait(lambda: company.is_live(MONTEVIDEO, commit), "it has the commit's values")
+    company.end(talk)
+    assert company.cut == []
+    assert pair.find_pid(here) == pid
+    assert company.nomad.find_running(company.fleet.names(LIGHTHOUSE).job_id) == (lighthouse,)
 
 
 def test_an_image_that_is_replaced_takes_the_other_address(pair: Pair) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +13,6 @@ import pytest
 
 from ritilib.clients.consul import Consul
 from ritilib.clients.settings import NOBODY, Server, Settings
-from ritilib.devstack.folders import find_cache
-from ritilib.devstack.images.programs import GATE, build_program
 from ritilib.devstack.machine.recipe import CONSUL
 from ritilib.devstack.processes import end_process, poll
 from ritilib.devstack.record import Record, new_record
@@ -43,13 +40,6 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Record]:
         yield made
     finally:
         end_process(process, DEADLINE_S)
-
-
-@pytest.fixture(scope="module")
-def gate() -> str:
-    go = shutil.which("go")
-    assert go is not None
-    return str(build_program(GATE, Path(go), find_cache() / "images", print))
 
 
 @pytest.fixture

@@ -23,7 +23,6 @@ STATE = "var/run/asterisk/watcher.json"
 _PEER = re.compile(
     r"^\S+ +(\d+\.\d+\.\d+\.\d+) +\([SD]\) .*?(OK|LAGGED|UNREACHABLE|UNKNOWN|Unmonitored)\b", re.MULTILINE
 )
-_CONTACT = re.compile(r"^ *Contact: +([^/\s]+)/\S+ +[0-9a-f]+ +(\w+)", re.MULTILINE)
 
 
 @dataclass
@@ -61,10 +60,6 @@ class Node:
         Not by name: Asterisk cuts names off at 15 characters there.
         """
         return dict(_PEER.findall(self.ask("iax2 show peers")))
-
-    def read_contacts(self) -> dict[str, str]:
-        """Name of each registered telephone and line → "Avail", "Unavail", "NonQual" or "Unknown"."""
-        return dict(_CONTACT.findall(self.ask("pjsip show contacts")))
 
     def read_state(self) -> dict[str, Any]:
         """What its watcher knows, as it writes it (jobs/pbx/watcher/state.go); {} as long as there is nothing."""

@@ -2,6 +2,10 @@ key "riti/demo/blocked" {
   policy = "read"
 }
 
+key "riti/demo/never" {
+  policy = "read"
+}
+
 key "riti/demo/pbx/acme/montevideo/1" {
   policy = "read"
 }

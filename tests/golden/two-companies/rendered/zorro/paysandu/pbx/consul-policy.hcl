@@ -2,6 +2,10 @@ key "riti/demo/blocked" {
   policy = "read"
 }
 
+key "riti/demo/never" {
+  policy = "read"
+}
+
 key "riti/demo/pbx/zorro/paysandu/1" {
   policy = "read"
 }

@@ -234,7 +234,7 @@ EOT
         splay         = "0s"
         change_signal = "SIGHUP"
         data          = <<EOT
-{{- with $live := key "riti/whole/pbx/granja/salto/1" | parseJSON }}{{ with secret (printf "riti/data/whole/pbx/granja/salto?version=%.0f" $live.secrets_version) }}{{ .Data.data.overlay.ca }}{{ end }}{{ end }}
+{{- $value := key "riti/whole/pbx/granja/salto/1" }}{{ if $value | regexMatch `(?s)^\{.*"secrets_version": ([0-9]{1,15})\}$` }}{{ with secret (printf "riti/data/whole/pbx/granja/salto?version=%s" ($value | regexReplaceAll `(?s)^\{.*"secrets_version": ([0-9]{1,15})\}$` "$1")) }}{{ .Data.data.overlay.ca }}{{ end }}{{ else }}{{ with key "riti/whole/never" }}{{ end }}{{ end }}
 EOT
       }
       template {
@@ -244,7 +244,7 @@ EOT
         splay         = "0s"
         change_signal = "SIGHUP"
         data          = <<EOT
-{{- with $live := key "riti/whole/pbx/granja/salto/1" | parseJSON }}{{ with secret (printf "riti/data/whole/pbx/granja/salto?version=%.0f" $live.secrets_version) }}{{ .Data.data.overlay.crt }}{{ end }}{{ end }}
+{{- $value := key "riti/whole/pbx/granja/salto/1" }}{{ if $value | regexMatch `(?s)^\{.*"secrets_version": ([0-9]{1,15})\}$` }}{{ with secret (printf "riti/data/whole/pbx/granja/salto?version=%s" ($value | regexReplaceAll `(?s)^\{.*"secrets_version": ([0-9]{1,15})\}$` "$1")) }}{{ .Data.data.overlay.crt }}{{ end }}{{ else }}{{ with key "riti/whole/never" }}{{ end }}{{ end }}
 EOT
       }
       template {
@@ -254,7 +254,7 @@ EOT
         splay         = "0s"
         change_signal = "SIGHUP"
         data          = <<EOT
-{{- with $live := key "riti/whole/pbx/granja/salto/1" | parseJSON }}{{ with secret (printf "riti/data/whole/pbx/granja/salto?version=%.0f" $live.secrets_version) }}{{ .Data.data.overlay.key }}{{ end }}{{ end }}
+{{- $value := key "riti/whole/pbx/granja/salto/1" }}{{ if $value | regexMatch `(?s)^\{.*"secrets_version": ([0-9]{1,15})\}$` }}{{ with secret (printf "riti/data/whole/pbx/granja/salto?version=%s" ($value | regexReplaceAll `(?s)^\{.*"secrets_version": ([0-9]{1,15})\}$` "$1")) }}{{ .Data.data.overlay.key }}{{ end }}{{ else }}{{ with key "riti/whole/never" }}{{ end }}{{ end }}
 EOT
       }
       template {
@@ -264,7 +264,7 @@ EOT
         splay         = "0s"
         change_signal = "SIGHUP"
         data          = <<EOT
-{{- with $live := key "riti/whole/pbx/granja/salto/1" | parseJSON }}{{ with secret (printf "riti/data/whole/pbx/granja/salto?version=%.0f" $live.secrets_version) }}{{ .Data.data.overlay_second.crt }}{{ end }}{{ end }}
+{{- $value := key "riti/whole/pbx/granja/salto/1" }}{{ if $value | regexMatch `(?s)^\{.*"secrets_version": ([0-9]{1,15})\}$` }}{{ with secret (printf "riti/data/whole/pbx/granja/salto?version=%s" ($value | regexReplaceAll `(?s)^\{.*"secrets_version": ([0-9]{1,15})\}$` "$1")) }}{{ .Data.data.overlay_second.crt }}{{ end }}{{ else }}{{ with key "riti/whole/never" }}{{ end }}{{ end }}
 EOT
       }
       template {
@@ -274,7 +274,7 @@ EOT
         splay         = "0s"
         change_signal = "SIGHUP"
         data          = <<EOT
-{{- with $live := key "riti/whole/pbx/granja/salto/1" | parseJSON }}{{ with secret (printf "riti/data/whole/pbx/granja/salto?version=%.0f" $live.secrets_version) }}{{ .Data.data.overlay_second.key }}{{ end }}{{ end }}
+{{- $value := key "riti/whole/pbx/granja/salto/1" }}{{ if $value | regexMatch `(?s)^\{.*"secrets_version": ([0-9]{1,15})\}$` }}{{ with secret (printf "riti/data/whole/pbx/granja/salto?version=%s" ($value | regexReplaceAll `(?s)^\{.*"secrets_version": ([0-9]{1,15})\}$` "$1")) }}{{ .Data.data.overlay_second.key }}{{ end }}{{ else }}{{ with key "riti/whole/never" }}{{ end }}{{ end }}
 EOT
       }
       logs {
@@ -561,7 +561,7 @@ EOT
           max = "1s"
         }
         data = <<EOT
-{{- with $live := key "riti/whole/pbx/granja/salto/1" | parseJSON }}{{ index $live.files "extensions.conf" }}{{ end }}
+{{- $value := key "riti/whole/pbx/granja/salto/1" }}{{ if $value | regexMatch `^\{"files": \{"extensions\.conf": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*", "iax\.conf": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*"(, "words\.txt": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*")?\}, "format": [0-9], "secrets_version": (0|[1-9][0-9]{0,14})\}$` }}{{ with $live := parseJSON $value }}{{ index $live.files "extensions.conf" }}{{ end }}{{ else }}{{ with key "riti/whole/never" }}{{ end }}{{ end }}
 EOT
       }
       # What menus say: the watcher unpacks it. A company without any has no such file in its value.
@@ -573,7 +573,7 @@ EOT
           max = "1s"
         }
         data = <<EOT
-{{- with $live := key "riti/whole/pbx/granja/salto/1" | parseJSON }}{{ with index $live.files "words.txt" }}{{ . }}{{ end }}{{ end }}
+{{- $value := key "riti/whole/pbx/granja/salto/1" }}{{ if $value | regexMatch `^\{"files": \{"extensions\.conf": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*", "iax\.conf": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*"(, "words\.txt": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*")?\}, "format": [0-9], "secrets_version": (0|[1-9][0-9]{0,14})\}$` }}{{ with $live := parseJSON $value }}{{ with index $live.files "words.txt" }}{{ . }}{{ end }}{{ end }}{{ else }}{{ with key "riti/whole/never" }}{{ end }}{{ end }}
 EOT
       }
       # Secrets and peers are one file, so that no reload can ever see the one without the other. Each peer is at the
@@ -590,10 +590,10 @@ EOT
           max = "1s"
         }
         data = <<EOT
-{{- with $live := key "riti/whole/pbx/granja/salto/1" | parseJSON }}; secrets version {{ printf "%.0f" $live.secrets_version }}
+{{- $value := key "riti/whole/pbx/granja/salto/1" }}{{ if $value | regexMatch `^\{"files": \{"extensions\.conf": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*", "iax\.conf": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*"(, "words\.txt": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*")?\}, "format": [0-9], "secrets_version": (0|[1-9][0-9]{0,14})\}$` }}{{ with $live := parseJSON $value }}; secrets version {{ printf "%.0f" $live.secrets_version }}
 {{ with secret (printf "riti/data/whole/pbx/granja/salto?version=%.0f" $live.secrets_version) }}{{ range $name, $secret := .Data.data.iax }}[{{ $name }}-secret](!)
 secret={{ $secret }}
-{{ end }}{{ end }}{{ $peers := printf "%v" (index $live.files "iax.conf") }}{{ range ls "riti/whole/generation/granja/" }}{{ if .Value | regexMatch `^."generation": [0-9]*[13579],` }}{{ $peers = $peers | replaceAll (printf "(pbx-%s-secret,pbx-%s.0)" .Key .Key) (printf "(pbx-%s-secret,pbx-%s.1)" .Key .Key) }}{{ end }}{{ end }}{{ $peers }}{{ end }}
+{{ end }}{{ end }}{{ $peers := printf "%v" (index $live.files "iax.conf") }}{{ range ls "riti/whole/generation/granja/" }}{{ if .Value | regexMatch `^."generation": [0-9]*[13579],` }}{{ $peers = $peers | replaceAll (printf "(pbx-%s-secret,pbx-%s.0)" .Key .Key) (printf "(pbx-%s-secret,pbx-%s.1)" .Key .Key) }}{{ end }}{{ end }}{{ $peers }}{{ end }}{{ else }}{{ with key "riti/whole/never" }}{{ end }}{{ end }}
 EOT
       }
       kill_timeout = "1h"
