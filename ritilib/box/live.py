@@ -117,7 +117,7 @@ def compose_configuration(
         {**asterisk, START_FILE: start + "\n"},
         live.files[OVERLAY],
         adapter,
-        {name: _hash_acknowledged(etc.get(name, "")) for name in sorted(RELOADED & {*etc, WORDS})},
+        {name: hash_rendered(etc.get(name, "")) for name in sorted(RELOADED & {*etc, WORDS})},
         start,
         generation % 2,
     )
@@ -185,8 +185,8 @@ def _hash_start(asterisk: Mapping[str, str]) -> str:
     )
 
 
-def _hash_acknowledged(text: str) -> str:
-    """As jobs/pbx/watcher/config.go (acknowledge) hashes what was rendered: it ends with one line feed."""
+def hash_rendered(text: str) -> str:
+    """By which a file is acknowledged, as jobs/pbx/watcher/config.go (acknowledge) does: it ends with one line feed."""
     return hashlib.sha256((text.rstrip("\n") + "\n").encode()).hexdigest()
 
 
