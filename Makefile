@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # the stack makes network interfaces and starts Docker; where there is no sudo, riti says what is missing
 AS_ROOT := $(shell test "$$(id -u)" = 0 || ! command -v sudo >/dev/null || echo 'sudo -E env "PATH=$$PATH"')
 
-.PHONY: demo test test-slow test-faults test-long test-merges check bench bench-enroll-10000 venv setup clean
+.PHONY: demo test test-slow test-faults test-long test-merges check bench bench-enroll-10000 image-tools image-build image-reproduce image-boot image-update image-power venv setup clean
 
 demo: venv ## the product's whole job once, on real servers; KEEP=1 leaves it up
 	$(AS_ROOT) $(BIN)/riti dev demo $(if $(KEEP),--keep)
@@ -34,14 +34,36 @@ test-merges: venv setup ## fifty merges of every kind under live calls; its figu
 check: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict ritilib bench
-	$(BIN)/lint-imports
+	$(BIN)/mypy --strict ritilib bench box-os/boxos box-os/onbox
+	PYTHONPATH=box-os $(BIN)/lint-imports
 
 bench: venv setup ## all benchmarks, or one: make bench NAME=image
 	$(AS_ROOT) $(BIN)/python -m bench $(NAME)
 
 bench-enroll-10000: venv setup ## ten thousand boxes enroll at once, and come back after ten minutes: 30 to 45 minutes on two cores
 	$(AS_ROOT) $(BIN)/python -m bench enroll-10000
+
+IMAGE := PYTHONPATH=box-os $(BIN)/python -m boxos
+BOARD ?= virt
+FLAVOUR ?= debian
+
+image-tools: venv ## Debian packages with the programs that make a box's image; nothing else needs them
+	@missing=$$($(IMAGE) tools) && { test -z "$$missing" || $(AS_ROOT) apt-get install --yes --no-install-recommends $$missing; }
+
+image-build: image-tools ## the box's image, bundle and bill: BOARD=virt FLAVOUR=debian (box-os/README.md)
+	$(AS_ROOT) env $(IMAGE) build --board $(BOARD) --flavour $(FLAVOUR)
+
+image-reproduce: image-build ## makes all of it once more, elsewhere; fails where a byte is another
+	$(AS_ROOT) env $(IMAGE) reproduce
+
+image-boot: image-tools ## starts what image-build made in QEMU: bare, and twice from a card
+	$(AS_ROOT) env $(IMAGE) boot $(if $(MORE),--more "$(MORE)")
+
+image-update: image-tools ## what image-build made is updated in QEMU; tampered, foreign and old bundles are refused
+	$(AS_ROOT) env $(IMAGE) update
+
+image-power: image-tools ## cuts what image-build made off at CUTS random moments in QEMU
+	$(AS_ROOT) env $(IMAGE) power --cuts $(or $(CUTS),5)
 
 setup: venv
 	$(AS_ROOT) $(BIN)/riti dev setup $(SETUP)

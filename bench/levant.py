@@ -94,7 +94,10 @@ def list_values(fleet: str, box: Box) -> dict[str, str]:
         "vault_path": names.vault_path,
         "box_key": names.key,
         "group": f'group: "{box.company}"',
-        "address": str(box.pbx_addresses[0]),
+        "first_address": str(box.pbx_addresses[0]),
+        "second_address": str(box.pbx_addresses[1]),
+        "generation_key": names.generation,
+        "generations": names.generations,
     }
 
 

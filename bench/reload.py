@@ -22,6 +22,7 @@ from ritilib.devstack.demo.lab import Lab
 from ritilib.devstack.demo.pbx import find_running
 from ritilib.errors import DevstackError, RitiError
 from ritilib.gitops.desired import Desired
+from ritilib.reconcile.state import encode_live
 from ritilib.render.names import UnitNames
 from ritilib.sync.once import sync_once
 
@@ -59,7 +60,7 @@ class Pbx:
             raise DevstackError.because(f"Consul has no {self.kv_key}", "see what the sync said")
         value = json.loads(held.value)
         value["files"]["extensions.conf"] = add_numbers(plain, numbers)
-        self.consul.write(self.kv_key, json.dumps(value).encode(), held.modify_index)
+        self.consul.write(self.kv_key, encode_live(value), held.modify_index)
 
 
 def run(report: Callable[[str], None]) -> list[dict[str, Any]]:

@@ -144,7 +144,7 @@ def measure(fleet: RunningFleet, rounds: int, report: Callable[[str], None]) -> 
         survived = _survives(fleet, CUTS[kind].failure)
         report(f"outage of {SHORT_OUTAGE_S} s, {number + 1} of {SHORT_OUTAGES}, {kind}: survived {survived}")
         lost += not survived
-    memory = [_read_memory(fleet, role) for role in ("watch", "keep")]
+    memory = [_read_memory(fleet, role) for role in ("watch", "start")]
     rows = [_summarise(kind, [one for one in taken if one.kind == kind]) for kind in kinds]
     together = _summarise("all", taken) | {
         "short_outages": SHORT_OUTAGES,

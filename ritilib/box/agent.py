@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from ritilib.box.configure import Configurer, TryOut
 from ritilib.box.durable import write_durable
 from ritilib.box.follow import Follower, need_document
-from ritilib.box.live import OVERLAY, Configuration, compose_configuration, understand_live
+from ritilib.box.live import OVERLAY, Configuration, Live, compose_configuration, understand_live
 from ritilib.box.overlay import (
     CONFIGURATION,
     choose_authorities,
@@ -27,7 +27,7 @@ from ritilib.box.overlay import (
     understand_trust,
     write_blocked,
 )
-from ritilib.box.own import Access, OwnServers, Tokens
+from ritilib.box.own import Access, Document, OwnServers, Tokens
 from ritilib.box.report import Report, compose_report, read_machine
 from ritilib.box.showing import Shown
 from ritilib.box.store import IDENTITY_CRT, OVERLAY_CA, OVERLAY_CRT, OVERLAY_KEY, REPLY, Store
@@ -37,13 +37,14 @@ from ritilib.box.word import SILENT, Word, understand_word
 from ritilib.enroll.reply import Reply, read_reply
 from ritilib.errors import GitopsError, RitiError, ServerError
 from ritilib.reconcile.backoff import Random, spread
-from ritilib.render.names import EnrollmentNames, UnitNames
+from ritilib.render.names import EnrollmentNames, UnitNames, read_generation
 
 TICK_S = 0.5
 LOOK_S = 5.0  # at the machine and at the overlay's files
 # Between two looks whether certificates are due, and after a stop that only a person can end.
 KEEP_S = 600.0
-BLOCKED, REPORT = "blocked.json", "agent.json"
+# beside what the store keeps there, whose generation.json is of the box's own identity
+BLOCKED, PBX_GENERATION, REPORT = "blocked.json", "pbx-generation.json", "agent.json"
 _OVERLAY_FILES = {"ca.crt": OVERLAY_CA, "host.crt": OVERLAY_CRT, "host.key": OVERLAY_KEY}
 
 
@@ -106,6 +107,8 @@ class Agent:
         self._teller = Teller(access, box.names, self._stopped, random=random)
         self._lock = threading.Lock()
         self._offered: Configuration | None = None
+        self._parts: tuple[Live, Document] | None = None  # that it was made of
+        self._generation = self._read_generation()
         self._troubles: dict[str, str] = {}
         self._state = "starting"
         self._identity = ""
@@ -127,6 +130,13 @@ class Agent:
             ).run,
             Follower(
                 self._access, blocked, self._take_blocked, self._complain("block list"), self._stopped
+            ).run,
+            Follower(
+                self._access,
+                names.generation,
+                self._take_generation,
+                self._complain("its PBX's generation"),
+                self._stopped,
             ).run,
             self._keep_certificates,
             self._teller.run,
@@ -202,14 +212,12 @@ class Agent:
         try:
             document = need_document(servers, tokens)
             self._take_trust(document.data)
-            made = compose_configuration(live, document.data, document.version)
+            self._compose(live, document)
         except ServerError:
             raise
         except RitiError as error:
             self._note("value", "the live value waits for its secrets: " + _join(error))
             raise
-        with self._lock:
-            self._offered = made
         self._note("value", "")
 
     def _take_trust(self, document: Mapping[str, Any]) -> None:
@@ -226,6 +234,24 @@ class Agent:
             self._renewing.set()
             self._tell(f"the overlay's authorities are those of edition {trust.edition}")
         self._note("authorities", "")
+
+    def _compose(self, live: Live, document: Document) -> None:
+        with self._lock:
+            generation = self._generation
+            self._offered = compose_configuration(live, document.data, document.version, generation)
+            self._parts = live, document
+
+    def _take_generation(self, data: bytes, _servers: OwnServers, _tokens: Tokens) -> None:
+        """Where the newest instance of its PBX is. It is kept: a start without a network knows it, too."""
+        generation = read_generation(data)
+        if generation == self._generation:
+            return
+        write_durable(self._place.data / PBX_GENERATION, data.decode(errors="replace"))
+        with self._lock:
+            self._generation, parts = generation, self._parts
+        if parts:
+            self._compose(*parts)
+        self._tell(f"its PBX is at generation {generation}")
 
     def _take_blocked(self, data: bytes, _servers: OwnServers, _tokens: Tokens) -> None:
         try:
@@ -326,6 +352,12 @@ class Agent:
             return understand_blocked((self._place.data / BLOCKED).read_bytes())
         except (OSError, GitopsError):
             return ()
+
+    def _read_generation(self) -> int:
+        try:
+            return read_generation((self._place.data / PBX_GENERATION).read_bytes())
+        except OSError:
+            return 0
 
     def _note(self, name: str, what: str) -> None:
         with self._lock:

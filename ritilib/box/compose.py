@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ritilib.errors import GitopsError, Problem
-from ritilib.render.names import split_secrets
+from ritilib.render.names import move_peer, split_secrets
 
 FOLDER = "etc/"
 _USE = re.compile(r"^\[[^\]]+\]\(([^)]*)\)", re.MULTILINE)
@@ -27,13 +27,16 @@ _MEND_UNSAFE = (
 )
 
 
-def compose_box(rendered: Mapping[str, str], secrets: Mapping[str, Any], version: int = 0) -> dict[str, str]:
+def compose_box(
+    rendered: Mapping[str, str], secrets: Mapping[str, Any], version: int = 0, generation: int = 0
+) -> dict[str, str]:
     """Name of each file of the box's configuration folder → its text.
 
     rendered: path below the box's rendered folder → text; those below etc/ are used. secrets: the box's
     Vault document, {"iax": {section: secret}, "phones": {number: password}, "line": password}, the
     last where the office has a line; version is that document's, by which the box's watcher acknowledges that these
-    secrets are in force (0: it is not said). Raises GitopsError with every
+    secrets are in force (0: it is not said). generation is that of its PBX's newest instance, whose address "cloud" has
+    (read_generation of its key in Consul). Raises GitopsError with every
     secret that is used and missing, or that Asterisk would not read as it stands; the secret itself is never
     in the message.
     """
@@ -55,6 +58,8 @@ def compose_box(rendered: Mapping[str, str], secrets: Mapping[str, Any], version
                 for template, (secret, body) in sorted(known.items())
             )
             files[name] = "".join(texts) + "\n" + files[name]
+    if "iax.conf" in files:
+        files["iax.conf"] = move_peer(files["iax.conf"], "cloud", generation)
     if version and "iax.conf" in files:
         files["iax.conf"] = f"; secrets version {version}\n{files['iax.conf']}"
     return files

@@ -59,6 +59,8 @@ class Follower:
     def step(self, servers: OwnServers, tokens: Tokens) -> None:
         """One query, and what follows from it. A key that is not there is no instruction."""
         found: Value = servers.watch(tokens.consul, self._key, self._moved)
+        if self._stopped.is_set():  # while it waited: the disk may be another agent's by now
+            return
         if found.is_there and found.data != self._told:
             self._tell(found.data, servers, tokens)
             self._told = found.data

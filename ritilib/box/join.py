@@ -177,7 +177,10 @@ class Joiner:
         found = self._servers.read(self._token(kept), key)
         standing = find_standing(kept, found.data if found.is_there else None)
         has_put = known.has_put or standing is Standing.OURS
-        self._known = replace(known, standing=standing, request_index=found.index, has_put=has_put)
+        # what this box put is looked at once more before it asks: nothing else tells it that Consul was restored
+        self._known = replace(
+            known, standing=standing, request_index=found.index, has_put=has_put, is_advanced=False
+        )
         is_gone = known.has_put and standing in (Standing.NOTHING, Standing.PREVIOUS)
         if is_gone and not self._is_final(kept):  # somebody else's answer lies where ours was
             self._known = replace(self._known, standing=None, has_put=False, has_looked=False)

@@ -15,13 +15,15 @@ class Generation:
     """held is what the box last put into Consul ("": nothing yet), next what it puts there now ("": nothing).
 
     claim_id is the card's for which next was chosen, "" where that was for a renewal; card is the generation of the
-    last card that this box asked with.
+    last card that this box asked with. past is what it held before, the newest first: a Consul that was restored from
+    a snapshot has one of these, and without them every box that renewed since would take that for a copy of itself.
     """
 
     held: str = ""
     next: str = ""
     claim_id: str = ""
     card: int = 0
+    past: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -61,15 +61,16 @@ class Configuration:
     adapter: Mapping[str, str] = field(repr=False)
     acknowledged: Mapping[str, str] = field(repr=False)
     start: str = ""
+    half: int = 0  # of its PBX's pair of addresses: that of the newest instance
 
     @property
     def identity(self) -> str:
-        return name_configuration(self.sha256, self.secrets_version)
+        return name_configuration(self.sha256, self.secrets_version, self.half)
 
 
-def name_configuration(sha256: str, secrets_version: int) -> str:
-    """The name of a value's files with one version of the secrets."""
-    return f"{sha256[:32]}-{secrets_version}"
+def name_configuration(sha256: str, secrets_version: int, half: int = 0) -> str:
+    """The name of a value's files with one version of the secrets, and its PBX at one of two addresses."""
+    return f"{sha256[:32]}-{secrets_version}" + (f"-{half}" if half else "")
 
 
 def understand_live(value: bytes) -> Live:
@@ -83,8 +84,10 @@ def understand_live(value: bytes) -> Live:
     return Live(said["sha256"], said["secrets_version"], said["commit"], said["files"])
 
 
-def compose_configuration(live: Live, secrets: Mapping[str, Any], version: int) -> Configuration:
-    """live with the box's Vault document put in; version is that document's.
+def compose_configuration(
+    live: Live, secrets: Mapping[str, Any], version: int, generation: int = 0
+) -> Configuration:
+    """live with the box's Vault document put in; version is that document's, generation that of its PBX (compose_box).
 
     GitopsError with every secret that is named and missing, or that cannot be written, of all files at once; and where
     the document is older than the one that the value was made for.
@@ -96,7 +99,7 @@ def compose_configuration(live: Live, secrets: Mapping[str, Any], version: int) 
     asterisk: Mapping[str, str] = {}
     adapter: Mapping[str, str] = {}
     try:
-        asterisk = compose_box(live.files, secrets, version)
+        asterisk = compose_box(live.files, secrets, version, generation)
     except GitopsError as error:
         problems += error.problems
     try:
@@ -114,8 +117,9 @@ def compose_configuration(live: Live, secrets: Mapping[str, Any], version: int) 
         {**asterisk, START_FILE: start + "\n"},
         live.files[OVERLAY],
         adapter,
-        {name: _hash_acknowledged(etc.get(name, "")) for name in sorted(RELOADED & {*etc, WORDS})},
+        {name: hash_rendered(etc.get(name, "")) for name in sorted(RELOADED & {*etc, WORDS})},
         start,
+        generation % 2,
     )
 
 
@@ -181,8 +185,8 @@ def _hash_start(asterisk: Mapping[str, str]) -> str:
     )
 
 
-def _hash_acknowledged(text: str) -> str:
-    """As jobs/pbx/watcher/config.go (acknowledge) hashes what was rendered: it ends with one line feed."""
+def hash_rendered(text: str) -> str:
+    """By which a file is acknowledged, as jobs/pbx/watcher/config.go (acknowledge) does: it ends with one line feed."""
     return hashlib.sha256((text.rstrip("\n") + "\n").encode()).hexdigest()
 
 

@@ -27,7 +27,7 @@ def find_missing(files: Mapping[str, str], ask: Callable[[str], str]) -> tuple[s
     """IAX2 peers and PJSIP endpoints that files (name → text) configure and that are not loaded, and channel drivers
     that do not run. ask is given a command of the console and returns its answer.
     """
-    peers = re.findall(r"^\[([^\]]+)\]\([^)]*-secret\)", files.get("iax.conf", ""), re.MULTILINE)
+    peers = re.findall(r"^\[([^\]]+)\]\([^)]*-secret[,)]", files.get("iax.conf", ""), re.MULTILINE)
     endpoints = re.findall(
         r"^\[([^\]]+)\](?:\(.*\))?\ntype=endpoint$", files.get("pjsip.conf", ""), re.MULTILINE
     )

@@ -16,18 +16,21 @@ from ritilib.box.word import Word
 # A cabinet in summer: a Pi slows itself down from 80 °C on.
 TOO_HOT_C = 80
 LITTLE_DISK_BYTES = 50_000_000
+_STATUS = "run/riti-status/status.json"  # what the image's own status service leaves (box-os/onbox/status.py)
 _COMPLETE = 0x2  # linux/if_arp.h, ATF_COM: it has answered
 _STEP_C, _STEP_BYTES = 5, 10_000_000
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What the machine tells; None where it does not. adapter: whether the office's answers (None: has none)."""
+    """What the machine tells; None where it does not. adapter: whether the office's answers (None: has none); rescued:
+    how often somebody beside the box started it in its image's rescue way."""
 
     uptime_s: int | None = None
     temperature_c: int | None = None
     disk_free_bytes: int | None = None
     adapter: bool | None = None
+    rescued: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Report:
                 _round(machine.temperature_c, _STEP_C),
                 _round(machine.disk_free_bytes, _STEP_BYTES),
                 machine.adapter,
+                machine.rescued,
             ),
         )
 
@@ -166,7 +170,10 @@ def read_machine(data: Path, adapters: Mapping[str, str], root: Path = Path("/")
     if addresses:
         with suppress(OSError):
             adapter = addresses <= find_neighbours((root / "proc/net/arp").read_text())
-    return Machine(uptime_s, temperature_c, disk, adapter)
+    rescued = 0
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        rescued = int(json.loads((root / _STATUS).read_text())["rescued"])
+    return Machine(uptime_s, temperature_c, disk, adapter, rescued)
 
 
 def find_neighbours(table: str) -> set[str]:

@@ -16,6 +16,7 @@ from ritilib.enroll.request import find_digest
 
 RENEWED_AT = 1 / 3  # of a certificate's life, so that twenty days without a controller end no telephony
 JITTER = 0.1  # of that time, up and down
+PAST_MOST = 32  # renewals: of ten days each, nearly a year, and no backup of Consul's is as old
 
 
 class Step(StrEnum):
@@ -147,13 +148,21 @@ def _ask(request: KeptRequest, known: Known, claim: Claim, now: datetime | None)
             return Step.READ_REQUEST if answer and answer.state != "waiting" else Step.WAIT_REPLY
         case Standing.FOREIGN:
             # the controller has to see both, or it could not lock them; whoever objects as well is not answered twice
-            return _stop(request) if known.has_objected else Step.PUT_REQUEST
+            return _stop(request) if known.has_objected else _put(request, known)
     # the controller takes away what it has answered, but for what waits
     if known.has_put and answer and answer.state == "denied":
         return Step.STOP_DENIED
     if known.has_put and answer and answer.state == "conflict":
         return _stop(request)
-    return Step.PUT_REQUEST
+    return _put(request, known)
+
+
+def _put(request: KeptRequest, known: Known) -> Step:
+    """Consul that was restored meanwhile has lost both the request and the value it names, and a request without that
+    value is one of a copy."""
+    return (
+        Step.PUT_REQUEST if not request.is_renewal or known.is_advanced or known.is_copied else Step.ADVANCE
+    )
 
 
 def _stop(request: KeptRequest) -> Step:
@@ -192,12 +201,13 @@ def choose(kept: Kept, claim: Claim, fresh: str) -> Generation:
         return Generation(
             "", fresh, claim.jti, claim.generation
         )  # whatever was in Consul was before this card
-    return Generation(kept.generation.held, fresh, "", kept.generation.card)
+    return replace(kept.generation, next=fresh, claim_id="")
 
 
 def settle(generation: Generation) -> Generation:
     """What SETTLE keeps."""
-    return Generation(generation.next, "", "", generation.card)
+    past = (generation.held, *generation.past)[:PAST_MOST] if generation.held else generation.past
+    return Generation(generation.next, "", "", generation.card, past)
 
 
 def find_standing(kept: Kept, found: bytes | None) -> Standing:
@@ -212,11 +222,12 @@ def find_standing(kept: Kept, found: bytes | None) -> Standing:
 
 
 def find_copy(generation: Generation, found: str) -> bool:
-    """Whether the value in Consul is none that this box put there; found is "" where there is none.
+    """Whether the value in Consul is none that this box ever put there; found is "" where there is none.
 
-    A box that has put none yet takes over whatever the one before it left.
+    A box that has put none yet takes over whatever the one before it left. A value of its own past is of a Consul that
+    was restored: a copy that renews puts one that this box has never had.
     """
-    return bool(generation.held) and found not in ("", generation.held, generation.next)
+    return bool(generation.held) and found not in ("", generation.held, generation.next, *generation.past)
 
 
 def find_renewal(kept: Kept) -> datetime | None:

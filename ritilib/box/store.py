@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 from ritilib.box.kept import Generation, Kept, Trust, keep_request
 from ritilib.enroll import jose
@@ -38,7 +39,7 @@ class Store:
             return Kept(
                 thumbprint=jose.find_thumbprint(identity) if identity else "",
                 has_overlay_key=bool(self.read(OVERLAY_KEY)),
-                generation=Generation(**json.loads(held)) if held else Generation(),
+                generation=_read_generation(json.loads(held)) if held else Generation(),
                 request=keep_request(request.encode()) if request else None,
                 reply=bound,
                 has_files=bound is not None
@@ -107,3 +108,10 @@ class Store:
 def list_files(reply: Reply) -> dict[str, str]:
     """The files of a reply's certificates, by name."""
     return {IDENTITY_CRT: reply.identity, OVERLAY_CRT: reply.overlay_crt, OVERLAY_CA: reply.overlay_ca}
+
+
+def _read_generation(held: dict[str, Any]) -> Generation:
+    """What keep_generation wrote, an older or a newer version's too: a box that went back to the image before would
+    else have lost its identity."""
+    known = {field.name: held[field.name] for field in fields(Generation) if field.name in held}
+    return Generation(**{**known, "past": tuple(known.get("past", ()))})

@@ -221,6 +221,10 @@ def _print_unit(found: UnitLook, as_json: bool) -> None:
             for name, value in describe_box_rows(found.box).items()
         ]
     print_rows(("what", "found"), [(name, value) for name, value in rows if value not in ("", "{}")])
+    for one in found.instances:
+        reached = "calls go to it" if one.is_reached else "no call goes to it"
+        taken = "" if one.generation is None else f" (generation {one.generation})"
+        click.echo(f"instance {one.id[:8]}{taken}: {reached}; {one.state}")
     for one in said["told"]:
         words = [f"{name}: {value}" for name, value in one.items() if value not in ("", found.unit)]
         click.echo("leader says: " + ", ".join(words))

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -21,6 +22,7 @@ from ritilib.clients.forge import FORGE_NAMES
 from ritilib.clients.settings import read_settings
 from ritilib.gitops.desired import read_desired, read_newer
 from ritilib.gitops.repository import BASE
+from ritilib.reconcile.lost import LOST_AFTER
 from ritilib.sync.connect import connect_servers
 from ritilib.sync.journal import Journal
 from ritilib.sync.lead.election import Candidate, take_lead
@@ -43,6 +45,7 @@ OF_SERVICE = (
     "accept_rewritten",
     "crew",
     "nomad_rate",
+    "lost_after",
     "log",
 )
 
@@ -54,7 +57,13 @@ OF_SERVICE = (
 @click.option(
     "--once", is_flag=True, help="One cycle, and no service: with --rev, --json, --replace, --wait."
 )
-@click.option("--replace", multiple=True, metavar="UNIT", help="A unit whose running task may be replaced.")
+@click.option(
+    "--replace",
+    multiple=True,
+    metavar="UNIT",
+    help="A unit that is replaced although it has calls: from then on it takes none, and it ends with its last one, an "
+    "hour later at the most. New calls meanwhile take their next way.",
+)
 @click.option(
     "--wait/--no-wait", default=True, show_default=True, help="Stay until Nomad has judged the deployments."
 )
@@ -116,6 +125,14 @@ OF_SERVICE = (
     help="Requests a second to Nomad at the most; without it as many as it answers.",
 )
 @click.option(
+    "--lost-after",
+    type=click.FloatRange(min=1.0),
+    envvar="RITI_LOST_AFTER",
+    default=LOST_AFTER.total_seconds(),
+    show_default=True,
+    help="Seconds without its host's word until a PBX gets another host, where there is one.",
+)
+@click.option(
     "--log",
     type=click.Choice(["json", "plain"]),
     envvar="RITI_LOG",
@@ -141,6 +158,7 @@ def sync(
     accept_rewritten: str | None,
     crew: int,
     nomad_rate: float | None,
+    lost_after: float,
     log: Literal["json", "plain"],
 ) -> None:
     """Make Nomad, Consul and Vault equal to the merged commit, and keep them so until it is ended (SIGTERM).
@@ -173,6 +191,7 @@ def sync(
         crew,
         nomad_rate,
         read_tell_settings({**os.environ, FORGE_VARIABLE: forge or ""}, followed, branch),
+        timedelta(seconds=lost_after),
     )
     read = partial(read_settings, os.environ)
     with run_controller(read, overlay, options, Journal(sys.stdout, log)) as service:

@@ -1,8 +1,7 @@
-"""Nomad's jobs, allocations, deployments and ACL, as the controller uses them (units are in namespace "default")."""
+"""Nomad's jobs, allocations and deployments, as the controller uses them (units are in namespace "default")."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +13,13 @@ import nomad
 import requests
 from nomad.api.exceptions import BaseNomadException, TimeoutNomadException
 
+from ritilib.clients.nomad_acl import NomadAcl
 from ritilib.clients.nomad_values import (
     Allocation,
+    AllocationStub,
     Deployment,
     JobList,
     JobPlan,
-    JobTask,
     Port,
     Registered,
     TemplateRetries,
@@ -27,10 +27,10 @@ from ritilib.clients.nomad_values import (
     judge_plan,
     make_allocation,
     make_stub,
+    read_duration_s,
 )
 from ritilib.clients.session import NotTheServer, decode_at_once, make_session, refused, unreachable
 from ritilib.clients.settings import Settings
-from ritilib.clients.tokens import Issued
 from ritilib.errors import Conflict, Denied, RitiError, ServerError, Unreachable
 
 __all__ = ["Allocation", "Deployment", "JobList", "JobPlan", "Nomad", "Registered"]
@@ -39,10 +39,11 @@ TOKEN_VARIABLE = "NOMAD_TOKEN"
 NAMESPACE = "default"
 WAIT_S = 10.0  # one blocking query; Nomad adds up to a sixteenth to it
 MOST_WORDS = 5
+ENDED = ("complete", "failed", "lost")
 AGENTS = 16  # nodes' agents asked at the same time
 
 
-class Nomad:
+class Nomad(NomadAcl):
     """One Nomad, with one token; jobs are those of one namespace.
 
     Methods raise Unreachable (no answer), Denied (the token may not), Conflict (a compare-and-set lost) and
@@ -159,6 +160,32 @@ class Nomad:
         alive = (one for one in found if (one["ClientStatus"], one["DesiredStatus"]) == ("running", "run"))
         return tuple(one["ID"] for one in alive)
 
+    def list_alive(self, prefix: str) -> tuple[AllocationStub, ...]:
+        """What runs or may run of every job whose id starts with prefix, oldest first, in one request."""
+        ended = " and ".join(f'ClientStatus != "{one}"' for one in ENDED)
+        params = {"task_states": "false", "filter": ended}
+        found = self._ask(f"list allocations of {prefix}*", "allocations", params=params).json()
+        return tuple(
+            AllocationStub(one["ID"], one["JobID"], one["ClientStatus"], one["DesiredStatus"])
+            for one in sorted(found, key=lambda one: one["CreateIndex"])
+            if one["JobID"].startswith(prefix)
+        )
+
+    def move_allocation(self, allocation_id: str) -> None:
+        """Have Nomad end an instance and place another, as `nomad alloc stop` does; one whose host is lost ends when
+        that is back."""
+        asked = f"move allocation {allocation_id}"
+        self._ask(asked, "allocation", _quote(allocation_id), "stop", method="post")
+
+    def find_hosts(self) -> tuple[str, ...]:
+        """Ids of the nodes that take work now."""
+        found = self._ask("list nodes", "nodes").json()
+        return tuple(
+            one["ID"]
+            for one in found
+            if (one["Status"], one["SchedulingEligibility"]) == ("ready", "eligible")
+        )
+
     def read_alloc_file(self, allocation_id: str, path: str) -> bytes | None:
         """A file that a task wrote, by its path below the allocation's folder; None where it is not there (yet)."""
         asked = f"read {path} of allocation {allocation_id}"
@@ -182,68 +209,6 @@ class Nomad:
                 agents.append((stub["Name"], node["HTTPAddr"], bool(node.get("TLSEnabled"))))
         with ThreadPoolExecutor(AGENTS) as threads:  # each that cannot be reached takes its whole time-out
             return tuple(threads.map(lambda agent: self._read_retries(*agent), agents))
-
-    def put_policy(self, name: str, rules: str, description: str, task: JobTask | None = None) -> bool:
-        """Make or update an ACL policy of ours; True where something was written.
-
-        description starts with our mark, "riti <fleet uuid>". Conflict where the policy bears another one. task has
-        the rights without any token that names the policy, by the identity that Nomad signs for it.
-        """
-        bound = task.to_json() if task else None
-        held = self._find(f"read policy {name}", "acl", "policy", _quote(name))
-        if held:
-            one = held.json()
-            if one["Description"].split()[:2] != description.split()[:2]:
-                what = f"Nomad's policy {name} is there and does not carry this fleet's mark"
-                raise Conflict.because(what, "see whose it is; RITI changes nothing that is not its own")
-            if (one["Rules"], one["Description"], one.get("JobACL")) == (rules, description, bound):
-                return False
-        body = {"Name": name, "Rules": rules, "Description": description, "JobACL": bound}
-        self._ask(f"write policy {name}", "acl", "policy", _quote(name), method="post", json=body)
-        return True
-
-    def create_token(self, policies: tuple[str, ...], name: str) -> str:
-        """A new client token with these policies; its secret."""
-        body = {"Name": name, "Type": "client", "Policies": list(policies), "Global": False}
-        answer = self._ask(f"create token {name}", "acl", "token", method="post", json=body)
-        return str(answer.json()["SecretID"])
-
-    def issue_token(self, policies: tuple[str, ...], name: str, ttl_s: int) -> Issued:
-        """A new client token of this region with these policies, that expires after ttl_s (60 to 86,400)."""
-        return self._issue({"Type": "client", "Policies": list(policies), "ExpirationTTL": f"{ttl_s}s"}, name)
-
-    def issue_management_token(self, name: str) -> Issued:
-        """A new token with every right, the only kind that may make and revoke tokens."""
-        return self._issue({"Type": "management"}, name)
-
-    def list_tokens(self, policy: str) -> tuple[str, ...]:
-        """The accessors, sorted, of all tokens with this policy."""
-        params = {"filter": f"{json.dumps(policy)} in Policies"}
-        found = self._ask(f"list the tokens with {policy}", "acl", "tokens", params=params).json()
-        return tuple(sorted(one["AccessorID"] for one in found))
-
-    def revoke_token(self, accessor: str) -> None:
-        """Make a token worthless from this moment on; one that is gone already is fine."""
-        try:
-            self._ask("revoke a token", "acl", "token", _quote(accessor), method="delete")
-        except ServerError as error:
-            if "Cannot delete nonexistent tokens" not in str(error):
-                raise
-
-    def has_token(self, token: str, policies: tuple[str, ...]) -> bool:
-        """Whether Nomad knows this token, with exactly these policies."""
-        held = self._look_at(token)
-        return held is not None and sorted(held.get("Policies") or ()) == sorted(policies)
-
-    def is_management(self, token: str) -> bool:
-        """Whether Nomad knows this token, and as one with every right."""
-        held = self._look_at(token)
-        return held is not None and held["Type"] == "management"
-
-    def _issue(self, rights: Mapping[str, Any], name: str) -> Issued:
-        body = {"Name": name, "Global": False, **rights}
-        made = self._ask(f"create token {name}", "acl", "token", method="post", json=body).json()
-        return Issued(made["SecretID"], made["AccessorID"])
 
     def _look_at(self, token: str) -> dict[str, Any] | None:
         other = self._connect(self._server.address, token)
@@ -274,11 +239,14 @@ class Nomad:
                 config = agent.request("self", method="get").json()["config"]
         except (Unreachable, Denied):
             return TemplateRetries(node, None, None, None)
-        template = (config.get("Client") or {}).get("TemplateConfig") or {}
-        attempts = [
+        client = config.get("Client") or {}
+        template = client.get("TemplateConfig") or {}
+        consul, vault, servers = (
             (template.get(f"{one}Retry") or {}).get("Attempts") for one in ("Consul", "Vault", "Nomad")
-        ]
-        return TemplateRetries(node, *attempts)
+        )
+        return TemplateRetries(
+            node, consul, vault, servers, read_duration_s(client.get("MaxKillTimeout") or "")
+        )
 
     def _ask(
         self, asked: str, endpoint: str, *path: str, method: str = "get", **extra: Any

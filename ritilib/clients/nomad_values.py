@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -109,17 +110,34 @@ class Port:
 
 @dataclass(frozen=True)
 class TemplateRetries:
-    """How often a node's templates ask each server before they give up; 0 is for ever, None is not known."""
+    """How often a node's templates ask each server before they give up; 0 is for ever, None is not known.
+
+    longest_end_s: for how long the node lets a task end at the most, whatever its job says.
+    """
 
     node: str
     consul: int | None
     vault: int | None
     nomad: int | None
+    longest_end_s: float | None = None
+
+
+_PARTS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+
+
+def read_duration_s(text: str) -> float | None:
+    """Go's "1h30m0s"; None for what is none."""
+    if not re.fullmatch(r"(\d+(\.\d+)?(h|ms|m|s))+", text):
+        return None
+    return sum(float(number) * _PARTS_S[unit] for number, unit in re.findall(r"([\d.]+)(h|ms|m|s)", text))
 
 
 @dataclass(frozen=True)
 class Allocation:
-    """One allocation; ports and its namespace's network_address only while its client status is "running"."""
+    """One allocation; ports and its namespace's network_address only while its client status is "running".
+
+    changed_at_s: when Nomad's servers last wrote something of it, in seconds of Unix time.
+    """
 
     id: str
     name: str
@@ -130,6 +148,17 @@ class Allocation:
     task_states: Mapping[str, TaskState] = field(default_factory=dict)
     ports: tuple[Port, ...] = ()
     network_address: str = ""
+    changed_at_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class AllocationStub:
+    """An allocation as the list of all shows it."""
+
+    id: str
+    job_id: str
+    client_status: str
+    desired_status: str
 
 
 def judge_plan(
@@ -196,6 +225,7 @@ def make_allocation(found: Mapping[str, Any], network: tuple[str, tuple[Port, ..
         },
         ports=network[1],
         network_address=network[0],
+        changed_at_s=found["ModifyTime"] / 1e9,
     )
 
 

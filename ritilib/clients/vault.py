@@ -1,13 +1,11 @@
-"""Vault's (or OpenBao's) documents, HMACs, policies and roles, as the controller uses them."""
+"""Vault's (or OpenBao's) documents, HMACs and mounts, as the controller uses them."""
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,17 +16,18 @@ from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest, VaultError
 
 from ritilib.clients.session import decode_at_once, make_session, refused, unreachable
 from ritilib.clients.settings import Settings
-from ritilib.clients.tokens import Issued
+from ritilib.clients.vault_acl import VaultAcl
+from ritilib.clients.vault_values import Document, is_gone, says
 from ritilib.errors import Conflict, RitiError
+
+__all__ = ["KV_MOUNT", "TRANSIT_MOUNT", "Document", "Vault"]
 
 TOKEN_VARIABLE = "VAULT_TOKEN"
 KV_MOUNT = "riti"
 TRANSIT_MOUNT = "riti-transit"
 KEY_BYTES = 32
-NOT_THERE = -1  # OpenBao: the policy must not exist yet
 UPGRADE_S = 30.0
 POLL_S = 0.05
-TOKEN_PERIOD = "768h"  # a periodic token lives as long as it is renewed within this time
 STATUSES = {
     "InvalidRequest": 400,
     "Unauthorized": 401,
@@ -40,15 +39,7 @@ STATUSES = {
 }
 
 
-@dataclass(frozen=True)
-class Document:
-    """The latest version of a document; version is what a compare-and-set names."""
-
-    version: int
-    data: dict[str, Any] = field(repr=False)
-
-
-class Vault:
+class Vault(VaultAcl):
     """One Vault, with one token; documents in KV v2 at `riti`, keys in transit at `riti-transit`.
 
     Methods raise Unreachable (no answer, sealed), Denied (the token may not), Conflict (a compare-and-set
@@ -64,7 +55,7 @@ class Vault:
         with self._explained(f"read document {path}"):
             try:
                 answer = self._client.secrets.kv.v2.read_secret_version(
-                    _quote(path), mount_point=KV_MOUNT, raise_on_deleted_version=True
+                    quote(path), mount_point=KV_MOUNT, raise_on_deleted_version=True
                 )
             except InvalidPath:
                 return None
@@ -92,13 +83,13 @@ class Vault:
         """
         held = self._read_versions(path)
         versions = [
-            int(number) for number, one in (held["versions"] if held else {}).items() if not _is_gone(one)
+            int(number) for number, one in (held["versions"] if held else {}).items() if not is_gone(one)
         ]
         if not versions:
             return False
         with self._explained(f"delete document {path}"):
             self._client.secrets.kv.v2.delete_secret_versions(
-                _quote(path), versions=versions, mount_point=KV_MOUNT
+                quote(path), versions=versions, mount_point=KV_MOUNT
             )
         return True
 
@@ -113,7 +104,7 @@ class Vault:
             return False
         with self._explained(f"destroy old versions of document {path}"):
             self._client.secrets.kv.v2.destroy_secret_versions(
-                _quote(path), versions=versions, mount_point=KV_MOUNT
+                quote(path), versions=versions, mount_point=KV_MOUNT
             )
         return True
 
@@ -134,51 +125,11 @@ class Vault:
             "key_version": key_version,
         }
         with self._explained(asked):
-            path = f"{TRANSIT_MOUNT}/hmac/{_quote(key)}/sha2-256"
+            path = f"{TRANSIT_MOUNT}/hmac/{quote(key)}/sha2-256"
             found = self._client.adapter.post(f"/v1/{path}", json=body)["data"]["batch_results"]
         # hex, as Asterisk's files and telephones' forms give "+", "/" and "=" meanings of their own
         hmacs = [base64.b64decode(one["hmac"].rpartition(":")[2]).hex() for one in found]
         return dict(zip(texts, hmacs, strict=True))
-
-    def put_policy(self, name: str, text: str, is_new: bool = False) -> bool:
-        """Make or update a policy; True where something was written.
-
-        A policy has no mark of its own: the name says whose it is. OpenBao compares and sets; Vault ignores
-        `cas`. is_new: it is looked at only where it cannot be made, which spares a request where it is not there.
-        """
-        path = f"sys/policies/acl/{_quote(name)}"
-        if is_new:
-            with contextlib.suppress(Conflict):
-                self._write_policy(path, name, text, NOT_THERE)
-                return True
-        held = self.find(path, f"read policy {name}")
-        if held and held["policy"] == text:
-            return False
-        self._write_policy(path, name, text, held.get("version") if held else NOT_THERE)
-        return True
-
-    def put_role(self, mount: str, name: str, fields: dict[str, Any], is_new: bool = False) -> bool:
-        """Make a JWT role say these fields; others keep their values. True where something was written.
-
-        is_new: it is written without a look, which spares a request where it is not there.
-        """
-        path = f"auth/{mount}/role/{_quote(name)}"
-        if is_new:
-            self.post(path, fields, f"write role {name}")
-            return True
-        return self.put_fields(path, f"role {name}", fields)
-
-    def put_token_role(self, name: str, fields: dict[str, Any]) -> bool:
-        """Make a role say these fields of the tokens that are made through it. True where something was written."""
-        return self.put_fields(f"auth/token/roles/{_quote(name)}", f"role {name}", fields)
-
-    def delete_policy(self, name: str) -> bool:
-        """Delete a policy, whose name alone says whose it is; False where there is none."""
-        return self.delete(f"sys/policies/acl/{_quote(name)}", f"policy {name}")
-
-    def delete_role(self, mount: str, name: str) -> bool:
-        """Delete a JWT role, whose name alone says whose it is; False where there is none."""
-        return self.delete(f"auth/{mount}/role/{_quote(name)}", f"role {name}")
 
     def enable_kv(self, mount: str) -> bool:
         """Mount KV v2, where every write must be a compare-and-set; True where something was written."""
@@ -196,7 +147,7 @@ class Vault:
 
     def create_transit_key(self, name: str) -> bool:
         """Make a key for HMACs that can be neither exported nor deleted; True where it was not there."""
-        path = f"{TRANSIT_MOUNT}/keys/{_quote(name)}"
+        path = f"{TRANSIT_MOUNT}/keys/{quote(name)}"
         if self.find(path, f"read transit key {name}"):
             return False
         with self._explained(f"make transit key {name}"):
@@ -209,7 +160,7 @@ class Vault:
         config = {"jwks_url": jwks_url, "jwt_supported_algs": ["RS256", "EdDSA"]}
         path = f"auth/{mount}/config"
         held = self.find(path, f"read the configuration of {mount}")
-        if held and _says(held, config):
+        if held and says(held, config):
             return written
         if held and held.get("jwks_url") not in (None, "", jwks_url):
             # A write replaces the whole configuration, and every other workload of that Nomad with it.
@@ -218,51 +169,6 @@ class Vault:
         with self._explained(f"configure {mount}"):
             self._client.adapter.post(f"/v1/{path}", json=config)
         return True
-
-    def create_token(self, policies: tuple[str, ...], name: str) -> str:
-        """A new periodic orphan token with these policies and no others; its secret."""
-        with self._explained(f"create token {name}"):
-            answer = self._client.auth.token.create_orphan(
-                policies=list(policies), no_default_policy=False, display_name=name, period=TOKEN_PERIOD
-            )
-        return str(answer["auth"]["client_token"])
-
-    def issue_token(self, role: str, name: str, ttl_s: int) -> Issued:
-        """A new token through a token role, child of our own, that expires after ttl_s.
-
-        It ends with our own token too. Needs nothing but `update` of auth/token/create/<role>.
-        """
-        with self._explained(f"create token {name}"):
-            answer = self._client.auth.token.create(role_name=role, display_name=name, ttl=f"{ttl_s}s")
-        return Issued(answer["auth"]["client_token"], answer["auth"]["accessor"])
-
-    def revoke_token(self, accessor: str) -> None:
-        """Make a token worthless from this moment on; one that is gone already is fine."""
-        with self._explained("revoke a token"):
-            self._client.auth.token.revoke_accessor(accessor)
-
-    def renew_token(self) -> None:
-        """Give our own periodic token its whole period again; one that cannot be renewed stays as it is."""
-        with self._explained("renew our own token"):
-            held = self._client.auth.token.lookup_self()["data"]
-            if held.get("renewable"):
-                self._client.auth.token.renew_self()
-
-    def has_token(self, token: str, policies: tuple[str, ...]) -> bool:
-        """Whether Vault knows this token, with exactly these policies (besides "default")."""
-        with self._explained("look at a token"):
-            try:
-                held = self._connect(token).auth.token.lookup_self()["data"]
-            except Forbidden:
-                return False
-        return sorted(set(held["policies"]) - {"default"}) == sorted(policies)
-
-    def login(self, mount: str, role: str, jwt: str) -> str:
-        """The token that a workload identity is given. Denied or ServerError where the role is not for it."""
-        asked = f"log in as role {role} through {mount}"
-        with self._explained(asked):
-            answer = self._connect("").auth.jwt.jwt_login(role=role, jwt=jwt, path=mount)
-        return str(answer["auth"]["client_token"])
 
     def find(self, path: str, asked: str) -> dict[str, Any] | None:
         """The data at a path of any engine; None where there is nothing. asked is for people: "read role x"."""
@@ -282,7 +188,7 @@ class Vault:
     def put_fields(self, path: str, what: str, fields: Mapping[str, Any]) -> bool:
         """Make what lies at a path say these fields; others keep their values. True where something was written."""
         held = self.find(path, f"read {what}")
-        if held and _says(held, fields):
+        if held and says(held, fields):
             return False
         self.post(path, fields, f"write {what}")
         return True
@@ -302,11 +208,11 @@ class Vault:
             held = self._client.adapter.get(f"/v1/sys/{kind}")["data"].get(f"{mount}/")
         if held:
             wanted = body.get("options") or {}
-            if held["type"] != body["type"] or not _says(held.get("options") or {}, wanted):
+            if held["type"] != body["type"] or not says(held.get("options") or {}, wanted):
                 what = f"Vault's mount {mount} is there and is of another type ({held['type']})"
                 raise Conflict.because(what, "see whose it is; RITI changes nothing that is not its own")
             return False
-        self.post(f"sys/{kind}/{_quote(mount)}", body, f"enable {body['type']} at {mount}")
+        self.post(f"sys/{kind}/{quote(mount)}", body, f"enable {body['type']} at {mount}")
         return True
 
     def find_accessor(self, mount: str) -> str:
@@ -320,10 +226,12 @@ class Vault:
         ca_file = self._server.ca_file
         return self._server.address, Path(ca_file).read_text() if ca_file else ""
 
-    def _write_policy(self, path: str, name: str, text: str, cas: int | None) -> None:
-        body = {"policy": text, **({"cas": cas} if cas is not None else {})}
-        with self._explained(f"write policy {name}", conflict="check-and-set"):
-            self._client.adapter.post(f"/v1/{path}", json=body)
+    def _look_at(self, token: str) -> dict[str, Any] | None:
+        with self._explained("look at a token"):
+            try:
+                return dict(self._connect(token).auth.token.lookup_self()["data"])
+            except Forbidden:
+                return None
 
     def _connect(self, token: str) -> Any:
         server = self._server
@@ -354,7 +262,7 @@ class Vault:
         with self._explained(f"write document {path}"):
             try:
                 answer = self._client.secrets.kv.v2.create_or_update_secret(
-                    _quote(path), secret=data, cas=cas, mount_point=KV_MOUNT
+                    quote(path), secret=data, cas=cas, mount_point=KV_MOUNT
                 )
             except InvalidRequest as error:
                 if "check-and-set" in str(error):
@@ -368,13 +276,13 @@ class Vault:
         if held is None:
             return 0
         latest = held["versions"].get(str(held["current_version"]), {"destroyed": True})
-        return int(held["current_version"]) if _is_gone(latest) else 0
+        return int(held["current_version"]) if is_gone(latest) else 0
 
     def _read_versions(self, path: str) -> dict[str, Any] | None:
         """KV's metadata of a document; None where there never was one."""
         with self._explained(f"read the versions of document {path}"):
             try:
-                held = self._client.secrets.kv.v2.read_secret_metadata(_quote(path), mount_point=KV_MOUNT)
+                held = self._client.secrets.kv.v2.read_secret_metadata(quote(path), mount_point=KV_MOUNT)
             except InvalidPath:
                 return None
         return dict(held["data"])
@@ -398,20 +306,3 @@ class Vault:
             status = STATUSES.get(type(error).__name__, 500)
             words = ", ".join(error.errors or [str(error.args[0] or "")])
             raise refused("Vault", self._server.address, asked, status, words, TOKEN_VARIABLE) from error
-
-
-def _quote(path: str) -> str:
-    return quote(path, safe="/")
-
-
-def _is_gone(version: Mapping[str, Any]) -> bool:
-    return bool(version["destroyed"] or version.get("deletion_time"))
-
-
-def _says(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Whether held has what is wanted; lists are sets to Vault."""
-    return all(_sort(held.get(name)) == _sort(value) for name, value in wanted.items())
-
-
-def _sort(value: Any) -> Any:
-    return sorted(value) if isinstance(value, list) else value

@@ -11,6 +11,7 @@ SCRATCH_FOLDERS = ("/var/lib/asterisk", "/var/log/asterisk", "/var/run/asterisk"
 SPOKEN_FOLDER = "/var/spool/asterisk/words"
 # Inside them, what a box keeps over its container's end, on its data partition: the messages of mailboxes.
 KEPT_FOLDERS = ("/var/spool/asterisk/voicemail",)
+BIND_FILE = "/var/run/asterisk/bind.conf"
 MANAGER_SECRET = "/var/run/asterisk/manager.secret"
 
 _ASTERISK = f"""\
@@ -95,7 +96,7 @@ eventfilter(action(include),name(Hangup))=
 
 _PBX_IAX = """\
 [general]
-bindaddr={address}
+{bind}
 bindport=4569
 disallow=all
 allow=alaw
@@ -108,9 +109,14 @@ autokill=yes
 """
 
 
-def write_pbx_files(address: str) -> dict[str, str]:
-    """file name → text for a PBX; address is its own in the overlay. Any change of them replaces the task."""
-    return _write_common(PBX_MODULES) | {"iax.conf": _PBX_IAX.format(address=address)}
+def write_pbx_files(address: str = "") -> dict[str, str]:
+    """file name → text for a PBX. Any change of them replaces the task.
+
+    address is its own in the overlay; "": that of the half of its pair that it has, which its watcher writes at each
+    start.
+    """
+    bind = f"bindaddr={address}" if address else f'#include "{BIND_FILE}"'
+    return _write_common(PBX_MODULES) | {"iax.conf": _PBX_IAX.format(bind=bind)}
 
 
 def write_box_files() -> dict[str, str]:

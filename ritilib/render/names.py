@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ CLOSED_DOOR = "[door]\nexten => s,1,Hangup(3)\n"
 # What stands between the secrets of one link in its document: the job's template writes `secret=` before them all, and
 # any change of its own text would replace every PBX. Whoever calls in may have any of them; called is by the last.
 _NEXT_SECRET = "\nsecret="
+SECOND_OVERLAY = "overlay_second"  # in its document: the identity of the second half of its pair of addresses
+_GENERATION = re.compile(rb'\{"generation": ([0-9]{1,9}),')  # jobs/pbx/gate/generation.go writes it
 CONFIG_FORMAT = 1  # the job names it; a new format lives beside the old one while an old allocation runs
 
 
@@ -23,6 +26,26 @@ def join_secrets(secrets: Iterable[str]) -> str:
 def split_secrets(joined: str) -> list[str]:
     """The other way round."""
     return joined.split(_NEXT_SECRET)
+
+
+def name_half(peer: str, half: int) -> str:
+    """The section of iax.conf that says where a PBX is, of the pair of addresses that it has."""
+    return f"{peer}.{half}"
+
+
+def read_generation(value: bytes | None) -> int:
+    """The generation of a PBX's newest instance, of what its key in Consul says; 0 where it says none.
+
+    Who reads it may not fail by what another wrote: it then goes where the first instance is.
+    """
+    found = _GENERATION.match(value or b"")
+    return int(found[1]) if found else 0
+
+
+def move_peer(text: str, peer: str, generation: int) -> str:
+    """iax.conf with a PBX where this generation of it is; the job's own template does the same (jobs/pbx)."""
+    before, after = (f"({peer}-secret,{name_half(peer, half)})" for half in (0, generation % 2))
+    return text.replace(before, after)
 
 
 def name_job(fleet: str, key: str) -> str:
@@ -60,6 +83,11 @@ class UnitNames:
         return f"riti/{self.fleet}/pbx/{self.key}/{CONFIG_FORMAT}"
 
     @property
+    def never(self) -> str:
+        """A key in Consul that nobody writes: a template of Nomad's that asks for it waits (render.live_value)."""
+        return f"riti/{self.fleet}/never"
+
+    @property
     def document(self) -> str:
         """The path of its one Vault document below the mount `riti`."""
         return f"{self.fleet}/lighthouse/{self.box}" if self.is_lighthouse else f"{self.fleet}/pbx/{self.key}"
@@ -90,6 +118,16 @@ class UnitNames:
     def box_generation(self) -> str:
         """The key in Consul that the box advances before it renews: a foreign value there means a clone."""
         return f"riti/{self.fleet}/box/{self.key}/generation"
+
+    @property
+    def generation(self) -> str:
+        """The key in Consul by which instances of the PBX take turns: generation mod 2 is the address of the newest."""
+        return f"{self.generations}{self.box}"
+
+    @property
+    def generations(self) -> str:
+        """The folder of all of them of one company: its PBXes read there which address each peer has."""
+        return f"riti/{self.fleet}/generation/{self.company}/"
 
     @property
     def enroll_request(self) -> str:

@@ -8,12 +8,19 @@ from typing import Any
 
 from ritilib.fleet.fleet_file import Lighthouse
 from ritilib.fleet.model import Box, Company, Fleet
-from ritilib.render.asterisk_conf import SCRATCH_FOLDERS, SPOKEN_FOLDER, write_box_files, write_pbx_files
+from ritilib.render.asterisk_conf import (
+    BIND_FILE,
+    SCRATCH_FOLDERS,
+    SPOKEN_FOLDER,
+    write_box_files,
+    write_pbx_files,
+)
 from ritilib.render.language import config_environment, job_environment, write_json
 from ritilib.render.links import derive_cloud_link, derive_direct_link, derive_mesh_link
 from ritilib.render.lists import write_leads, write_peer
+from ritilib.render.live_value import SECRETS_VERSION, WHOLE_VALUE
 from ritilib.render.mailboxes import OWN_MAILBOX, render_mailboxes
-from ritilib.render.names import OPEN_DOOR, EnrollmentNames, UnitNames
+from ritilib.render.names import OPEN_DOOR, SECOND_OVERLAY, EnrollmentNames, UnitNames
 from ritilib.render.policies import render_box_policies
 from ritilib.render.records import write_record_files
 from ritilib.routing.directory import Directory
@@ -27,6 +34,9 @@ NO_ROUTE_CAUSES = (0, 3, 20, 27, 34, 38, 41, 42, 44, 58, 102, 127)
 # Of telephones' passwords. Those of links have one of their own, the company's `secrets`, whose change
 # reconcile.rotation leads step by step; a telephone's other end is a person with a screen.
 SECRETS_GENERATION = 1
+TAKEN_FILE = "/alloc/data/taken"  # which half this allocation has
+TOKEN_FILE = "/alloc/data/turn.token"  # by which it says that it has ended
+LOST_AFTER = "10m"  # for which an instance waits that finds both addresses spoken for (docs/pair.md)
 
 
 NO_ROUTE = " | ".join(f"${{CAUSE}} = {cause}" for cause in NO_ROUTE_CAUSES)
@@ -46,17 +56,18 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -
         advertise=_advertised(),
         port=OVERLAY_PORT,
         blocklist=_blocklist(fleet),
+        keys="/local",
     )
     cloud, mesh = derive_cloud_link(box.settings), derive_mesh_link()
     office = directory.offices[box.slug]
     borrowers = set(office.borrowers)
     asked = ("from-box", *(f"borrow-{lender}" for lender in office.lenders))
-    sections = [write_peer("box", "cloud", str(box.box_address), asked, box.settings.codecs, cloud)]
+    sections = [write_peer("box", "cloud", [box.box_address], asked, box.settings.codecs, cloud)]
     sections += [
         write_peer(
             f"pbx-{peer.slug}",
             f"pbx-{box.slug}",
-            str(peer.pbx_addresses[0]),
+            peer.pbx_addresses,
             ("from-mesh", "lend") if peer.slug in borrowers else ("from-mesh",),
             _find_common(box, peer),
             mesh,
@@ -66,7 +77,10 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -
     job = job_environment().get_template("pbx/job.nomad.hcl.j2")
     secrets = {
         **_name_generations(company),
-        "overlay": _identity(fleet, f"pbx.{company.slug}.{box.slug}", box.pbx_addresses[0], company.slug),
+        **{
+            field: _identity(fleet, f"pbx.{company.slug}.{box.slug}", address, company.slug)
+            for field, address in zip(("overlay", SECOND_OVERLAY), box.pbx_addresses, strict=True)
+        },
         "pairs": {"box": [f"box/{box.key}", f"pbx/{box.key}"]}
         | {f"pbx-{peer.slug}": sorted([f"pbx/{box.key}", f"pbx/{peer.key}"]) for peer in peers},
     }
@@ -77,7 +91,15 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -
             **_job_names(names),
             overlay=overlay,
             scratch_folders=SCRATCH_FOLDERS,
-            static_files=write_pbx_files(str(box.pbx_addresses[0])) | write_record_files("pbx", box.key),
+            identities=("overlay", SECOND_OVERLAY),
+            taken_file=TAKEN_FILE,
+            token_file=TOKEN_FILE,
+            lost_after=LOST_AFTER,
+            bind_file=BIND_FILE,
+            generation_key=names.generation,
+            generations=names.generations,
+            whole_value=WHOLE_VALUE,
+            static_files=write_pbx_files() | write_record_files("pbx", box.key),
         ),
         "pbx/live/extensions.conf": _config(
             "pbx/extensions.conf.j2",
@@ -98,7 +120,7 @@ def render_pbx(fleet: Fleet, company: Company, box: Box, directory: Directory) -
         ),
         "pbx/live/iax.conf": _config("pbx/iax.conf.j2", box=box, peers="\n".join(sections)),
         "pbx/secrets.json": write_json(secrets),
-        **render_policies(names, "pbx/"),
+        **render_policies(names, "pbx/", takes_turns=True),
     }
 
 
@@ -117,16 +139,15 @@ def render_box(fleet: Fleet, company: Company, box: Box, directory: Directory) -
     offices, office = directory.offices, directory.offices[box.slug]
     directs = {peer.slug: derive_direct_link(box.settings, peer.settings, len(peers)) for peer in peers}
     cloud = derive_cloud_link(box.settings)
-    here = str(box.pbx_addresses[0])
     etc = write_box_files() | write_record_files("box", box.key)
     borrowers = set(office.borrowers)
     asked = ("from-cloud", "lend") if borrowers else ("from-cloud",)
-    sections = [write_peer("cloud", "box", here, asked, box.settings.codecs, cloud)]
+    sections = [write_peer("cloud", "box", box.pbx_addresses, asked, box.settings.codecs, cloud)]
     sections += [
         write_peer(
             f"box-{peer.slug}",
             f"box-{box.slug}",
-            str(peer.box_address),
+            [peer.box_address],
             ("from-peer", "lend") if peer.slug in borrowers else ("from-peer",),
             _find_common(box, peer),
             directs[peer.slug],
@@ -218,18 +239,31 @@ def render_lighthouse(fleet: Fleet, lighthouse: Lighthouse, address: IPv4Address
     }
     return {
         "pbx/job.nomad.hcl": job.render(
-            fleet=fleet, lighthouse=lighthouse, **_job_names(names), overlay=overlay
+            fleet=fleet,
+            lighthouse=lighthouse,
+            **_job_names(names),
+            overlay=overlay,
+            identities=("overlay",),
+            taken_file="",
         ),
         "pbx/secrets.json": write_json(secrets),
         **render_policies(names, "pbx/"),
     }
 
 
-def render_policies(names: UnitNames, folder: str) -> dict[str, str]:
-    """What the unit's own identity may read: its own value, its own document, and the block list of all (rule 12)."""
-    keys = (EnrollmentNames(names.fleet).blocked, names.kv_key)
+def render_policies(names: UnitNames, folder: str, takes_turns: bool = False) -> dict[str, str]:
+    """What the unit's own identity may read: its own value, its own document, and the block list of all (rule 12).
+
+    takes_turns: its instances say in Consul which of its pair of addresses they have, and read its company's.
+    """
+    read = (EnrollmentNames(names.fleet).blocked, names.never, names.kv_key)
+    rules = {f'key "{key}"': "read" for key in read}
+    if takes_turns:
+        rules |= {f'key_prefix "{names.generations}"': "read", f'key "{names.generation}"': "write"}
     return {
-        f"{folder}consul-policy.hcl": "\n".join(f'key "{key}" {{\n  policy = "read"\n}}\n' for key in keys),
+        f"{folder}consul-policy.hcl": "\n".join(
+            f'{what} {{\n  policy = "{right}"\n}}\n' for what, right in rules.items()
+        ),
         f"{folder}vault-policy.hcl": f'path "{names.vault_path}" {{\n  capabilities = ["read"]\n}}\n',
     }
 
@@ -245,6 +279,8 @@ def _job_names(names: UnitNames) -> dict[str, str]:
         "job_id": names.job_id,
         "role": names.role,
         "kv_key": names.kv_key,
+        "secrets_version": SECRETS_VERSION,
+        "never": names.never,
         "vault_path": names.vault_path,
     }
 
@@ -306,10 +342,12 @@ def _overlay(
     advertise: str = "",
     am_lighthouse: bool = False,
     blocklist: str = "",
+    keys: str = "",
 ) -> str:
     """Nebula's configuration; secrets is the folder of its keys, company "" admits nobody's traffic.
 
-    A task of Nomad's has its certificates where the controller may look at them.
+    A task of Nomad's has its certificates where the controller may look at them. keys is the folder of its key where
+    that is another than its secrets: of a pair the gate puts a link there.
 
     A box's has no block list: its agent puts it below `pki:` (ritilib.box.overlay), so that it outlives a day without
     a network.
@@ -320,6 +358,7 @@ def _overlay(
         name=name,
         secrets=secrets,
         certificates="/local" if blocklist else secrets,
+        keys=keys or secrets,
         company=company,
         port=port,
         advertise=advertise,

@@ -127,7 +127,7 @@ class Chronicle:
         if is_whole:
             self.metrics.note_applied(done.commit, now.timestamp())
         gone = [*done.stopped, *done.purged]
-        is_news = bool(done.changed or gone or (is_whole and done.commit != self._applied))
+        is_news = bool(done.changed or done.healed or gone or (is_whole and done.commit != self._applied))
         self._applied = done.commit if is_whole else ""
         self.journal.note(
             "info" if is_news else "debug",

@@ -22,6 +22,7 @@ from ritilib.sync.wake import Report, Wakeups
 
 WAIT_S = 60.0  # one blocking query
 PAUSE_S = 0.5  # after a change: a thousand writes in a row are one wake and not a thousand lists of keys
+TURNS_PAUSE_S = 2.0  # a rollout of thousands writes twice for each
 GATHER_S = 0.1  # boxes that ask together are one wake; each waits for its dial tone
 END_S = 5.0
 AGAIN = Backoff(first_s=1.0, longest_s=60.0)
@@ -128,6 +129,26 @@ def follow_suspensions(watch: Watch, consul: ConsulClient, places: Places, wakeu
         index = keys.index if keys.index >= index else 0
 
 
+def follow_turns(watch: Watch, consul: ConsulClient, prefix: str, wakeups: Wakeups) -> None:
+    """Wake the loop when a key of a PBX's instances is gone, when Consul shows an older state, and once at the start.
+
+    What an instance writes wakes nobody: each start and each end of a PBX would.
+    """
+    seen: frozenset[str] = frozenset()
+    index, is_still = 0, False
+    while not watch.is_ended:
+        # Consul waits where it was restored to before this index, so it is asked for a change of what it has now
+        keys = consul.list_keys(prefix, index if is_still else 0, WAIT_S)
+        watch.note_good()
+        now = frozenset(keys.keys)
+        if not index or keys.index < index or seen - now:
+            wakeups.wake("turns")
+        is_still = keys.index == index
+        if not is_still:
+            watch.pause(TURNS_PAUSE_S)
+        seen, index = now, keys.index
+
+
 def follow_enrollment(watch: Watch, consul: ConsulClient, prefix: str, wakeups: Wakeups) -> None:
     """Wake the loop when a box asks, and when what is bound changes; not at the start: a cycle looks by itself.
 
@@ -194,6 +215,8 @@ def watch_drift(
     for_enrollment, for_hooks = WatchSession(settings.consul.verify), WatchSession(settings.consul.verify)
     consul, suspending = Consul(settings, for_consul), Consul(settings, for_suspensions)
     enrolling, hooking = Consul(settings, for_enrollment), Consul(settings, for_hooks)
+    for_turns = WatchSession(settings.consul.verify)
+    turning = Consul(settings, for_turns)
     follower = JobFollower(NomadEvents(settings, for_nomad), places.jobs, wakeups)
     watches = (
         Watch(
@@ -213,6 +236,12 @@ def watch_drift(
             "enrollment",
             lambda watch: follow_enrollment(watch, enrolling, places.enrollment, wakeups),
             for_enrollment.abort,
+            report,
+        ),
+        Watch(
+            "turns",
+            lambda watch: follow_turns(watch, turning, places.generations, wakeups),
+            for_turns.abort,
             report,
         ),
         Watch(

@@ -40,6 +40,11 @@ class Places:
         return f"riti/{self.fleet}/inventory/"
 
     @property
+    def generations(self) -> str:
+        """Which instance of each PBX is reached: its instances write it, and the controller where it was lost."""
+        return f"riti/{self.fleet}/generation/"
+
+    @property
     def boxes(self) -> str:
         """What boxes say of themselves."""
         return f"riti/{self.fleet}/box/"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from ritilib.clients.protocols import ConsulClient
 from ritilib.errors import GitopsError, LeadershipLost, Problem, RitiError
 from ritilib.gitops.desired import Desired
 from ritilib.reconcile.authority import TIMING, Timing, find_next_turn
 from ritilib.reconcile.down import find_down
+from ritilib.reconcile.lost import LOST_AFTER
 from ritilib.reconcile.pauses import describe_paused
 from ritilib.reconcile.plan import Change, Paused, Plan
 from ritilib.reconcile.prune import Removals, Waiting, keep_revoked, wait_for_company
@@ -21,6 +22,7 @@ from ritilib.reconcile.windows import is_inside
 from ritilib.render.names import UnitNames
 from ritilib.sync.crew import Work
 from ritilib.sync.follow import open_doors, settle_earlier, watch_deployments
+from ritilib.sync.lost import give_up_lost
 from ritilib.sync.observe import Places, Seen
 from ritilib.sync.overlay.rotation import Rotated, rotate_authority
 from ritilib.sync.planned import plan_once
@@ -29,6 +31,7 @@ from ritilib.sync.rotate import choose_generations
 from ritilib.sync.synced import Synced
 from ritilib.sync.troubles import Troubles
 from ritilib.sync.turn import choose_turn
+from ritilib.sync.turns import Healed, heal_turns, may_be_lost
 from ritilib.sync.unit.apply import Leave, Outcome, Servers, apply_change
 from ritilib.sync.unit.settle import describe_refused
 
@@ -53,6 +56,8 @@ def sync_once(
     go_on: Callable[[], bool] = lambda: True,
     crew: Collection[Servers] = (),
     timing: Timing = TIMING,
+    lost_after: timedelta = LOST_AFTER,
+    look_at_turns: bool = False,
 ) -> Synced:
     """Make Nomad, Consul and Vault equal to one merged commit.
 
@@ -64,9 +69,10 @@ def sync_once(
     are inventory_index, busy and restarts of this process's cycle before. not_due are units that are left alone until a
     time, and for which no wave waits; go_on is asked before each unit whether it shall still be begun. crew are more
     clients of the same servers: with each, one more unit is applied at the same time. timing is that of the overlay's
-    authorities, which go one step further, where another is wished, after all else. Raises what reading raises: then
-    nothing was written; and LeadershipLost, where another controller may write by now: what was begun stands in the
-    inventory.
+    authorities, which go one step further, where another is wished, after all else. A PBX whose host has been away from
+    Nomad's servers for lost_after gets another. look_at_turns: have every PBX's key say which instance is reached, also
+    where nothing that is read shows that Consul lost one. Raises what reading raises: then nothing was written; and
+    LeadershipLost, where another controller may write by now: what was begun stands in the inventory.
     """
     plan, removals, seen = plan_once(desired, servers.nomad, servers.consul, clock(), floor)
     _refuse_unknown(may_replace, desired)
@@ -128,6 +134,20 @@ def sync_once(
     down = find_down(
         plan.wishes, seen.observed.jobs, troubles.watched | {change.key for change in plan.changes}
     )
+    healed = Healed()
+    if look_at_turns or may_be_lost(plan, seen.observed):
+        # before another instance is placed, which counts on from there
+        healed = heal_turns(
+            desired.fleet,
+            desired.fleet_id,
+            seen.observed,
+            servers.nomad,
+            servers.consul,
+            go_on,
+            report,
+            troubles,
+        )
+    lost_until = give_up_lost(plan, seen.observed, servers.nomad, lost_after, go_on, report, troubles)
     outcomes: list[Outcome] = []
     left = len(changes)
     for change, found in Work(changes, attempt, go_on, report).do((servers, *crew)):
@@ -137,7 +157,7 @@ def sync_once(
             continue
         outcomes.append(found)
         if found.held:
-            mend = f"sync again later; `riti sync --once --replace {change.key}` cuts its calls"
+            mend = f"sync again later; with `riti sync --once --replace {change.key}` it takes no new call, and ends"
             held.append(Problem("", 0, 0, f"{change.key} is held back: {found.held}", mend))
             troubles.tell(change.key, held[-1])
     values = {key: record.values for key, record in records.items()}
@@ -167,7 +187,7 @@ def sync_once(
     if has_moved and not (troubles.failed or left or pruned.problems or desired.held):
         _note_index(desired.fleet, plan, values, owner, fleet_index, servers.consul)
     rotated = _rotate_authority(desired, seen, servers, clock(), timing, report, problems)
-    due = _find_due(desired, records, turn, waiting, plan.paused, now)
+    due = _find_due(desired, records, turn, waiting, plan.paused, lost_until, now)
     turns = find_next_turn(seen.observed.authority, records.keys(), now)
     moments = [one for one in (due, turns, rotated.again if rotated else None) if one]
     return Synced(
@@ -186,7 +206,8 @@ def sync_once(
         watched=frozenset(troubles.watched),
         rotating=frozenset(rotation.waits),
         down=tuple(down.values()),
-        healed=_find_healed(plan.changes, outcomes),
+        healed=_find_healed(plan.changes, outcomes) | healed.units,
+        turns_left=not healed.is_whole,
         left=left,
         due=min(moments, default=None),
         turn=turn,
@@ -245,14 +266,15 @@ def _find_due(
     turn: Turn,
     waiting: Iterable[Waiting],
     paused: Paused,
+    lost_until: datetime | None,
     now: datetime,
 ) -> datetime | None:
-    """The next moment of a wave, the end of a grace period or of a pause, or a certificate's renewal; None: there is
-    none."""
+    """The next moment of a wave, the end of a grace period or of a pause, a certificate's renewal, or that of a PBX
+    that is given up with its host; None: there is none."""
     kept = (records[unit.key] for unit in desired.units if unit.key in records)
     moments = [datetime.fromisoformat(record.renew_at) for record in kept if record.renew_at]
     moments += [one.until for one in waiting if one.until]
-    moments += [one for one in (turn.until, paused.due) if one]
+    moments += [one for one in (turn.until, paused.due, lost_until) if one]
     return min((one for one in moments if one > now), default=None)
 
 

@@ -183,12 +183,14 @@ class _Pruner:
         if job:
             self.servers.nomad.purge_job(names.job_id, purge.record.job_modify_index)
         places = Places(names.fleet)
+        keys = [] if names.is_lighthouse else [names.generation]
         for folder in (places.live, places.boxes):
             # every format of the value; the slash at the end keeps a name that begins alike
-            for key in consul.list_keys(f"{folder}{purge.key}/").keys:
-                held = consul.read(key)
-                if held:
-                    consul.delete(key, held.modify_index)
+            keys += consul.list_keys(f"{folder}{purge.key}/").keys
+        for key in keys:
+            held = consul.read(key)
+            if held:
+                consul.delete(key, held.modify_index)
         owner = describe_owner(self.desired.fleet_id, purge.key)
         consul.delete_role(names.role, owner)
         consul.delete_policy(names.role, owner)

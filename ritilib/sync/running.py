@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ritilib.gitops.desired import Reader
 from ritilib.gitops.mirror import Mirror
 from ritilib.gitops.remote import Remote
 from ritilib.gitops.repository import BASE
+from ritilib.reconcile.lost import LOST_AFTER
 from ritilib.sync.chronicle import Chronicle
 from ritilib.sync.connect import connect_servers
 from ritilib.sync.drift import watch_drift
@@ -47,7 +49,7 @@ class Options:
 
     who: what people are shown of this instance ("host:pid"). web: where it listens (None: nowhere). rewritten: a commit
     whose rewritten history is accepted. crew: units written at the same time; nomad_per_s: requests a second to Nomad
-    at the most (None: as many as it answers). tell: who is told how it goes.
+    at the most (None: as many as it answers). tell: who is told how it goes. lost_after: as sync_once has it.
     """
 
     remote: str
@@ -60,6 +62,7 @@ class Options:
     crew: int = CREW
     nomad_per_s: float | None = None
     tell: TellSettings = field(default_factory=TellSettings)
+    lost_after: timedelta = LOST_AFTER
 
 
 @contextmanager
@@ -117,6 +120,7 @@ def run_controller(
         chronicle,
         crew=options.crew,
         enroll=Registry,
+        lost_after=options.lost_after,
     )
     with ExitStack() as running:
         if options.web:

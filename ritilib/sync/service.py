@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from random import random as any_random
 
@@ -20,6 +20,7 @@ from ritilib.clients.settings import Settings
 from ritilib.errors import Denied, LeadershipLost, RitiError
 from ritilib.gitops.desired import Desired
 from ritilib.reconcile.backoff import Random
+from ritilib.reconcile.lost import LOST_AFTER
 from ritilib.reconcile.state import hash_text
 from ritilib.sync.chronicle import Chronicle
 from ritilib.sync.enroll.registry import Registry
@@ -63,6 +64,7 @@ class Service:
     pace: Pace = field(default_factory=Pace)
     crew: int = CREW
     enroll: Enroll | None = None
+    lost_after: timedelta = LOST_AFTER
     clock: Callable[[], datetime] = read_clock
     monotonic: Callable[[], float] = time.monotonic
     random: Random = any_random
@@ -75,6 +77,7 @@ class Service:
         self._denied = 0  # of these, those of its standing tokens
         self._registry: Registry | None = None
         self._began_s = 0.0
+        self._looks_at_turns = False  # until a cycle has
 
     def stop(self) -> None:
         """Have `serve` end; from any thread, but not from a signal's handler, which may hold the event's lock."""
@@ -188,7 +191,10 @@ class Service:
                 not_due=not_due,
                 go_on=lambda: self._may_go_on(desired),
                 crew=crew,
+                lost_after=self.lost_after,
+                look_at_turns=self._looks_at_turns,
             )
+            self._looks_at_turns = done.turns_left
         except (LeadershipLost, Denied):
             raise
         except RitiError as error:
@@ -208,6 +214,8 @@ class Service:
             self._failures = 0
         self._memory = memory
         pause_s = find_pause(memory, done, self.clock(), ended_s, self.pace, self.random)
+        if self._looks_at_turns:
+            pause_s = min(pause_s, self.pace.watched_s)
         return pause_s if enroll_s is None else min(pause_s, enroll_s)
 
     def _let_in(self, desired: Desired, crew: Sequence[Servers]) -> float | None:
@@ -249,6 +257,7 @@ class Service:
             self.chronicle.board.beat()
             if reasons != {"timer"} or left_s <= self.pace.slice_s:
                 self.chronicle.note_woken(reasons)
+                self._looks_at_turns |= "turns" in reasons
                 return
             leadership.check()
 

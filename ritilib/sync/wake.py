@@ -10,8 +10,9 @@ from typing import Literal
 from ritilib.errors import RitiError
 
 # git: the branch moved; webhook: the forge says so; drift: Consul or Nomad changed; retry: a unit is due again;
-# suspension: somebody suspended something, or lifted it; enroll: a box asks to be let in, or somebody said more of one
-Reason = Literal["git", "webhook", "drift", "timer", "retry", "suspension", "enroll"]
+# suspension: somebody suspended something, or lifted it; enroll: a box asks to be let in, or somebody said more of one;
+# turns: what Consul says of PBXes' instances may be lost, or older than it was
+Reason = Literal["git", "webhook", "drift", "timer", "retry", "suspension", "enroll", "turns"]
 Report = Callable[
     [str, RitiError], None
 ]  # what could not do its work ("consul-values"), and why; from any thread

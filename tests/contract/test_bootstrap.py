@@ -221,6 +221,7 @@ def test_nodes_whose_templates_give_up_are_refused() -> None:
 def test_the_stacks_node_never_gives_up(stack: Stack) -> None:
     found = Nomad(read_settings(stack.environment())).list_template_retries()
     assert [(one.consul, one.vault, one.nomad) for one in found] == [(0, 0, 0)]
+    assert [one.longest_end_s for one in found] == [3600.0]
 
 
 def test_an_agent_with_consuls_default_limit_is_warned_of(stack: Stack) -> None:

@@ -7,6 +7,7 @@ import pytest
 from ritilib.clients.nomad_diff import write_diff
 from ritilib.clients.nomad_values import judge_plan
 from ritilib.clients.protocols import NomadClient
+from ritilib.devstack.processes import poll
 from ritilib.errors import Conflict, RitiError
 
 TIMEOUT_S = 120.0
@@ -134,6 +135,27 @@ def test_a_running_allocation_shows_tasks_ports_and_address(nomad: NomadClient, 
     (port,) = allocation.ports
     assert port.label == "x" and port.value > 0
     assert allocation.network_address
+    _stop(nomad, job_id)
+
+
+def test_an_instance_that_is_moved_is_followed_by_another(nomad: NomadClient, fleet: str) -> None:
+    job_id = f"{fleet}--c--b"
+    registered = nomad.register(nomad.parse(make_hcl(job_id)), 0)
+    nomad.wait_deployed(job_id, registered.modify_index, TIMEOUT_S)
+    (before,) = nomad.list_allocations(job_id)
+    assert before.node_id in nomad.find_hosts()
+    assert before.changed_at_s > 0
+    [alive] = nomad.list_alive(fleet)
+    assert (alive.id, alive.job_id, alive.client_status) == (before.id, job_id, "running")
+    nomad.move_allocation(before.id)
+    assert poll(lambda: nomad.find_running(job_id) not in ((), (before.id,)), TIMEOUT_S)
+    found = {one.id: one.desired_status for one in nomad.list_allocations(job_id)}
+    assert sorted(found.values()) == ["run", "stop"]
+    assert found[before.id] == "stop"
+    [after] = nomad.find_running(job_id)
+    told = {one.id: one.desired_status for one in nomad.list_alive(fleet)}
+    assert (told.pop(after), set(told.values()) - {"stop"}) == ("run", set())
+    assert nomad.list_alive(f"{fleet}--other") == ()
     _stop(nomad, job_id)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,18 +25,19 @@ NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
 
 
-class Bench:
-    """Servers and good tokens for them; write_document is the controller's."""
+class Bench(ABC):
+    """Servers and good tokens for them."""
 
     def __init__(self, own: OwnServers, consul: str, vault: str) -> None:
         self.own, self.consul, self.vault = own, consul, vault
 
+    @abstractmethod
     def write_document(self, document: Document) -> None:
-        raise NotImplementedError
+        """As the controller writes it."""
 
+    @abstractmethod
     def list_checks(self) -> list[str]:
         """The status of the box's checks, as Consul shows them."""
-        raise NotImplementedError
 
 
 class FakeBench(Bench):

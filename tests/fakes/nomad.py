@@ -10,6 +10,7 @@ from typing import Any
 
 from ritilib.clients.nomad_values import (
     Allocation,
+    AllocationStub,
     Changes,
     Deployment,
     JobList,
@@ -42,6 +43,8 @@ class FakeNomad:
         self.tokens: dict[str, tuple[str, ...]] = {}
         # what tasks wrote
         self.read_file: Callable[[str, str], bytes | None] = lambda _allocation, _path: None
+        self.counts: dict[str, dict[str, int]] = {}  # job → its allocations, as the list has them
+        self.hosts: tuple[str, ...] = ("fake",)
         self.managers: set[str] = set()
         self.accessors: dict[str, str] = {}
 
@@ -60,6 +63,7 @@ class FakeNomad:
                 job["JobModifyIndex"],
                 job["Stop"],
                 dict(job["Meta"] or {}),
+                self.counts.get(job["ID"]),
             )
             for job in jobs
         )
@@ -149,6 +153,26 @@ class FakeNomad:
         found = self.allocations.get(job_id, ())
         return tuple(one.id for one in found if (one.client_status, one.desired_status) == ("running", "run"))
 
+    def list_alive(self, prefix: str) -> tuple[AllocationStub, ...]:
+        self.journal.ask(f"nomad list allocations of {prefix}*")
+        return tuple(
+            AllocationStub(one.id, job_id, one.client_status, one.desired_status)
+            for job_id, found in self.allocations.items()
+            for one in found
+            if job_id.startswith(prefix) and one.client_status in ("pending", "running", "unknown")
+        )
+
+    def move_allocation(self, allocation_id: str) -> None:
+        [job_id] = [
+            name for name, found in self.allocations.items() if allocation_id in {one.id for one in found}
+        ]
+        self._replace(job_id, self._start(self.jobs[job_id]))
+        self.journal.write(f"nomad move an allocation of {job_id}")
+
+    def find_hosts(self) -> tuple[str, ...]:
+        self.journal.ask("nomad list nodes")
+        return self.hosts
+
     def read_alloc_file(self, allocation_id: str, path: str) -> bytes | None:
         self.journal.ask(f"nomad read {path}")
         return self.read_file(allocation_id, path)
@@ -219,6 +243,7 @@ class FakeNomad:
             task_states=dict.fromkeys(re.findall(r'task "(\w+)"', text), state),
             ports=() if fails else ports,
             network_address="" if fails or not ports else "172.26.64.2",
+            changed_at_s=float(self.index),
         )
 
     def _replace(self, job_id: str, new: Allocation | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
 
 from ritilib.box.own import Document
 from ritilib.box.servers import Value
@@ -90,7 +89,3 @@ class FakeOwn:
     def _answer(self) -> None:
         if self.is_away:
             raise Unreachable.because("the fake is away", "wait")
-
-
-def make_document(version: int, data: dict[str, Any]) -> Document:
-    return Document(version, data)

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ritilib.devstack.network import unmount_below
+from ritilib.devstack.network import (
+    FIRST_PORT,
+    PORTS_PER_SLOT,
+    SLOTS,
+    remove_interface,
+    remove_rules,
+    unmount_below,
+)
 from ritilib.devstack.processes import Process, end_process, start_process, wait_until
 from ritilib.devstack.record import LOOPBACK, Record, choose_ports, read_record
 from ritilib.devstack.servers import consul, nomad
@@ -35,7 +42,7 @@ class Agent:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """It answers nobody, while the context lasts."""
+        """It answers nobody, while the context lasts; the tasks of a client go on."""
         os.kill(self.process.pid, signal.SIGSTOP)
         try:
             yield
@@ -44,11 +51,44 @@ class Agent:
 
 
 @contextmanager
+def hold_docker_client(stack: Stack, folder: Path, name: str) -> Iterator[Agent]:
+    """A Nomad client that runs PBXes as the stack's own does, and is no server; both take work.
+
+    Its bridge and its ports are others than those of every stack on this machine.
+    """
+    first = FIRST_PORT + SLOTS * PORTS_PER_SLOT
+    network = {
+        "bridge_network_name": "riti-far",
+        "bridge_network_subnet": "10.94.240.0/24",
+        "min_dynamic_port": first,
+        "max_dynamic_port": first + 100,
+    }
+    with _hold_client(stack, folder, name, "docker", network) as agent:
+        try:
+            yield agent
+        finally:
+            remove_rules(["riti-far"], str(network["bridge_network_subnet"]))
+            remove_interface("riti-far")
+
+
+@contextmanager
 def hold_client(stack: Stack, folder: Path, name: str) -> Iterator[Agent]:
     """A Nomad client that runs stand-ins and is no server; the stack's own takes no work meanwhile.
 
     So Nomad's servers can go away, or be cut off from it, while its tasks go on.
     """
+    with _hold_client(stack, folder, name, "raw_exec", {}) as agent:
+        allow_own_node(stack, False)
+        try:
+            yield agent
+        finally:
+            allow_own_node(stack, True)
+
+
+@contextmanager
+def _hold_client(
+    stack: Stack, folder: Path, name: str, driver: str, network: Mapping[str, Any]
+) -> Iterator[Agent]:
     record = _read(stack)
     ports = choose_ports(("http", "rpc", "serf"))
     said = nomad.configure(record, stack.state, stack.programs.cni)
@@ -57,11 +97,13 @@ def hold_client(stack: Stack, folder: Path, name: str) -> Iterator[Agent]:
         "servers": [f"{LOOPBACK}:{record.ports['nomad_rpc']}"],
         "options": {
             **said["client"]["options"],
-            "driver.allowlist": "raw_exec",
-            "driver.raw_exec.enable": "1",
+            "driver.allowlist": driver,
+            "driver.raw_exec.enable": str(int(driver == "raw_exec")),
         },
+        **network,
     }
-    said.pop("plugin")
+    if driver != "docker":
+        said.pop("plugin")
     servers = Servers(stack.environment())
     log = folder / f"{name}.log"
     with ExitStack() as ends:
@@ -72,11 +114,9 @@ def hold_client(stack: Stack, folder: Path, name: str) -> Iterator[Agent]:
         def is_ready() -> bool:
             nodes = {one["Name"]: one for one in servers.get("NOMAD", "nodes")}
             drivers = nodes.get(name, {}).get("Drivers") or {}
-            return bool(drivers.get("raw_exec", {}).get("Healthy")) and nodes[name]["Status"] == "ready"
+            return bool(drivers.get(driver, {}).get("Healthy")) and nodes[name]["Status"] == "ready"
 
         wait_until(is_ready, DEADLINE_S, f"waiting for the node {name}", log)
-        allow_own_node(stack, False)
-        ends.callback(allow_own_node, stack, True)
         yield agent
 
 
@@ -178,12 +218,12 @@ def _forget_node(servers: Servers, name: str) -> None:
             servers.ask("NOMAD", "POST", f"node/{node['ID']}/purge")
 
 
-def allow_own_node(stack: Stack, is_allowed: bool) -> None:
-    """Whether the stack's own node takes work; it does not count as ready (devstack) while it takes none."""
+def allow_own_node(stack: Stack, is_allowed: bool, name: str = nomad.NODE) -> None:
+    """Whether the stack's own node, or another, takes work; the own does not count as ready (devstack) without."""
     servers = Servers(stack.environment())
     word = "eligible" if is_allowed else "ineligible"
     for node in servers.get("NOMAD", "nodes"):
-        if node["Name"] == nomad.NODE:
+        if node["Name"] == name:
             body = {"NodeID": node["ID"], "Eligibility": word}
             servers.ask("NOMAD", "POST", f"node/{node['ID']}/eligibility", body)
 

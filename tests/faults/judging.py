@@ -30,6 +30,7 @@ class Allocation:
     job: str
     started: tuple[str, ...]
     is_running: bool
+    is_ending: bool = False  # it was told to end, and goes on until its last call does
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,14 @@ class Notes:
     hand: places that the test's own hand wrote → the thing right after it (None: the hand removed it). foreign: further
     places that are not the controller's. going: places whose removal a commit wishes, that was approved or is under
     the limit. going_back: places that may return to an older commit's content, since the newer one was bad.
+    moving: jobs whose instance may end when it has no call, as another follows it: their host was lost to Nomad.
     """
 
     hand: Mapping[str, Thing | None] = field(default_factory=dict)
     foreign: Collection[str] = ()
     going: Collection[str] = ()
     going_back: Collection[str] = ()
+    moving: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,10 @@ def find_deletions(before: State, after: State, seen: Iterable[Seen], notes: Not
     for name, allocation in sorted(before.allocations.items()):
         place = f"job {allocation.job}"
         if not allocation.is_running or place in touched or not _is_same(place, before, after):
+            continue
+        if allocation.job in notes.moving and any(
+            one.job == allocation.job and one.is_running for one in after.allocations.values()
+        ):
             continue
         left = after.allocations.get(name)
         if left is None or not left.is_running or left.started != allocation.started:
@@ -164,12 +171,15 @@ def find_lost(
     return tuple(dict.fromkeys(found))
 
 
-def find_cuts(held: Iterable[Held], after: State) -> tuple[str, ...]:
-    """Every PBX that had a call and is not the very same running one any more."""
+def find_cuts(held: Iterable[Held], after: State, moving: Collection[str] = ()) -> tuple[str, ...]:
+    """Every PBX that had a call and is not the very same running one any more.
+
+    moving: jobs whose older instance is told to end, which it does with its last call only.
+    """
     found: list[str] = []
     for one in held:
         now = after.allocations.get(one.allocation)
-        if now is None or not now.is_running:
+        if now is None or not (now.is_running or (now.is_ending and one.job in moving)):
             found.append(f"{one.job} had a call, and its allocation ended")
         elif now.started != one.started:
             found.append(f"{one.job} had a call, and its task was started again")

@@ -133,11 +133,17 @@ class Served:
         assert self.controller.ask("healthz").status_code == 200
 
 
-def make_standins(stack: Stack, folder: Path, name: str, lighthouse_port: int) -> StandinFleet:
+def make_standins(
+    stack: Stack,
+    folder: Path,
+    name: str,
+    lighthouse_port: int,
+    kind: type[StandinFleet] = StandinFleet,
+) -> StandinFleet:
     """A fleet of two offices that is merged and bootstrapped, and not synced yet."""
     with know_author():
         made: Fleet = make_fleet(stack, folder, name, lighthouse_port)
-        fleet = StandinFleet(**vars(made))
+        fleet = kind(**vars(made))
         fleet.write_box(*MONTEVIDEO.split("/"), "101")
         fleet.write_box(*SALTO.split("/"), "201")
         fleet.merge_change("two offices")
@@ -145,14 +151,21 @@ def make_standins(stack: Stack, folder: Path, name: str, lighthouse_port: int) -
 
 
 @contextmanager
-def hold_served(stack: Stack, folder: Path, name: str, lighthouse_port: int) -> Iterator[Served]:
-    """The fleet, synced, and its controller, while the context lasts."""
-    fleet = make_standins(stack, folder, name, lighthouse_port)
+def hold_served(
+    stack: Stack,
+    folder: Path,
+    name: str,
+    lighthouse_port: int,
+    environ: Mapping[str, str] | None = None,
+    kind: type[StandinFleet] = StandinFleet,
+) -> Iterator[Served]:
+    """The fleet, synced, and its controller (environ: put over the fleet's own), while the context lasts."""
+    fleet = make_standins(stack, folder, name, lighthouse_port, kind)
     servers = Servers(stack.environment())
     with hold_failing(stack.environment()) as relays:
         served = Served(fleet, relays, servers, folder)
         try:
-            served.start()
+            served.start(environ)
             served.wait_applied(served.merge_and_tell())
             served.wait_running()
             yield served

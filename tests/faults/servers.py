@@ -16,6 +16,7 @@ from tests.integration.holdings import JOB_TIMES
 
 TIMEOUT_S = 60
 HEADERS = {"NOMAD": "X-Nomad-Token", "CONSUL_HTTP": "X-Consul-Token", "VAULT": "X-Vault-Token"}
+ENDING = ("running", "unknown")
 ALIVE = ("pending", "running", "unknown")  # unknown: its client is away, and keeps it
 
 
@@ -55,6 +56,7 @@ class Servers:
                     sorted(f"{name} {task['StartedAt']}" for name, task in (one["TaskStates"] or {}).items())
                 ),
                 one["ClientStatus"] in ALIVE and one["DesiredStatus"] == "run",
+                one["ClientStatus"] in ENDING and one["DesiredStatus"] != "run",
             )
             for one in self.get("NOMAD", "allocations")
         }

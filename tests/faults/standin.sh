@@ -7,6 +7,9 @@ case "$IMAGE" in *:broken) exit 1 ;; esac
 trap '' HUP  # by which Nomad tells of a new certificate
 [ "$#" -eq 1 ] || exec sleep infinity  # a lighthouse says nothing
 
+leaving=
+trap 'leaving=1' INT TERM  # it ends with its last call, as the watcher has Asterisk do
+
 calls=$1/calls-$NOMAD_JOB_ID word=$NOMAD_ALLOC_DIR/data/pbx.json
 plan=local/asterisk/extensions.conf peers=secrets/iax.conf
 plan_hash= peers_hash= said=
@@ -31,5 +34,6 @@ while [ -d "$NOMAD_ALLOC_DIR" ]; do
   if [ "$now" != "$said" ]; then
     printf '%s\n' "$now" > "$word.new" && mv "$word.new" "$word" && said=$now
   fi
+  [ -z "$leaving" ] || [ "$channels" != 0 ] || exit 0
   read -r -t 0.2 -u "$never" _
 done

@@ -10,11 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+from ritilib.devstack.folders import find_cache
+from ritilib.devstack.images.programs import GATE, build_program
 from ritilib.fleet.load import load_fleet
 from ritilib.gitops.diff import write_tree
 from ritilib.gitops.worktree import read_fleet_files
@@ -26,6 +30,30 @@ SCRIPT = Path(__file__).parent / "standin.sh"
 _JOB = re.compile(r"rendered/([^/]+/[^/]+)/pbx/job\.nomad\.hcl")
 _NETWORK = re.compile(r"    network \{\n.*?\n    \}\n\n", re.DOTALL)
 _OVERLAY = re.compile(r'    task "overlay" \{\n.*?\n    \}\n\n(?=    task)', re.DOTALL)
+_TAKE = re.compile(r'    task "take" \{\n.*?\n    \}\n', re.DOTALL)
+_RELEASE = re.compile(r'    task "release" \{\n.*?\n    \}\n\n?', re.DOTALL)
+# it has no address to take; that a job has such a task is what the controller looks at
+_TURN = """\
+    task "take" {
+      driver = "raw_exec"
+      lifecycle {
+        hook = "prestart"
+      }
+      config {
+        command = "/bin/true"
+      }
+      logs {
+        max_files     = 1
+        max_file_size = 1
+      }
+      resources {
+        cpu    = 1
+        memory = 10
+      }
+    }
+"""
+_ARGUMENTS = re.compile(r"args += (\[.*\])\n")
+_CONFIG = re.compile(r"      config \{\n.*?\n      \}\n", re.DOTALL)
 _IMAGE = re.compile(r'task "(?:pbx|overlay)".*?image +=\s+"(.*?)"', re.DOTALL)
 _CONTAINER = re.compile(
     r'      driver = "docker"\n(?:      user .*?\n)?      config \{\n.*?\n      \}\n', re.DOTALL
@@ -45,18 +73,27 @@ _TASK = """\
 """
 # a task that does not come up is known to be bad in seconds
 _DEADLINES = (
+    ('healthy_deadline  = "5m"', 'healthy_deadline  = "25s"'),
     ('healthy_deadline  = "3m"', 'healthy_deadline  = "25s"'),
     ('progress_deadline = "5m"', 'progress_deadline = "30s"'),
 )
+# one that shall end goes on with its calls, but a test does not wait an hour for it
+_ENDS = ('kill_timeout = "1h"', 'kill_timeout = "30s"')
 _SMALL = "      resources {\n        cpu    = 1\n        memory = 10\n      }\n"
 
 
-def swap_job(text: str, folder: Path) -> str:
-    """The job with a stand-in for its container; RENDERED says which rendered job it was (SHA-256)."""
+def swap_job(text: str, folder: Path, gate: Path | None = None) -> str:
+    """The job with a stand-in for its container; RENDERED says which rendered job it was (SHA-256).
+
+    gate: the program by which it takes and gives back its generation (None: it has none).
+    """
     alone = _OVERLAY.sub("", _NETWORK.sub("", text))
+    alone = _TAKE.sub(lambda found: _swap_gate(found[0], gate) if gate else _TURN, alone)
+    alone = _RELEASE.sub(lambda found: _swap_gate(found[0], gate) if gate else "", alone)
     for before, after in _DEADLINES:
-        assert before in alone
         alone = alone.replace(before, after)
+    assert _DEADLINES[0][1] in alone
+    alone = alone.replace(*_ENDS)
     image = _IMAGE.search(alone)
     assert image, "a job without an image"
     is_pbx = 'task "pbx"' in alone
@@ -68,6 +105,18 @@ def swap_job(text: str, folder: Path) -> str:
     swapped, count = _CONTAINER.subn(lambda _: task, alone)
     assert count == 1, "a job with more than one container left"
     return _SIZE.sub(_SMALL, _OWNER.sub("", swapped))
+
+
+def _swap_gate(task: str, gate: Path) -> str:
+    """The task, with the program itself in the place of its image."""
+    arguments = _ARGUMENTS.search(task)
+    assert arguments
+    # where a container has the allocation's folder
+    words = [re.sub("^/alloc/", "${NOMAD_ALLOC_DIR}/", one) for one in json.loads(arguments[1])]
+    said = f"        command = {json.dumps(str(gate))}\n        args    = {json.dumps(words)}\n"
+    config = f"      config {{\n{said}      }}\n"
+    swapped = _CONFIG.sub(lambda _: config, task).replace('driver = "docker"', 'driver = "raw_exec"')
+    return _SIZE.sub(_SMALL, swapped)
 
 
 def swap_jobs(tree: Mapping[str, str], swap: Callable[[str, str], str]) -> dict[str, str]:
@@ -83,6 +132,12 @@ def swap_jobs(tree: Mapping[str, str], swap: Callable[[str, str], str]) -> dict[
                 entry["files"]["pbx/job.nomad.hcl"] = hashlib.sha256(swapped[job].encode()).hexdigest()
             swapped[path] = write_json(said)
     return swapped
+
+
+def find_standin(job: Mapping[str, Any]) -> dict[str, Any]:
+    """The task that plays the PBX, of a job in Nomad's JSON."""
+    [task] = [one for one in job["TaskGroups"][0]["Tasks"] if "IMAGE" in (one["Env"] or {})]
+    return dict(task)
 
 
 class StandinFleet(Fleet):
@@ -127,3 +182,12 @@ class StandinFleet(Fleet):
         beside = place.with_suffix(".new")
         beside.write_text(f"{channels}\n")
         beside.replace(place)
+
+
+class TakingFleet(StandinFleet):
+    """Stand-ins that take their generations, as PBXes do: by the same program, with the same rights."""
+
+    def swap(self, key: str, text: str) -> str:
+        go = shutil.which("go")
+        assert go is not None
+        return swap_job(text, self.calls, build_program(GATE, Path(go), find_cache() / "images", print))

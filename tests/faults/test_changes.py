@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from tests.faults.lab import ESTE, MONTEVIDEO, OESTE, OFFICES, RIVERA, SALTO, Lab
+from tests.faults.standins import find_standin
 from tests.faults.witness import Witness
 
 PAUSE, LATER = timedelta(minutes=31), timedelta(days=2)  # certificates are due after a week
@@ -24,7 +25,7 @@ def read_images(lab: Lab) -> dict[str, str]:
     """Office → the image that its job wishes."""
     jobs = {one["ID"]: one for one in lab.holdings.read_jobs()}
     return {
-        key: jobs[lab.fleet.names(key).job_id]["TaskGroups"][0]["Tasks"][0]["Env"]["IMAGE"].rpartition(":")[2]
+        key: find_standin(jobs[lab.fleet.names(key).job_id])["Env"]["IMAGE"].rpartition(":")[2]
         for key in OFFICES
     }
 

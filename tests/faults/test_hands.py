@@ -12,7 +12,7 @@ import pytest
 
 from ritilib.devstack.stack import Stack
 from tests.faults.lab import Controller, Lab, hold_lab
-from tests.faults.standins import StandinFleet
+from tests.faults.standins import StandinFleet, find_standin
 from tests.faults.witness import Witness
 from tests.integration.fleets import read_desired_id
 
@@ -79,13 +79,13 @@ def test_a_job_that_a_hand_changed_is_put_back(lab: Lab, witness: Witness) -> No
         wait_healed(lab, one, RIVERA, lambda: witness.edit_job(rivera, lambda job: job.update(Priority=60)))
 
         def edit_task(job: dict[str, Any]) -> None:
-            job["TaskGroups"][0]["Tasks"][0]["Env"]["BY_HAND"] = "1"
+            find_standin(job)["Env"]["BY_HAND"] = "1"
 
         wait_healed(lab, one, SALTO, lambda: witness.edit_job(salto, edit_task))
         wait_healed(lab, one, SALTO, lambda: witness.stop_job(salto))
         wait_healed(lab, one, SALTO, lambda: witness.stop_job(salto, purge=True))
         job = witness.servers.get("NOMAD", f"job/{salto}")
-        assert "BY_HAND" not in job["TaskGroups"][0]["Tasks"][0]["Env"]
+        assert "BY_HAND" not in find_standin(job)["Env"]
         assert witness.servers.get("NOMAD", f"job/{rivera}")["Priority"] == 50
 
 

@@ -10,6 +10,7 @@ from ritilib.devstack.processes import poll, wait_until
 from ritilib.devstack.stack import Stack
 from tests.faults.outages import DEADLINE_S, MONTEVIDEO, SALTO, Served, hold_served
 from tests.faults.rows import SERVERS
+from tests.faults.standins import find_standin
 from tests.faults.witness import Witness
 from tests.integration.fleets import Fleet, know_author
 
@@ -36,8 +37,7 @@ def read_value(served: Served, key: str) -> str:
 def read_image(served: Served, key: str) -> str:
     """The image that the registered job names."""
     job = served.servers.get("NOMAD", f"job/{served.fleet.names(key).job_id}")
-    [task] = job["TaskGroups"][0]["Tasks"]
-    return str(task["Env"]["IMAGE"])
+    return str(find_standin(job)["Env"]["IMAGE"])
 
 
 @pytest.mark.row(OLD)

@@ -49,6 +49,7 @@ class Witness:
     foreign: set[str] = field(default_factory=set)
     going: set[str] = field(default_factory=set)
     going_back: set[str] = field(default_factory=set)
+    moving: set[str] = field(default_factory=set)
     held: list[Held] = field(default_factory=list)
     cuts: list[str] = field(default_factory=list)
 
@@ -93,6 +94,10 @@ class Witness:
         """Units whose new job is bad, so that they return to what they were."""
         self.going_back |= {place for key in keys for place in list_places(fleet, key)}
 
+    def let_move(self, fleet: Fleet, *keys: str) -> None:
+        """Units whose host is lost to Nomad, so that another instance follows: the older one ends with its call."""
+        self.moving |= {fleet.names(key).job_id for key in keys}
+
     # calls
 
     def hold_calls(self, fleet: Fleet, *keys: str) -> None:
@@ -106,7 +111,7 @@ class Witness:
 
     def release_calls(self) -> None:
         """All calls have ended of themselves; those that were cut until now are remembered."""
-        self.cuts += find_cuts(self.held, State({}, self.servers.list_allocations()))
+        self.cuts += find_cuts(self.held, State({}, self.servers.list_allocations()), self.moving)
         self.held.clear()
 
     # the judgement
@@ -114,7 +119,7 @@ class Witness:
     def judge(self) -> Findings:
         """Look once more, and compare."""
         after = self.servers.read_state()
-        notes = Notes(self.hand, self.foreign, self.going, self.going_back)
+        notes = Notes(self.hand, self.foreign, self.going, self.going_back, self.moving)
         writes = self.followed.list_writes()
         before = State(
             {place: one for place, one in self.before.things.items() if not SCRATCH.fullmatch(place)},
@@ -125,7 +130,7 @@ class Witness:
         return Findings(
             find_deletions(before, after, self._find_gone(writes), notes),
             find_lost(before, after, versions, ours, notes),
-            tuple(dict.fromkeys([*self.cuts, *find_cuts(self.held, after)])),
+            tuple(dict.fromkeys([*self.cuts, *find_cuts(self.held, after, self.moving)])),
         )
 
     def _is_marked(self, job: Mapping[str, Any]) -> bool:
@@ -235,7 +240,7 @@ def list_units(repo: Path, commit: str) -> dict[str, dict[str, str]]:
 def list_places(fleet: Fleet, key: str) -> set[str]:
     """Where a unit's things are at the servers."""
     names = fleet.names(key)
-    of_box = set() if names.is_lighthouse else {f"key {names.box_kv_key}"}
+    of_box = set() if names.is_lighthouse else {f"key {names.box_kv_key}", f"key {names.generation}"}
     return of_box | {
         f"job {names.job_id}",
         f"key {names.kv_key}",

@@ -19,7 +19,7 @@ from ritilib.devstack.asterisk_check.conf import read_conf
 from ritilib.devstack.asterisk_check.dialplan import list_steps
 from ritilib.devstack.processes import poll
 from ritilib.devstack.telephony.console import ask_console
-from ritilib.render.asterisk_conf import CONFIG_FOLDER, SCRATCH_FOLDERS
+from ritilib.render.asterisk_conf import BIND_FILE, CONFIG_FOLDER, SCRATCH_FOLDERS
 
 READY_WITHIN_S = 90.0
 
@@ -79,6 +79,11 @@ def make_pbx(tree: Mapping[str, str], key: str, nomad: Nomad) -> Unit:
         for template in task["Templates"] or ()
         if template["DestPath"].startswith(prefix)
     }
+    # the watcher writes what is included here, by the half of the pair that the instance has
+    address = json.loads(files["pbx/secrets.json"])["overlay"]["network"].split("/")[0]
+    include = f'#include "{BIND_FILE}"\n'
+    assert include in config["iax.conf"]
+    config["iax.conf"] = config["iax.conf"].replace(include, f"bindaddr={address}\n")
     # what the job's own template writes before the peers (jobs/pbx/job.nomad.hcl.j2)
     pairs = json.loads(files["pbx/secrets.json"])["pairs"]
     secrets = "".join(f"[{name}-secret](!)\nsecret=pair-{name}\n" for name in sorted(pairs))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from ritilib.devstack import stack as stacks
+from ritilib.devstack.folders import find_cache
+from ritilib.devstack.images.programs import GATE, build_program
 from tests.integration.stacks import hold_stack
 
 
@@ -21,3 +25,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stacks.Stack]:
 def env(stack: stacks.Stack) -> dict[str, str]:
     """NOMAD_ADDR, NOMAD_TOKEN and the like: management tokens."""
     return stack.environment()
+
+
+@pytest.fixture(scope="session")
+def gate() -> str:
+    """The program of a PBX's job that takes turns and holds its address, as it is built for the image."""
+    go = shutil.which("go")
+    assert go is not None
+    return str(build_program(GATE, Path(go), find_cache() / "images", print))

@@ -107,8 +107,9 @@ class Lab:
         _, company, box = unit.split("--")
         key = f"{company}/{box}"
         made = self.make_box(unit)
-        said = {"options": {"cas": 0}, "data": {"secret": f"of {key}"}}
-        self.vault("POST", f"riti/data/{FLEET}/box/{key}", said)
+        # bootstrap has the mount ask for a check-and-set, where a fleet was made at these servers before
+        document = {"data": {"secret": f"of {key}"}, "options": {"cas": 0}}
+        self.vault("POST", f"riti/data/{FLEET}/box/{key}", document)
         policy = f'path "riti/data/{FLEET}/box/{key}" {{ capabilities = ["read"] }}\n'
         policy += f'path "identity/oidc/token/riti-box-{FLEET}" {{ capabilities = ["read"] }}\n'
         self.vault("PUT", f"sys/policies/acl/box-{unit}", {"policy": policy})
@@ -117,10 +118,11 @@ class Lab:
         self.vault("POST", f"auth/riti-cert-{FLEET}/certs/{unit}", {**role, "token_ttl": "1h"})
         own = f"riti/{FLEET}/box/{key}"
         words = {f"{own}/{name}": "write" for name in ("word", "report", "generation")}
-        value = f"riti/{FLEET}/pbx/{key}/box/1"
-        shared = {value: "read", f"riti/{FLEET}/blocked": "read"}
+        value, turn = f"riti/{FLEET}/pbx/{key}/box/1", f"riti/{FLEET}/generation/{key}"
+        shared = {value: "read", turn: "read", f"riti/{FLEET}/blocked": "read"}
         self.allow(f"box-{unit}", words | shared, (f"box-{unit}",))
         assert self.consul("PUT", f"kv/{value}", b"the configuration").ok
+        assert self.consul("PUT", f"kv/{turn}", b"whose turn it is").ok
         return made
 
     # --- the gateway

@@ -136,10 +136,10 @@ class Holdings:
 
     def _describe(self, document: Mapping[str, Any]) -> dict[str, Any]:
         data = dict(document["data"])
-        identity = data.pop("overlay", None)
-        if identity:
-            said = OverlayTool(Path(self.environ["RITI_NEBULA_CERT"])).read_certificate(identity["crt"])
-            data["overlay"] = [said.name, said.networks, said.groups, said.issuer, identity["ca"]]
+        for half in ("overlay", "overlay_second"):
+            if identity := data.pop(half, None):
+                said = OverlayTool(Path(self.environ["RITI_NEBULA_CERT"])).read_certificate(identity["crt"])
+                data[half] = [said.name, said.networks, said.groups, said.issuer, identity["ca"]]
         return {"version": document["version"], "data": data}
 
     def _ask(self, server: str, method: str, path: str, body: Any = None) -> requests.Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,6 +22,7 @@ from ritilib.devstack.processes import poll, wait_until
 from ritilib.devstack.stack import Stack
 from ritilib.devstack.telephony.audio import longest_gap_s, read_wav, share_at
 from ritilib.devstack.telephony.console import ask_console
+from ritilib.devstack.telephony.contacts import wait_answers
 from ritilib.devstack.telephony.enrolled import start_enrolled
 from ritilib.devstack.telephony.office import Office
 from ritilib.devstack.telephony.phone import Phone, start_phone
@@ -30,6 +31,7 @@ from ritilib.errors import GitopsError, RitiError
 from ritilib.gitops.objects import read_texts
 from ritilib.reconcile.rotation import settle
 from ritilib.reconcile.state import Record, read_record
+from ritilib.render.names import read_generation
 from ritilib.sync.observe import Places
 from ritilib.sync.unit.secrets import read_authority
 from ritilib.sync.unit.word import Word, read_word, understand_word
@@ -56,7 +58,8 @@ class Agent:
     key: str
     company: Company
     held: threading.Event = field(default_factory=threading.Event)
-    done: tuple[str, int] = ("", 0)  # the commit and the document's version that are in force
+    # the commit, the document's version and the PBX's generation that are in force
+    done: tuple[str, int, int] = ("", 0, 0)
 
     def follow(self, stopped: threading.Event) -> None:
         while not stopped.wait(0.3):
@@ -70,9 +73,11 @@ class Agent:
 
     def look(self) -> None:
         commit, document = self.company.find_commit(), self.company.read_box(self.key)
-        if (commit, document.version) != self.done:
-            self.office.apply(self.company.read_rendered(self.key, commit), document.data, document.version)
-            self.done = (commit, document.version)
+        generation = self.company.read_generation(self.key)
+        if (commit, document.version, generation) != self.done:
+            rendered = self.company.read_rendered(self.key, commit)
+            self.office.apply(rendered, document.data, document.version, generation)
+            self.done = (commit, document.version, generation)
         self.company.consul.put(self.company.fleet.names(self.key).box_word, self.office.read_word())
 
 
@@ -127,6 +132,11 @@ class Company:
         if found is None:
             raise GitopsError.because(f"{key} has no document yet", "wait")
         return found
+
+    def read_generation(self, key: str) -> int:
+        """Of the newest instance of an office's PBX."""
+        entry = self.consul.read(self.fleet.names(key).generation)
+        return read_generation(entry.value if entry else None)
 
     def read_rendered(self, key: str, commit: str) -> dict[str, str]:
         folder = f"rendered/{key}/box/"
@@ -246,9 +256,17 @@ class Company:
 
 @contextmanager
 def open_company(
-    stack: Stack, folder: Path, name: str, port: int, settings: Callable[[str], str] = str
+    stack: Stack,
+    folder: Path,
+    name: str,
+    port: int,
+    settings: Callable[[str], str] = str,
+    environ: Mapping[str, str] = {},
 ) -> Iterator[Company]:
-    """Everything up and linked, no call placed; all of it ended afterwards. settings changes the usual fleet.yaml."""
+    """Everything up and linked, no call placed; all of it ended afterwards.
+
+    settings changes the usual fleet.yaml; environ: more of the controller's.
+    """
     tool = OverlayTool(stack.nebula_cert)
     holdings = Holdings(name, stack.environment())
     with ExitStack() as running:
@@ -261,7 +279,7 @@ def open_company(
         fleet.write("companies/acme.yaml", write_acme())
         for key, numbers in NUMBERS.items():
             fleet.write_box(*key.split("/"), *numbers)
-        environ = {**fleet.controller, "RITI_HOOK_GITEA": SECRET}
+        environ = {**fleet.controller, "RITI_HOOK_GITEA": SECRET, **environ}
         with know_author():
             commit = fleet.merge_change("three offices, and another company")
         options = ["--listen", "127.0.0.1:0", "--poll", "3600"]
@@ -275,6 +293,7 @@ def open_company(
         authority = read_authority(company.vault, name)
         for key in OFFICES:
             rendered, document = company.read_rendered(key, commit), company.read_box(key)
+            generation = company.read_generation(key)
             office = start_enrolled(
                 company.docker,
                 key,
@@ -285,9 +304,12 @@ def open_company(
                 folder,
                 f"{stack.name}-{name}",
                 print,
+                generation,
             )
             running.callback(office.stop)
-            agent = company.offices[key] = Agent(office, key, company, done=(commit, document.version))
+            agent = company.offices[key] = Agent(
+                office, key, company, done=(commit, document.version, generation)
+            )
             thread = threading.Thread(target=agent.follow, args=(stopped,), name=f"agent {key}")
             thread.start()
             running.callback(thread.join)
@@ -304,6 +326,7 @@ def open_company(
                 )
                 running.callback(phone.stop)
                 phone.wait_registered(DEADLINE_S)
+                wait_answers(office.asterisk, (f"phone-{number}",), DEADLINE_S)
                 company.phones[number] = phone
         company.wait_linked()
         yield company

@@ -7,44 +7,28 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
-from pathlib import Path
 
 import pytest
 
-from ritilib.devstack.demo.deploy import ON_ENROLL, deploy, make_repository, merge_change
-from ritilib.devstack.demo.enroll import is_open, power_on, run_gateway, run_service, write_card
+from ritilib.devstack.demo.deploy import merge_change
+from ritilib.devstack.demo.enroll import run_service
 from ritilib.devstack.demo.lab import FLEET, Lab
-from ritilib.devstack.demo.pbx import find_running, is_linked, job_of, read_tasks
-from ritilib.devstack.demo.talk import (
-    CALLEE_HZ,
-    CALLER_HZ,
-    MONTEVIDEO,
-    SALTO,
-    Ear,
-    connect_phone,
-    judge_audio,
-)
+from ritilib.devstack.demo.pbx import find_running, job_of, read_tasks
+from ritilib.devstack.demo.talk import MONTEVIDEO, SALTO, judge_audio
 from ritilib.devstack.demo.verdicts import Step
-from ritilib.devstack.folders import find_cache
-from ritilib.devstack.images.agent import build_agent
 from ritilib.devstack.overlay.probe import Stream
 from ritilib.devstack.processes import poll
-from ritilib.devstack.stack import Stack
 from ritilib.devstack.telephony.office import wait_until
-from ritilib.devstack.telephony.phone import Phone
 from ritilib.reconcile.authority import Standing, read_standing
-from ritilib.render.names import UnitNames
-from ritilib.sync.enroll.found import read_bindings
+from ritilib.render.names import SECOND_OVERLAY, UnitNames, read_generation
 from ritilib.sync.observe import Places
 from ritilib.sync.overlay.kept import read_kept
 from ritilib.sync.overlay.members import CA_FILE, CRT_FILE
 from ritilib.sync.seen.boxes import Report, look_at_box
 from ritilib.sync.seen.look import look_at_fleet
+from tests.integration.enrolled import LINK_S, OFFICES, Talk, begin_talk, hold_offices, listen
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "fleet"
-LINK_S, PHASE_S, CALL_S, POLL_S = 180.0, 400.0, 20.0, 1.0
-OFFICES = (MONTEVIDEO, SALTO)
+PHASE_S, POLL_S = 400.0, 1.0
 # Where two suites share two cores, telephones themselves sleep through 0.9 % of a call of minutes (measured over 215 s,
 # with no packet lost in the overlay); what the overlay loses is counted to the packet.
 LOST_SHARE_MOST = 0.02
@@ -53,20 +37,12 @@ LOST_SHARE_MOST = 0.02
 @dataclass
 class World:
     lab: Lab
-    talk: tuple[Phone, Phone]
+    talk: Talk
 
     @property
     def standing(self) -> Standing:
         held = self.lab.consul.read(Places(FLEET).authority)
         return read_standing(held.key, held.value) if held else Standing()
-
-    def listen(self) -> tuple[Ear, Ear]:
-        hears = zip(("101", "201"), self.talk, (CALLEE_HZ, CALLER_HZ), strict=True)
-        first, second = (
-            Ear(number, phone.recording, tone, phone.recording.length_s(), phone.recording.missing_s())
-            for number, phone, tone in hears
-        )
-        return first, second
 
     def read_report(self, key: str) -> Report:
         return look_at_box(UnitNames(FLEET, *key.split("/")), self.lab.consul).report or Report()
@@ -83,49 +59,18 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Acme's two offices are in, and a telephone of the one talks with one of the other; no controller runs."""
-    lab = Lab(tmp_path_factory.mktemp("lab"), stack.state, print, stack)
-    build_agent(stack.docker_host, find_cache(), print)
-    made = Step(0, "")
-    make_repository(lab, made, EXAMPLE, ON_ENROLL)
-    merge_change(lab, "Acme and Zorro get their telephones")
-    try:
-        deploy(lab, made)
-        run_gateway(lab)
-        cards = {key: write_card(lab, key, key.replace("/", "-")) for key in OFFICES}
-        with run_service(lab):
-            wait_until(lambda: is_open(lab), LINK_S, "the controller lets the boxes ask")
-            for key, card in cards.items():
-                power_on(lab, key, card)
-            for key in cards:
-                lab.offices[key].wait_linked(LINK_S)
-                wait_until(partial(is_linked, lab, key), LINK_S, f"the PBX of {key} sees all")
-                wait_until(partial(is_settled, lab, key), LINK_S, f"{key} is in")
-        caller = connect_phone(lab, MONTEVIDEO, "101", CALLER_HZ)
-        callee = connect_phone(lab, SALTO, "201", CALLEE_HZ)
-        caller.dial("201")
-        callee.wait_for("ringing", CALL_S)
-        callee.answer()
-        caller.wait_for("established", CALL_S)
-        assert [fact for fact in made.facts if not fact.held] == []
-        yield World(lab, (caller, callee))
-    finally:
-        for phone in lab.phones.values():
-            phone.stop()
-        for office in lab.offices.values():
-            office.stop()
-
-
-def is_settled(lab: Lab, key: str) -> bool:
-    binding = read_bindings(lab.consul, FLEET).bindings[key]
-    return binding.state == "bound" and not binding.open
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A telephone of the one office talks with one of the other."""
+    with hold_offices(tmp_path_factory.mktemp("lab")) as (lab, _):
+        yield World(lab, begin_talk(lab, (MONTEVIDEO, "101"), (SALTO, "201")))
 
 
 def find_pbx(world: World, key: str) -> str:
-    """The overlay address of a PBX."""
+    """The overlay address that a PBX has of its two."""
+    entry = world.lab.consul.read(UnitNames(FLEET, *key.split("/")).generation)
+    is_second = read_generation(entry.value if entry else None) % 2
     said = json.loads((world.lab.work / f"rendered/{key}/pbx/secrets.json").read_text())
-    return str(said["overlay"]["network"].split("/")[0])
+    return str(said[SECOND_OVERLAY if is_second else "overlay"]["network"].split("/")[0])
 
 
 def list_authorities(bundle: str) -> set[str]:
@@ -154,7 +99,7 @@ def test_a_call_is_held_through_the_whole_rotation_and_no_packet_is_lost(world: 
         "the other box to the first PBX": Stream(lab.offices[SALTO].pid, find_pbx(world, MONTEVIDEO)),
     }
     assert poll(lambda: all(one.count_heard() > 10 for one in streams.values()), LINK_S)
-    ears = world.listen()
+    ears = listen(world.talk)
     fleet = lab.work / "fleet" / "fleet.yaml"
     fleet.write_text(fleet.read_text() + "overlay_authority: {generation: 2, at_once: true}\n")
     merge_change(lab, "The overlay gets another authority")

@@ -22,26 +22,14 @@ from ritilib.box.clock import Clock, find_window
 from ritilib.box.gateway import Gateway
 from ritilib.box.own import GatewayOwn
 from ritilib.box.store import IDENTITY_CRT, IDENTITY_KEY
-from ritilib.devstack.demo.deploy import ON_ENROLL, deploy, make_repository, merge_change
-from ritilib.devstack.demo.enroll import is_open, power_on, run_gateway, run_service, write_card
+from ritilib.devstack.demo.deploy import merge_change
+from ritilib.devstack.demo.enroll import power_on, run_service, write_card
 from ritilib.devstack.demo.lab import FLEET, Lab
 from ritilib.devstack.demo.pbx import find_running, is_linked, job_of
-from ritilib.devstack.demo.talk import (
-    CALLEE_HZ,
-    CALLER_HZ,
-    MONTEVIDEO,
-    SALTO,
-    Ear,
-    connect_phone,
-    judge_audio,
-)
+from ritilib.devstack.demo.talk import CALLEE_HZ, MONTEVIDEO, SALTO, connect_phone, judge_audio
 from ritilib.devstack.demo.verdicts import Step
-from ritilib.devstack.folders import find_cache
-from ritilib.devstack.images.agent import build_agent
-from ritilib.devstack.stack import Stack
 from ritilib.devstack.telephony.joined_office import JoinedOffice
 from ritilib.devstack.telephony.office import wait_until
-from ritilib.devstack.telephony.phone import Phone
 from ritilib.devstack.telephony.probe import probe_iax
 from ritilib.enroll.card import CLAIM_FILE, JOIN_FILE, read_card
 from ritilib.errors import Denied, RitiError
@@ -49,11 +37,18 @@ from ritilib.render.names import EnrollmentNames, UnitNames
 from ritilib.sync.enroll.found import read_bindings
 from ritilib.sync.seen.boxes import look_at_box
 from ritilib.sync.seen.look import look_at_fleet
-from tests.integration.stacks import hold_stack
+from tests.integration.enrolled import (
+    CALL_S,
+    LINK_S,
+    Talk,
+    begin_talk,
+    hold_offices,
+    is_settled,
+    listen,
+)
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "fleet"
 NAMES = UnitNames(FLEET, "acme", "salto")
-LINK_S, TAKEN_S, CALL_S = 180.0, 120.0, 20.0
+TAKEN_S = 120.0
 CLOSED_S = 60.0  # the issue's bound for a revoked box
 POLL_S = 1.0  # a forge's hook is faster
 PROBE_S = 2.0
@@ -106,7 +101,7 @@ def take_key(office: JoinedOffice, card: Path, into: Path) -> Key:
 class World:
     lab: Lab
     cards: dict[str, Path]
-    talk: tuple[Phone, Phone]
+    talk: Talk
 
     def status(self, *words: str, expected: int) -> Any:
         """What `riti status` prints as JSON."""
@@ -115,69 +110,21 @@ class World:
         )
         return json.loads(said)
 
-    def listen(self) -> tuple[Ear, Ear]:
-        hears = zip(("101", "102"), self.talk, (CALLEE_HZ, CALLER_HZ), strict=True)
-        first, second = (
-            Ear(number, phone.recording, tone, phone.recording.length_s(), phone.recording.missing_s())
-            for number, phone, tone in hears
-        )
-        return first, second
-
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack for this file alone: the demo's fleet stays at its servers, and others have a fleet of the same name."""
-    with hold_stack(tmp_path_factory.mktemp("stack")) as made:
-        yield made
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Two telephones of Montevideo talk."""
+    with hold_offices(tmp_path_factory.mktemp("lab"), add_telephone) as (lab, cards):
+        yield World(lab, cards, begin_talk(lab, (MONTEVIDEO, "101"), (MONTEVIDEO, "102")))
 
 
-@pytest.fixture(scope="module")
-def world(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Acme's two offices are in, and two telephones of Montevideo talk; no controller runs."""
-    lab = Lab(tmp_path_factory.mktemp("lab"), stack.state, print, stack)
-    build_agent(stack.docker_host, find_cache(), print)
-    made = Step(0, "")
-    make_repository(lab, made, EXAMPLE, ON_ENROLL)
-    settings = lab.work / "fleet" / "fleet.yaml"
-    # a thief who tries all the time is not held back by the limit of requests, which would look like being shut out
+def add_telephone(fleet: Path) -> None:
+    """A second one, and a thief who tries all the time is not held back by the limit of requests, which would look like
+    being shut out."""
+    settings, montevideo = fleet / "fleet.yaml", fleet / "boxes" / f"{MONTEVIDEO}.yaml"
     often = '"requests_per_s": 1000, "address_requests_per_s"'
     settings.write_text(settings.read_text().replace('"address_requests_per_s"', often))
-    montevideo = lab.work / "fleet" / "boxes" / f"{MONTEVIDEO}.yaml"
     montevideo.write_text(montevideo.read_text() + SECOND)
-    merge_change(lab, "Acme and Zorro get their telephones")
-    try:
-        deploy(lab, made)
-        run_gateway(lab)
-        cards = {key: write_card(lab, key, key.replace("/", "-")) for key in (MONTEVIDEO, SALTO)}
-        with run_service(lab):
-            wait_until(lambda: is_open(lab), CLOSED_S, "the controller lets the boxes ask")
-            for key, card in cards.items():
-                power_on(lab, key, card)
-            for key in cards:
-                print(f"{key}: linked after {lab.offices[key].wait_linked(LINK_S):.1f} s")
-                wait_until(
-                    partial(is_linked, lab, key), LINK_S, f"the PBX of {key} sees its box and its peers"
-                )
-                wait_until(
-                    partial(is_settled, lab, key), LINK_S, f"{key} is in, and nobody may ask by its card"
-                )
-        caller = connect_phone(lab, MONTEVIDEO, "101", CALLER_HZ)
-        callee = connect_phone(lab, MONTEVIDEO, "102", CALLEE_HZ)
-        caller.dial("102")
-        callee.answer()
-        caller.wait_for("established", CALL_S)
-        assert [fact for fact in made.facts if not fact.held] == []
-        yield World(lab, cards, (caller, callee))
-    finally:
-        for phone in lab.phones.values():
-            phone.stop()
-        for office in lab.offices.values():
-            office.stop()
-
-
-def is_settled(lab: Lab, key: str) -> bool:
-    binding = read_bindings(lab.consul, FLEET).bindings[key]
-    return binding.state == "bound" and not binding.open
 
 
 def test_a_truncated_value_leaves_the_running_configuration_and_status_says_so(world: World) -> None:
@@ -226,23 +173,15 @@ def test_a_revoked_box_is_closed_out_everywhere_and_no_other_call_notices(
     assert probe_iax(salto.pid, beside, PROBE_S), (
         "before, the box reaches the PBX of its company's other office"
     )
-    running, ears = find_running(lab, MONTEVIDEO).id, world.listen()
+    running, ears = find_running(lab, MONTEVIDEO).id, listen(world.talk)
     lab.run_riti("enroll", "revoke", SALTO, "--repo", str(lab.work))
     merge_change(lab, "Salto's box was stolen")
     merged_s = time.monotonic()
     with run_service(lab, POLL_S):
-        for what, holds in (
-            ("Vault", key.is_shut_out_of_vault),
-            ("Consul", key.is_shut_out_of_consul),
-            ("the overlay", lambda: not probe_iax(salto.pid, beside, PROBE_S)),
-            ("its PBX", lambda: not is_job_alive(lab, SALTO)),
-        ):
-            left_s = CLOSED_S - (time.monotonic() - merged_s)
-            wait_until(holds, left_s, f"{what} is closed to the revoked box")
-            print(f"{what}: closed {time.monotonic() - merged_s:.1f} s after the merge")
+        wait_closed(lab, key, merged_s, ("Vault", "Consul", "the overlay", "its PBX"))
     log = (lab.state / "logs" / "controller.log").read_text()
     assert "its box is revoked" in log
-    caller = world.talk[0]
+    caller = world.talk[0][1]
     with caller.second_call("201") as call:
         began_s = time.monotonic()
         caller.wait_for("closed", CALL_S, call)
@@ -252,6 +191,21 @@ def test_a_revoked_box_is_closed_out_everywhere_and_no_other_call_notices(
     judge_audio(step, ears, 3.0)
     assert [f"{fact.what}: {fact.figure}" for fact in step.facts if not fact.held] == []
     assert find_running(lab, MONTEVIDEO).id == running
+
+
+def wait_closed(lab: Lab, key: Key, since_s: float, doors: tuple[str, ...]) -> None:
+    """Until all of these are closed to Salto's box, within the issue's bound from when it was revoked."""
+    salto, beside = lab.offices[SALTO], lab.offices[MONTEVIDEO].peer_address
+    closed: dict[str, Callable[[], bool]] = {
+        "Vault": key.is_shut_out_of_vault,
+        "Consul": key.is_shut_out_of_consul,
+        "the overlay": lambda: not probe_iax(salto.pid, beside, PROBE_S),
+        "its PBX": lambda: not is_job_alive(lab, SALTO),
+    }
+    for what in doors:
+        left_s = CLOSED_S - (time.monotonic() - since_s)
+        wait_until(closed[what], left_s, f"{what} is closed to the revoked box")
+        print(f"{what}: closed after {time.monotonic() - since_s:.1f} s")
 
 
 def is_job_alive(lab: Lab, key: str) -> bool:
@@ -265,7 +219,7 @@ def test_new_hardware_with_a_new_card_is_in(world: World, tmp_path: Path) -> Non
         write_card(lab, SALTO, "too-early")  # it is revoked
     lab.run_riti("enroll", "replace", SALTO, "--serial", OTHER_SERIAL, "--repo", str(lab.work))
     merge_change(lab, "Salto gets another box")
-    card = write_card(lab, SALTO, "salto-again")
+    card = world.cards[SALTO] = write_card(lab, SALTO, "salto-again")
     with run_service(lab, POLL_S):
         wait_until(lambda: is_expected(lab, 2), CLOSED_S, "the next hardware may ask")
         office = power_on(lab, SALTO, card)
@@ -277,7 +231,7 @@ def test_new_hardware_with_a_new_card_is_in(world: World, tmp_path: Path) -> Non
     assert (bound.state, bound.generation, bound.serial) == ("bound", 2, OTHER_SERIAL)
     assert (office.folder / "data" / IDENTITY_CRT).read_text() != (old / IDENTITY_CRT).read_text()
     callee = connect_phone(lab, SALTO, "201", CALLEE_HZ)
-    caller = world.talk[0]
+    caller = world.talk[0][1]
     # each looks at the other of its own accord: that the box has its PBX does not say that the PBX has its box
     wait_until(partial(is_linked, lab, SALTO), LINK_S, "Salto's PBX sees its box and its peers")
     wait_until(partial(is_linked, lab, MONTEVIDEO), LINK_S, "Montevideo's PBX reaches Salto's again")
@@ -288,6 +242,25 @@ def test_new_hardware_with_a_new_card_is_in(world: World, tmp_path: Path) -> Non
 
     # a peer's overlay may hold the tunnel to the PBX that was stopped for some seconds more
     wait_until(rings, LINK_S, "a call to the office of the new box rings")
+
+
+def test_a_box_is_closed_out_at_once_and_git_catches_up(world: World, tmp_path: Path) -> None:
+    lab = world.lab
+    salto, beside = lab.offices[SALTO], lab.offices[MONTEVIDEO].peer_address
+    key = take_key(salto, world.cards[SALTO], tmp_path / "key")
+    assert not key.is_shut_out_of_vault() and not key.is_shut_out_of_consul()
+    assert probe_iax(salto.pid, beside, PROBE_S)
+    with run_service(lab, POLL_S):
+        words = ("enroll", "revoke", SALTO, "--now", "--repo", str(lab.work))
+        revoked_s = time.monotonic()
+        said = lab.run_riti(*words, extra=lab.management)
+        wait_closed(lab, key, revoked_s, ("Vault", "Consul", "the overlay"))
+        # the PBX is the merged fleet's, which has not said it yet
+        assert "Git has to catch up" in said and is_job_alive(lab, SALTO)
+        merge_change(lab, "Salto's box was stolen, too")
+        wait_closed(lab, key, time.monotonic(), ("its PBX",))
+    bound = read_bindings(lab.consul, FLEET).bindings[SALTO]
+    assert (bound.state, bound.generation, bound.done) == ("revoked", 2, True)
 
 
 def is_well(lab: Lab) -> bool:

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from ritilib.devstack.folders import find_cache
-from ritilib.devstack.images.programs import GATE, build_program
 from tests.integration.namespaces import Pair, hold_pair, open_udp
 
 PORT = 4569
 OTHER_PORT = 4570
 OVERLAY = "100.80.0.4"
 ARRIVES_WITHIN_S = 20.0
-
-
-@pytest.fixture(scope="module")
-def gate() -> str:
-    go = shutil.which("go")
-    assert go is not None
-    return str(build_program(GATE, Path(go), find_cache() / "images", print))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,8 +11,6 @@ from pathlib import Path
 import pytest
 
 from ritilib.box.overlay import keep_overlay
-from ritilib.devstack.folders import find_cache
-from ritilib.devstack.images.programs import GATE, build_program
 from ritilib.devstack.processes import poll
 
 WITHIN_S = 30.0
@@ -30,13 +27,6 @@ Path(sys.argv[1]).write_text("up\\n")
 while True:
     signal.pause()
 """
-
-
-@pytest.fixture(scope="module")
-def gate() -> str:
-    go = shutil.which("go")
-    assert go is not None
-    return str(build_program(GATE, Path(go), find_cache() / "images", print))
 
 
 @pytest.fixture

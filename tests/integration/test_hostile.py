@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 import uuid
@@ -26,9 +25,10 @@ from ritilib.devstack.telephony.office import Office, remove_offices, start_offi
 from ritilib.devstack.telephony.phone import Phone, start_phone
 from ritilib.errors import DevstackError
 from ritilib.fleet.load import load_fleet
+from ritilib.reconcile.state import encode_live
 from ritilib.render.asterisk_conf import write_pbx_files
 from ritilib.render.language import escape_heredoc, write_caller_id
-from ritilib.render.names import UnitNames
+from ritilib.render.names import CONFIG_FORMAT, UnitNames
 from ritilib.render.records import write_record_files
 from ritilib.render.tree import render_tree
 from ritilib.sync.lead.bootstrap import bootstrap
@@ -111,12 +111,12 @@ def test_nomad_reads_each_job_as_it_was_meant(clients: Settings) -> None:
             assert job["ID"] == names.job_id
             assert job["Meta"] == {"riti.fleet": str(fleet.said.id), "riti.box": box.key}
             [group] = job["TaskGroups"]
+            tasks = ("take", "release", "overlay", "pbx")
             assert [(task["Name"], task["Config"]["image"]) for task in group["Tasks"]] == [
-                ("overlay", image),
-                ("pbx", image),
+                (task, image) for task in tasks
             ]
             templates = find_templates(job, "pbx")
-            static = write_pbx_files(str(box.pbx_addresses[0])) | write_record_files("pbx", box.key)
+            static = write_pbx_files() | write_record_files("pbx", box.key)
             for file, text in static.items():
                 assert templates[f"local/asterisk/{file}"] == text.rstrip("\n") + "\n"
             assert f'key "{names.kv_key}"' in templates["local/asterisk/extensions.conf"]
@@ -195,9 +195,10 @@ def test_a_live_value_is_text_to_nomads_template(stack: Stack, clients: Settings
         find_templates(job, "pbx")[f"local/asterisk/{name}"] for name in ("extensions.conf", "words.txt")
     )
     hostile = "\n".join(word for word in FRAGMENTS if "\ud800" not in word) + '\n{{ env "PATH" }}{{ end }}\n'
-    value = json.dumps({"files": {"extensions.conf": hostile}, "secrets_version": 1})
+    files = {"extensions.conf": hostile, "iax.conf": hostile}
+    value = encode_live({"format": CONFIG_FORMAT, "secrets_version": 1, "files": files})
     mark = f"riti id-{fleet}"
-    consul.write(names.kv_key, value.encode(), 0)
+    consul.write(names.kv_key, value, 0)
     consul.put_policy(names.role, f'key "{names.kv_key}" {{\n  policy = "read"\n}}\n', mark)
     consul.put_role(names.role, (names.role,), mark)
     small = nomad.parse(

@@ -96,10 +96,19 @@ def test_anothers_value_is_not_read(identity: Identity, others: list[UnitNames],
 
 
 @pytest.mark.parametrize("prefix", ["", "riti/", f"riti/{FLEET}/", f"riti/{FLEET}/pbx/"])
-def test_a_prefix_shows_its_own_value_only(identity: Identity, prefix: str) -> None:
-    own = identity.names.kv_key
-    assert identity.consul("GET", f"kv/{prefix}?keys").json() == [own]
-    assert [one["Key"] for one in identity.consul("GET", f"kv/{prefix}?recurse").json()] == [own]
+def test_a_prefix_shows_its_own_value_and_the_turns_of_its_company_only(
+    identity: Identity, prefix: str
+) -> None:
+    own, turns = identity.names.kv_key, f"riti/{FLEET}/generation/{identity.names.company}/"
+
+    def is_own(key: str) -> bool:
+        return key == own or key.startswith(turns)
+
+    for listed in (
+        identity.consul("GET", f"kv/{prefix}?keys").json(),
+        [one["Key"] for one in identity.consul("GET", f"kv/{prefix}?recurse").json()],
+    ):
+        assert own in listed and all(map(is_own, listed)), listed
 
 
 def test_no_other_document_is_read(identity: Identity, others: list[UnitNames], fleet: Fleet) -> None:

@@ -267,7 +267,8 @@ def assert_refused(company: Company, old: str) -> None:
         company.read_rendered(MONTEVIDEO, company.find_commit()),
     )
     outdated = document.data | {"iax": document.data["iax"] | {"cloud": old}}
-    agent.office.apply(rendered, outdated, document.version)
+    generation = company.read_generation(MONTEVIDEO)
+    agent.office.apply(rendered, outdated, document.version, generation)
     before = count_calls(company)
     call = company.phones["101"].dial("201")
     # by another way than the cloud, or not at all
@@ -275,7 +276,7 @@ def assert_refused(company: Company, old: str) -> None:
     assert count_calls(company) == before
     if call.is_live:
         company.phones["101"].hang_up(call)
-    agent.office.apply(rendered, document.data, document.version)
+    agent.office.apply(rendered, document.data, document.version, generation)
     agent.held.clear()
     company.end(company.talk(("102", "202")))
     assert count_calls(company) > before

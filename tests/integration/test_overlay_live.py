@@ -24,7 +24,7 @@ from ritilib.devstack.telephony.enrolled import start_enrolled
 from ritilib.devstack.telephony.office import Office
 from ritilib.devstack.telephony.office_files import find_secrets_folder
 from ritilib.gitops.objects import read_texts
-from ritilib.render.names import EnrollmentNames, UnitNames
+from ritilib.render.names import SECOND_OVERLAY, EnrollmentNames, UnitNames
 from ritilib.sync.unit.secrets import read_authority
 from tests.integration.crossing import (
     ADMITTED,
@@ -80,6 +80,7 @@ class Lab:
             self.folder,
             f"{stack.name}-{FLEET}",
             print,
+            company.read_generation(ZORRO),
         )
         self.offices.append(office)
         office.wait_cloud_link(DEADLINE_S)
@@ -91,9 +92,11 @@ class Lab:
         return str(json.loads(texts[secrets])["overlay"]["network"].split("/")[0])
 
     def find_address(self, key: str, kind: str) -> str:
-        """The overlay address of an office's "pbx" or "box"."""
+        """The overlay address of an office's box, or the one that its PBX has of two."""
         commit = self.company.find_commit()
-        network = json.loads(read_secrets(self.company, key, commit, kind))["overlay"]["network"]
+        is_second = kind == "pbx" and self.company.read_generation(key) % 2
+        identity = SECOND_OVERLAY if is_second else "overlay"
+        network = json.loads(read_secrets(self.company, key, commit, kind))[identity]["network"]
         return str(network.split("/")[0])
 
 

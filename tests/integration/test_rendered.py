@@ -89,7 +89,7 @@ def test_every_word_is_known(units: list[Unit], known: Knowledge) -> None:
         ("box", "pjsip.conf", "direct_media=no", "direct_media", "`direct_media` has no equal sign"),
         ("box", "iax.conf", "qualifyfreqok=", "qualifyfreqko=", "`qualifyfreqko` is no option of cloud"),
         ("box", "iax.conf", "type=friend", "type=freind", "[cloud] has the unknown type `freind`"),
-        ("box", "iax.conf", "(cloud-secret)", "(clod-secret)", "[cloud] has no template [clod-secret]"),
+        ("box", "iax.conf", "(cloud-secret,", "(clod-secret,", "[cloud] has no template [clod-secret]"),
         ("box", "iax.conf", "[general]", "[general", "`[general` is no section"),
         ("pbx", "iax.conf", "context=from-mesh", "context=mesh", "extensions.conf has no context [mesh]"),
         ("pbx", "iax.conf", "autokill=yes", "autokil=yes", "`autokil` is no option of general"),
@@ -214,7 +214,7 @@ def test_the_image_has_every_application_and_function(
     ("kind", "file", "old", "new"),
     [
         ("box", "pjsip.conf", "direct_media=no", "direct_medai=no"),
-        ("box", "iax.conf", "](cloud-secret)", "](clod-secret)"),
+        ("box", "iax.conf", "](cloud-secret,", "](clod-secret,"),
         ("pbx", "extensions.conf", "[to-peer]", "[to-peer]\ninclude => nowhere"),
         ("pbx", "extensions.conf", "exten => _[0-9*#]!,1,Hangup(3)\n", ""),
     ],

@@ -154,7 +154,8 @@ class World:
     def list_traces(self, key: str) -> list[str]:
         """Whatever the three servers still show of a unit."""
         names = name(key)
-        prefixes = (f"riti/demo/pbx/{key}/", f"riti/demo/box/{key}/", f"riti/demo/inventory/{key}")
+        folders = ("pbx", "box", "generation", "inventory")
+        prefixes = tuple(f"riti/demo/{folder}/{key}/" for folder in folders)
         documents = (names.document, names.box_document)
         return [
             *(job_id for job_id in self.nomad.jobs if job_id == names.job_id),
@@ -171,6 +172,8 @@ class World:
 
     def _speak(self, allocation: str, path: str) -> bytes | None:
         """The word of a PBX's watcher, as jobs/pbx/watcher/state.go writes it."""
+        if path == "alloc/data/taken":
+            return None  # what was started before there were pairs
         assert path == "alloc/data/pbx.json"
         [job_id] = [
             job for job, made in self.nomad.allocations.items() if allocation in {one.id for one in made}

@@ -136,6 +136,7 @@ def test_what_benchmarks_share_is_no_benchmark() -> None:
         "image",
         "levant",
         "reload",
+        "start",
         "register",
         "render",
         "sync-apply",

@@ -6,7 +6,7 @@ import pytest
 
 from ritilib.box.compose import compose_box
 from ritilib.errors import GitopsError
-from ritilib.render.names import join_secrets
+from ritilib.render.names import join_secrets, read_generation
 
 RENDERED = {
     "etc/iax.conf": "[general]\nbindport=4569\n\n[cloud](cloud-secret)\ntype=friend\n",
@@ -66,3 +66,25 @@ def test_a_secret_that_asterisk_would_read_otherwise_is_refused_and_not_shown(ba
 def test_a_name_that_would_end_its_section_is_refused() -> None:
     with pytest.raises(GitopsError):
         compose_box(RENDERED, SECRETS | {"iax": {"cloud": "c10ud", "x](!)\n[general": "abc"}})
+
+
+PAIR = "[cloud.0](!)\nhost=100.80.0.6\n\n[cloud.1](!)\nhost=100.80.0.7\n\n[cloud](cloud-secret,cloud.{})\n"
+
+
+@pytest.mark.parametrize(("generation", "half"), [(0, 0), (1, 1), (4, 0), (7, 1)])
+def test_the_cloud_is_where_the_newest_instance_of_the_pbx_is(generation: int, half: int) -> None:
+    text = compose_box({"etc/iax.conf": PAIR.format(0)}, SECRETS, 3, generation)["iax.conf"]
+    assert text == "; secrets version 3\n[cloud-secret](!)\nsecret=c10ud\n\n" + PAIR.format(half)
+
+
+def test_a_generation_is_read_and_what_is_none_is_the_first() -> None:
+    assert read_generation(b'{"generation": 12, "held": ["12 a", "11 b ended"]}') == 12
+    for nonsense in (
+        None,
+        b"",
+        b"{}",
+        b'{"generation": -1,',
+        b'{"generation": 12345678901,',
+        b'["generation": 1,',
+    ):
+        assert read_generation(nonsense) == 0

@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from ritilib.box.report import Machine, compose_report, find_neighbours, read_machine
 from ritilib.box.swap import Held, Refusal
 from ritilib.box.word import SILENT
@@ -41,6 +43,7 @@ def test_it_says_everything_that_status_shows() -> None:
         "temperature_c": 51,
         "disk_free_bytes": 900_000_000,
         "adapter": True,
+        "rescued": 0,
         "overlay_edition": 0,
         "overlay_authority": 0,
     }
@@ -64,6 +67,7 @@ def test_its_gist_leaves_out_what_always_changes() -> None:
         replace(report, why="something"),
         replace(report, machine=replace(MACHINE, adapter=False)),
         replace(report, machine=replace(MACHINE, temperature_c=61)),
+        replace(report, machine=replace(MACHINE, rescued=1)),
     ):
         assert other.gist != report.gist
 
@@ -98,6 +102,16 @@ def test_the_machine_is_read_where_it_tells(tmp_path: Path) -> None:
     assert found.disk_free_bytes
     assert read_machine(tmp_path, {"cfg000b82000000.xml": ""}, tmp_path).adapter is False
     assert read_machine(tmp_path, {}, tmp_path).adapter is None
+
+
+@pytest.mark.parametrize(
+    ("text", "rescued"), [('{"rescued": 2}', 2), ("{", 0), ("[]", 0), ('{"rescued": null}', 0), ("{}", 0)]
+)
+def test_the_mark_of_the_rescue_way_is_told(text: str, rescued: int, tmp_path: Path) -> None:
+    place = tmp_path / "run/riti-status/status.json"
+    place.parent.mkdir(parents=True)
+    place.write_text(text)
+    assert read_machine(tmp_path, {}, tmp_path).rescued == rescued
 
 
 def test_a_neighbour_that_did_not_answer_is_none() -> None:

@@ -107,6 +107,7 @@ def test_the_form_of_a_status_is_stable(
         "record",
         "job",
         "allocation",
+        "instances",
         "value",
         "word",
         "box",

@@ -99,7 +99,7 @@ def test_a_pbx_is_started_as_its_job_says_and_a_box_likewise(plan: FleetPlan) ->
 
 def test_a_job_without_the_task_is_told() -> None:
     with pytest.raises(DevstackError, match="task `pbx` has no command"):
-        read_command('job "x" {\n  group "pbx" {\n  }\n}\n')
+        read_command('job "x" {\n  group "pbx" {\n  }\n}\n', "100.80.0.1")
 
 
 def test_every_telephone_has_the_password_that_its_box_expects(plan: FleetPlan) -> None:

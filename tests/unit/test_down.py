@@ -38,6 +38,13 @@ def test_what_runs_or_begins_is_not_down(counts: dict[str, int] | None) -> None:
     assert find(counts) == []
 
 
+@pytest.mark.parametrize("counts", [{"running": 1, "unknown": 1}, {"starting": 1, "unknown": 1}])
+def test_an_instance_that_follows_a_lost_one_is_told(counts: dict[str, int]) -> None:
+    [said] = find(counts)
+    assert "acme/salto: its host has lost Nomad's servers, and another has its place" in said
+    assert find(counts, False, "acme/salto") == []
+
+
 def test_a_job_that_is_not_there_is_the_plans_to_tell() -> None:
     assert find_down([WISH], {}) == {}
 

@@ -2,113 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ritilib.errors import Problem
-from ritilib.reconcile.pauses import describe_paused, find_rules, hold_paused, limit_change
-from ritilib.reconcile.plan import Cause, Change, Plan, Why, make_change, make_plan
-from ritilib.reconcile.state import FleetRecord, LiveJob, Observed, Record, Wish, hash_text
+from ritilib.reconcile.pauses import find_rules, limit_change
+from ritilib.reconcile.plan import Cause, Change, Why, make_change, make_plan
+from ritilib.reconcile.state import FleetRecord
 from ritilib.reconcile.suspensions import Suspension
-from ritilib.render.names import UnitNames
 from ritilib.render.upkeep import SyncRules, Windows
-
-FLEET_ID = "6f0c2f5e-9d0f-4c43-8a62-1b1f7b0f2f11"
-NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)  # a Wednesday
-ANA = {"why": "it rains in", "who": "ana@desk", "since": "2026-11-25T11:00:00+00:00"}
-# Abidjan has the same time as UTC, all the year
-SUNDAYS = Windows.model_validate(
-    {"timezone": "Africa/Abidjan", "stretches": [{"days": "sun", "from": "02:00", "to": "04:00"}]}
+from tests.unit.planning import (
+    ANA,
+    DUE,
+    FLEET_ID,
+    NOW,
+    SUNDAYS,
+    WAYS,
+    make_wish,
+    observe_one,
+    plan,
+    record,
+    tell,
+    write,
 )
+
 WEDNESDAYS = Windows.model_validate(
     {"timezone": "Africa/Abidjan", "stretches": [{"days": "wed", "from": "09:00", "to": "17:00"}]}
 )
-SUNDAY = datetime(2026, 11, 29, 2, tzinfo=UTC)
-PLAIN = SyncRules()
 PARTS = ("secrets", "policies", "live", "job")
-
-
-def make_wish(key: str = "acme/salto", sync: SyncRules = PLAIN, image: str = "one") -> Wish:
-    files = {
-        "pbx/job.nomad.hcl": f'job "x" {{}} # {image}',
-        "pbx/live/extensions.conf": f"[from-box]\n; {key}\n",
-        "pbx/secrets.json": "{}",
-        "box/secrets.json": "{}",
-        "pbx/consul-policy.hcl": "",
-        "pbx/vault-policy.hcl": "",
-    }
-    return Wish(UnitNames("demo", *key.split("/")), files, sync=sync)
-
-
-def record(wish: Wish, **changed: object) -> Record:
-    """The inventory's entry of a unit that is as wished, or was until these fields."""
-    made = Record(
-        state="applied",
-        commit="c1",
-        job=hash_text(wish.job),
-        live=hash_text(wish.live_value(0)),
-        secrets=hash_text(wish.secrets),
-        policies=hash_text(wish.policies),
-        value=hash_text(wish.live_value(3)),
-        secrets_version=3,
-        job_modify_index=7,
-        renew_at=(NOW + timedelta(days=5)).isoformat(),
-    )
-    return replace(made, **changed)  # type: ignore[arg-type]
-
-
-def plan(
-    wish: Wish,
-    entry: Record | None,
-    suspensions: Sequence[Suspension] = (),
-    rules: Mapping[str, SyncRules] | None = None,
-    commit: str = "c2",
-    change: str = "",
-) -> Plan:
-    """What is planned for one unit; change names what a hand did to it: "job", "stop", "purge", "value", "key"."""
-    key = wish.names.key
-    observed = observe_one(wish, entry, suspensions, change)
-    held = {"": SyncRules(), key.split("/")[0]: SyncRules()} if rules is None else rules
-    return hold_paused(make_plan([wish], FLEET_ID, observed), held, observed, commit)
-
-
-def observe_one(
-    wish: Wish, entry: Record | None, suspensions: Sequence[Suspension] = (), change: str = ""
-) -> Observed:
-    names = wish.names
-    meta = {"riti.fleet": FLEET_ID, "riti.box": names.key}
-    job = LiveJob(8 if change == "job" else 7, change == "stop", meta)
-    return Observed(
-        jobs={} if change == "purge" or entry is None else {names.job_id: job},
-        records={names.key: entry} if entry else {},
-        fleet=FleetRecord(FLEET_ID, "root", 40),
-        live_index=40,
-        live_keys=frozenset() if change == "key" or entry is None else frozenset({names.kv_key}),
-        values={names.kv_key: "defaced"} if change == "value" else None,
-        now=NOW,
-        suspensions=tuple(suspensions),
-    )
-
-
-def write(made: Plan) -> str:
-    """The parts that are written of the one unit."""
-    if not made.changes:
-        return ""
-    (change,) = made.changes
-    flags = {"secrets": change.secrets, "policies": change.policies, "live": change.live, "job": change.job}
-    return " ".join(name for name, flag in flags.items() if flag)
-
-
-def tell(made: Plan) -> list[Problem]:
-    return describe_paused(made.paused)
-
-
-DUE = {"renew_at": (NOW - timedelta(hours=1)).isoformat()}
 # what is not as wished → (entry's fields, what a hand did); a field that differs is one that Git changed
 CASES: dict[str, tuple[dict[str, str], str]] = {
     "nothing": ({}, ""),
@@ -162,7 +86,6 @@ TABLE = {
     "unfinished, git job": ("", "", ALL),
     "begun by this commit": ("", ALL, ALL),
 }
-WAYS = (SyncRules(suspended="it rains in"), SyncRules(windows=SUNDAYS), SyncRules(self_heal=False))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -226,115 +149,6 @@ def test_a_suspension_that_is_over_or_elsewhere_holds_nothing() -> None:
     elsewhere = [Suspension("zorro", **ANA), Suspension("acme/rivera", **ANA), Suspension("sal", **ANA)]
     made = plan(make_wish(), record(make_wish(), job="other"), [over, lifted, *elsewhere])
     assert (write(made), made.paused.units) == ("job", set())
-
-
-def test_it_is_said_by_whom_why_until_when_and_how_it_is_lifted() -> None:
-    until = NOW + timedelta(hours=2)
-    made = plan(
-        make_wish(), record(make_wish(), job="other"), [Suspension("acme", **ANA, until=until.isoformat())]
-    )
-    (problem,) = tell(made)
-    assert problem.what == (
-        "acme is suspended until 2026-11-25 14:00 UTC by ana@desk since 2026-11-25T11:00:00+00:00 (it rains in), "
-        "and 1 unit of it wait: acme/salto (job)"
-    )
-    assert problem.mend == "`riti resume acme` lifts it"
-    assert made.paused.due == until
-
-
-@pytest.mark.parametrize(
-    ("scope", "file"),
-    [
-        ("", "fleet/fleet.yaml"),
-        ("acme", "fleet/companies/acme.yaml"),
-        ("acme/salto", "fleet/boxes/acme/salto.yaml"),
-    ],
-)
-def test_what_git_suspends_names_the_file_to_edit(scope: str, file: str) -> None:
-    rain, sun = SyncRules(suspended="it rains in"), SyncRules()
-    rules = {"": rain if scope == "" else sun, "acme": rain if scope in ("", "acme") else sun}
-    wish = make_wish(sync=rain)
-    (problem,) = tell(plan(wish, record(wish, job="other"), rules=rules))
-    assert f"take `sync.suspended` out of {file}" in problem.mend
-    assert problem.what.startswith(f"{scope or 'the fleet'} is suspended (it rains in)")
-
-
-def test_a_suspended_fleet_of_ten_thousand_is_one_line() -> None:
-    wishes = [make_wish(f"c{number % 100}/b{number}", image="two") for number in range(10_000)]
-    entry = record(make_wish())
-    observed = replace(
-        observe_one(wishes[0], None, [Suspension("", **ANA), Suspension("c1", **ANA)]),
-        jobs={
-            one.names.job_id: LiveJob(7, False, {"riti.fleet": FLEET_ID, "riti.box": one.names.key})
-            for one in wishes
-        },
-        records={one.names.key: entry for one in wishes},
-    )
-    made = hold_paused(make_plan(wishes, FLEET_ID, observed), {}, observed, "c2")
-    assert made.changes == ()
-    (problem,) = tell(made)
-    assert "and 10000 units of it wait: c0/b0 (" in problem.what and problem.what.endswith(", …")
-    assert [(one.scope, one.covers, one.waits) for one in made.paused.pauses] == [
-        ("", 10_000, 10_000),
-        ("c1", 100, 0),
-    ]
-
-
-def test_what_waits_for_a_window_is_one_line_for_each_opening() -> None:
-    early = Windows.model_validate(
-        {"timezone": "Africa/Abidjan", "stretches": [{"days": "thu", "from": "02:00", "to": "04:00"}]}
-    )
-    wishes = [make_wish(f"acme/b{number}", SyncRules(windows=SUNDAYS), "two") for number in range(5)]
-    wishes += [make_wish("acme/early", SyncRules(windows=early), "two")]
-    observed = replace(observe_one(wishes[0], None), records={}, jobs={}, live_keys=frozenset(), values=None)
-    made = hold_paused(make_plan(wishes, FLEET_ID, observed), {}, observed, "c2")
-    first, second = tell(made)
-    assert "1 unit of acme wait for a window of `sync.windows` until 2026-11-26 02:00 UTC" in first.what
-    assert "5 units of acme wait for a window of `sync.windows` until 2026-11-29 02:00 UTC" in second.what
-    assert made.paused.due == datetime(2026, 11, 26, 2, tzinfo=UTC)
-
-
-def test_what_a_hand_broke_is_named_first() -> None:
-    names = ["acme/a", "acme/b", "acme/c", "acme/z"]
-    wishes = [make_wish(name, image="two") for name in names]
-    entries = {one.names.key: record(make_wish(one.names.key)) for one in wishes}
-    observed = replace(
-        observe_one(wishes[0], None, [Suspension("acme", **ANA)]),
-        records=entries,
-        live_keys=frozenset(one.names.kv_key for one in wishes),
-        jobs={
-            one.names.job_id: LiveJob(7, False, {"riti.fleet": FLEET_ID, "riti.box": one.names.key})
-            for one in wishes[:3]
-        },
-    )
-    (problem,) = tell(hold_paused(make_plan(wishes, FLEET_ID, observed), {}, observed, "c2"))
-    assert "wait: acme/z (drift: its job is gone), acme/a (job)" in problem.what
-
-
-def test_a_suspension_of_nobody_is_said() -> None:
-    made = plan(make_wish(), record(make_wish()), [Suspension("acmee", **ANA)])
-    (problem,) = tell(made)
-    assert "acmee is suspended, and no unit is called so" in problem.what
-    assert problem.mend == "`riti resume acmee`"
-
-
-def test_a_suspension_for_which_nothing_waits_is_known_and_nobodys_problem() -> None:
-    made = plan(make_wish(), record(make_wish()), [Suspension("acme", **ANA)])
-    assert (tell(made), [one.covers for one in made.paused.pauses]) == ([], [1])
-
-
-@pytest.mark.parametrize("rules", WAYS)
-def test_a_certificate_that_cannot_be_renewed_is_a_warning_from_that_moment(rules: SyncRules) -> None:
-    wish = make_wish(sync=rules)
-    hand = "" if rules.self_heal else "value"
-    fields = {"live": "other"} if rules.self_heal else {}
-    warned = [
-        one for one in tell(plan(wish, record(wish, **fields, **DUE), change=hand)) if "overlay" in one.what
-    ]
-    assert [one.severity for one in warned] == ["warning"]
-    assert "acme/salto" in warned[0].what and "before 2026-12-15" in warned[0].mend
-    early = plan(wish, record(wish, **fields), change=hand)
-    assert [one.severity for one in tell(early)] == ["error"]
 
 
 def test_an_entry_that_cannot_be_read_is_a_fault() -> None:

@@ -70,6 +70,20 @@ def test_every_door_is_open_and_nothing_old_is_kept_when_it_is_over(world: World
     assert world.journal.writes == []
 
 
+def test_a_pbx_whose_host_is_lost_waits_for_it_and_writes_nothing(world: World) -> None:
+    """It may be alive with calls; and one from before there were pairs has the address of its successor."""
+    job_id = name(CANARY).job_id
+    world.nomad.counts[job_id] = {"unknown": 1}
+    world.journal.writes.clear()
+    done = world.sync(NEW)
+    assert CANARY in done.busy
+    assert any("its host has lost Nomad's servers" in one.what for one in done.held)
+    assert not [one for one in world.journal.writes if CANARY in one or job_id in one]
+    world.nomad.counts[job_id] = {"running": 1}
+    world.sync(NEW)
+    assert CANARY in list_new(world)
+
+
 def test_a_pbx_with_a_call_waits_and_is_replaced_when_it_has_ended(world: World) -> None:
     world.calls[CANARY] = 1
     world.journal.writes.clear()

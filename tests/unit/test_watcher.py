@@ -1,9 +1,8 @@
-"""The watcher's own tests, which are in Go, and what its start does before there is any Asterisk."""
+"""What the watcher's start does before there is any Asterisk."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -27,16 +26,6 @@ def watcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = run_go("go", "build", *FLAGS, "-o", str(program), ".")
     assert done.returncode == 0, done.stderr
     return program
-
-
-@pytest.mark.parametrize(
-    "words", [("go", "vet", "./..."), ("go", "test", "-count=1", "./..."), ("gofmt", "-l", ".")]
-)
-def test_go_finds_nothing(words: tuple[str, ...]) -> None:
-    assert shutil.which(words[0]), f"{words[0]} is missing: put Go 1.24 or newer on PATH"
-    done = run_go(*words)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert words[0] != "gofmt" or done.stdout == ""
 
 
 def test_is_small_and_needs_no_library(watcher: Path) -> None:

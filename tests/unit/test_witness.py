@@ -147,3 +147,18 @@ def test_the_table_says_what_broke_and_counts() -> None:
         "unintended deletions: 1, lost updates: 0, calls cut: 1",
         f"over 3 rows of {len(ROWS)}, 1 held",
     ]
+
+
+def test_an_instance_that_is_followed_may_end_with_its_call_and_no_sooner() -> None:
+    job, held = "demo--acme--salto", [Held("a1", "demo--acme--salto", ("pbx 10:00",))]
+    ending = run(is_running=False, is_ending=True)
+    assert find_cuts(held, ending) != ()
+    assert find_cuts(held, ending, {job}) == ()
+    assert find_cuts(held, run(is_running=False), {job}) != ()
+    assert find_cuts(held, run(is_running=False, is_ending=True, started=("pbx 10:01",)), {job}) != ()
+    moving = Notes(moving={job})
+    assert find_deletions(BEFORE, ending, (), moving) != (), "nobody follows it"
+    follower = Allocation(job, ("pbx 11:00",), True)
+    followed = replace(ending, allocations={**ending.allocations, "a2": follower})
+    assert find_deletions(BEFORE, followed, (), moving) == ()
+    assert find_deletions(BEFORE, followed, (), Notes()) != (), "the row did not say so"

@@ -4,8 +4,10 @@
 // gate first drops the port on every interface but the overlay's and loopback, then waits for the overlay's address.
 // Both happen in Asterisk's network namespace, at every start of the program that follows "--" and that gate becomes:
 // Nebula behind "gate --port 4569 -- /nebula …", which closes the port and needs CAP_NET_ADMIN; with "--port 0" it only
-// waits and needs no right (a PBX's watcher waits for the address itself). On a box it stays beside Nebula (follow.go). A task that ran once before both would be
-// missing when a host comes back from a reboot with a new namespace.
+// waits and needs no right (a PBX's watcher waits for the address itself). On a box it stays beside Nebula (follow.go). A
+// task that ran once before both would be missing when a host comes back from a reboot with a new namespace.
+//
+// "gate take" and "gate release" (take.go) say in Consul which of a PBX's two addresses this instance has.
 package main
 
 import (
@@ -23,11 +25,22 @@ import (
 )
 
 func main() {
+	if len(os.Args) > 1 {
+		if role, found := map[string]func([]string) error{"take": take, "release": release}[os.Args[1]]; found {
+			if err := role(os.Args[2:]); err != nil {
+				fmt.Fprintf(os.Stderr, "gate: %v\n", err)
+				os.Exit(1)
+			}
+			return
+		}
+	}
 	address := flag.String("address", "", "the overlay's address to wait for")
 	link := flag.String("interface", "riti", "the overlay's interface")
 	port := flag.Uint("port", 4569, "the UDP port that only the overlay may reach; 0 leaves the firewall alone")
 	followed := flag.String("follow", "",
 		"a file that the program waits for; it gets SIGHUP when a file of that folder is put there anew")
+	taken := flag.String("taken", "",
+		"a file that says which half of the pair of addresses this allocation has: its identity is put into /local")
 	timeout := flag.Duration("timeout", time.Minute, "how long to wait")
 	flag.Parse()
 	wanted := net.ParseIP(*address)
@@ -39,6 +52,9 @@ func main() {
 	var err error
 	if *port != 0 {
 		err = closePort(*link, uint16(*port))
+	}
+	if err == nil && *taken != "" {
+		err = chooseIdentity(*taken, os.Getenv("NOMAD_ALLOC_ID"), "/secrets", "/local")
 	}
 	if err == nil && wanted != nil {
 		err = awaitAddress(*link, wanted, *timeout)

@@ -59,22 +59,34 @@ func acknowledge(text string) acknowledgement {
 		}
 		rest = after
 	}
+	lines := strings.Split(rest, "\n")
+	for i, line := range lines {
+		lines[i] = forgetHalf(line)
+	}
 	// a Nomad template ends with a line feed of its own
-	sum := sha256.Sum256([]byte(strings.TrimRight(rest, "\n") + "\n"))
+	sum := sha256.Sum256([]byte(strings.TrimRight(strings.Join(lines, "\n"), "\n") + "\n"))
 	one.SHA256 = hex.EncodeToString(sum[:])
 	return one
 }
 
-// listConfigured is the IAX2 peers of a file: name → host.
+// listConfigured is the IAX2 peers of a file: name → host, its own or that of a template.
 func listConfigured(text string) map[string]string {
-	peers, kinds, template := map[string]string{}, map[string]string{}, false
+	peers, kinds, hosts, template := map[string]string{}, map[string]string{}, map[string]string{}, false
 	name := ""
 	for _, line := range strings.Split(text, "\n") {
 		if section, modifiers := readSection(line); section != "" {
 			name, template = section, strings.Contains(modifiers, "!")
+			for _, taken := range strings.Split(modifiers, ",") {
+				if host, found := hosts[taken]; found && !template {
+					peers[name] = host
+				}
+			}
 			continue
 		}
 		key, value, found := strings.Cut(line, "=")
+		if found && template && key == "host" {
+			hosts[name] = strings.TrimSpace(value)
+		}
 		if !found || template || name == "" || name == "general" || strings.HasPrefix(line, ";") {
 			continue
 		}

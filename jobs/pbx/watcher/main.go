@@ -3,7 +3,8 @@
 //
 // "watcher start … -- /usr/sbin/asterisk …" makes a secret for Asterisk's manager interface, leaves a keeper behind and
 // becomes Asterisk, so that the task's signals and its exit status are Asterisk's own. The keeper starts the watcher
-// again whenever it ends. Neither is Asterisk's parent: nothing that goes wrong here can end a call.
+// again whenever it ends. Neither is Asterisk's parent: nothing that goes wrong here can end a call. With --stay the
+// keeper is its parent (stay.go), for whoever ends the task must not end its calls.
 //
 // It is no task of its own, because Nomad keeps two programs and a shim for each task of Docker's, which is more memory
 // than a whole PBX takes; and a shared folder for the secret would lie on a disk.
@@ -38,6 +39,9 @@ type settings struct {
 	started  string
 	bound    string
 	await    bool
+	pair     list
+	taken    string
+	stay     bool
 }
 
 type list []string
@@ -93,7 +97,14 @@ func parse(role string, arguments []string) (settings, []string) {
 	flags.StringVar(&said.started, "started", "/var/run/asterisk/started", "where start leaves what it said then")
 	flags.StringVar(&said.bound, "bound", "", "a file whose bindaddr is the --address")
 	flags.BoolVar(&said.await, "await", false, "start waits, without an end, until the --config files are there")
+	flags.Var(&said.pair, "pair", "the pair of addresses of which --taken says one (twice)")
+	flags.StringVar(&said.taken, "taken", "",
+		"a file that says which half of the pair this allocation has: start writes its address into the file of --bound")
+	flags.BoolVar(&said.stay, "stay", false, "start stays Asterisk's parent, and has it end with its calls when it is told to end")
 	flags.Parse(arguments)
+	if err := said.checkPair(); err != nil {
+		fail(2, err.Error())
+	}
 	if said.address != "" && net.ParseIP(said.address) == nil {
 		fail(2, "--address must be an IP address")
 	}

@@ -34,6 +34,9 @@ func start(said settings, program []string) error {
 			report("what Asterisk starts with is not known later: %v", err)
 		}
 	}
+	if err := said.bindHalf(); err != nil {
+		return err
+	}
 	if err := said.findAddress(); err != nil {
 		return err
 	}
@@ -56,8 +59,14 @@ func start(said settings, program []string) error {
 	}
 	if err := writeSecret(said.secret); err != nil {
 		report("no secret for the manager interface, so nothing is watched: %v", err)
+		said.secret = ""
+	} else if said.stay {
+		return stay(said, program)
 	} else if err := leave("keep"); err != nil {
 		report("no keeper, so nothing is watched: %v", err)
+	}
+	if said.stay {
+		return stay(said, program)
 	}
 	return fmt.Errorf("%s: %w", program[0], syscall.Exec(program[0], program, os.Environ()))
 }

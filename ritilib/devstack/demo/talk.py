@@ -14,6 +14,7 @@ from ritilib.devstack.demo.pbx import BOXES, find_running, has_peer, knows, read
 from ritilib.devstack.demo.verdicts import Step
 from ritilib.devstack.guests import adopt_process
 from ritilib.devstack.telephony.audio import longest_gap_s, read_wav, share_at
+from ritilib.devstack.telephony.contacts import wait_answers
 from ritilib.devstack.telephony.office import wait_until
 from ritilib.devstack.telephony.phone import Phone, Recording, start_phone
 from ritilib.devstack.telephony.probe import lead_around, probe_iax
@@ -172,7 +173,7 @@ def read_indexes(lab: Lab) -> tuple[int, ...]:
 
 
 def connect_phone(lab: Lab, key: str, number: str, tone_hz: int) -> Phone:
-    """A telephone at the box, registered with the password that Vault holds for it."""
+    """A telephone at the box, registered with the password that Vault holds for it, once the box reaches it."""
     office = lab.offices[key]
     secrets = read_document(lab, key).data
     phone = start_phone(
@@ -187,6 +188,7 @@ def connect_phone(lab: Lab, key: str, number: str, tone_hz: int) -> Phone:
     lab.phones[number] = phone
     adopt_process(lab.state, f"telephone {number}", phone.process)
     phone.wait_registered(REGISTER_TIMEOUT_S)
+    wait_answers(office.asterisk, (f"phone-{number}",), REGISTER_TIMEOUT_S)
     return phone
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import time
+import os
+import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from ritilib.devstack.folders import write_private
-from ritilib.devstack.processes import POLL_S, Process, start_process, wait_until
+from ritilib.devstack.processes import Process, poll, start_process, wait_until
 from ritilib.devstack.record import LOOPBACK, Record, find_log
 from ritilib.devstack.servers.dockerd import list_containers, remove_containers
 from ritilib.devstack.servers.http_api import call, expect
@@ -61,7 +63,11 @@ def configure(record: Record, state: Path, cni: Path) -> dict[str, Any]:
             "enabled": True,
             "network_interface": "lo",
             "host_network": [{"public": {"cidr": f"{network.public_address}/32"}}],
-            "meta": {"riti.public_addr": network.public_address},
+            "meta": {
+                "riti.public_addr": network.public_address,
+                # PBXes take their generation there; elsewhere it is Consul's own port
+                "riti.consul_addr": record.consul_address.removeprefix("http://"),
+            },
             "cni_path": str(cni),
             "bridge_network_name": network.bridge_name,
             "bridge_network_subnet": network.bridge_subnet,
@@ -162,7 +168,7 @@ def list_allocations(record: Record, state: Path) -> set[str]:
 
 
 def stop_jobs(record: Record, state: Path) -> None:
-    """Stop every job that runs, wait until its containers are gone, remove by force what is left after a minute."""
+    """Stop every job that runs, wait until its tasks are gone, remove by force what is left after a minute."""
     base = f"{record.nomad_address}/v1"
     status, jobs = call("GET", f"{base}/jobs?namespace=*", HEADER, record.nomad_token)
     # a benchmark leaves ten thousand that never ran
@@ -170,9 +176,38 @@ def stop_jobs(record: Record, state: Path) -> None:
         url = f"{base}/job/{quote(job['ID'], safe='')}?purge=true&namespace={job['Namespace']}"
         call("DELETE", url, HEADER, record.nomad_token)
     allocations = list_allocations(record, state)
-    end = time.monotonic() + (EMPTY_S if status == 200 else 0)
-    while left := list_containers(record.docker_host, allocations):
-        if time.monotonic() > end:
-            remove_containers(record.docker_host, left)
-            return
-        time.sleep(POLL_S)
+
+    def is_empty() -> bool:
+        return not list_containers(record.docker_host, allocations) and not list_tasks(state)
+
+    if not poll(is_empty, EMPTY_S if status == 200 else 0):
+        remove_containers(record.docker_host, list_containers(record.docker_host, allocations))
+        end_tasks(state)
+
+
+def list_tasks(state: Path) -> list[int]:
+    """Processes of tasks without a container (raw_exec), and Nomad's executors, one of each: both outlive Nomad."""
+    folder = f"{state / 'nomad' / 'data' / 'alloc'}/"
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_text(errors="replace").split("\0")
+            is_executor = words[1:2] == ["executor"] and folder in words[2]
+            if is_executor or os.readlink(entry / "cwd").startswith(folder):
+                found.append(int(entry.name))
+        except OSError:
+            continue  # it ended in between
+    return found
+
+
+def end_tasks(state: Path) -> None:
+    """End them at once, whatever they do."""
+
+    def are_gone() -> bool:
+        left = list_tasks(state)
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return not left
+
+    poll(are_gone, READY_S)

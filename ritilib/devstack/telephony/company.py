@@ -25,6 +25,7 @@ from ritilib.devstack.images.debian import unpack_asterisk
 from ritilib.devstack.images.programs import WATCHER, build_program
 from ritilib.devstack.telephony.callee import Callee
 from ritilib.devstack.telephony.company_files import FleetPlan, plan_fleet
+from ritilib.devstack.telephony.contacts import wait_answers
 from ritilib.devstack.telephony.node import Node
 from ritilib.devstack.telephony.office import Images, remove_offices, wait_until
 from ritilib.devstack.telephony.phone import Phone, start_phone
@@ -108,27 +109,14 @@ class RunningFleet:
         return self.cuts[frozenset((first, second))] > 0
 
     def wait_contacts(self, boxes: Sequence[str]) -> None:
-        """Have the lines of these boxes register, and return when these and their telephones answer their boxes.
-
-        Registered is not enough: a box gives no call to a contact that let its first question wait for two seconds
-        (qualify_timeout), as it may where many programs start at once, and asks again only after half a minute.
-        """
-        awaited = {box: {plan.user for plan in self.plan.phones if plan.box == box} for box in boxes}
+        """Have the lines of these boxes register, and return when these and their telephones answer their boxes."""
         for box in boxes:
+            users = {plan.user for plan in self.plan.phones if plan.box == box}
+            ask = self.nodes[f"box:{box}"].ask
             if box in self.map.lines:
                 self.nodes[PUBLIC].ask(f"pjsip send register {self.map.lines[box]}")
-                awaited[box].add(self.outside.adapter.user)
-
-        def do_answer() -> bool:
-            silent = []
-            for box, users in awaited.items():
-                states = self.nodes[f"box:{box}"].read_contacts()
-                silent += [(box, user) for user in users if states.get(user) != "Avail"]
-            for box, user in silent:
-                self.nodes[f"box:{box}"].ask(f"pjsip qualify {user}")
-            return not silent
-
-        wait_until(do_answer, REGISTERED_S, f"telephones and lines of {', '.join(boxes)} answer")
+                users.add(self.outside.adapter.user)
+            wait_answers(ask, users, REGISTERED_S)
 
     def restart_phones(self, boxes: Sequence[str]) -> None:
         """Start the telephones of these boxes anew, and return when they are registered.

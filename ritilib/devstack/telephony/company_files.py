@@ -29,6 +29,9 @@ _COMMAND = re.compile(
 )
 _UNIT = re.compile(r"^rendered/([^/_][^/]*/[^/]+)/(pbx|box)/secrets\.json$")
 _HOST = re.compile(r"^host=(\d+\.\d+\.\d+\.\d+)$", re.MULTILINE)
+# nothing moves here: every PBX is at the first of its addresses
+_SECOND_HALF = re.compile(r"^\[[^\]\n]+\.1\]\(!\)\nhost=.*\n", re.MULTILINE)
+_OF_AN_ALLOCATION = ("--pair", "--taken", "--bound")
 
 
 @dataclass(frozen=True)
@@ -106,9 +109,9 @@ def plan_fleet(tree: Mapping[str, str]) -> FleetPlan:
             ]
         else:
             folders = _compose_pbx(files, document, unit, str(place.ip))
-            command = read_command(files["job.nomad.hcl"])
+            command = read_command(files["job.nomad.hcl"], str(place.ip))
         spoken = "".join(folder.get("iax.conf", "") for folder in folders.values())
-        peers = frozenset(_HOST.findall(spoken))
+        peers = frozenset(_HOST.findall(_SECOND_HALF.sub("", spoken)))
         nodes.append(NodePlan(f"{kind}:{unit}", str(place.ip), folders, peers, command))
     if len(subnets) != 1:
         raise DevstackError.because("the tree holds no company of one fleet", "render a fleet with a box")
@@ -116,14 +119,20 @@ def plan_fleet(tree: Mapping[str, str]) -> FleetPlan:
     return FleetPlan(subnet, tuple(nodes), tuple(phones))
 
 
-def read_command(job: str) -> tuple[str, ...]:
-    """What the PBX's task runs, from the rendered job (HCL), on the interface that the overlay has here."""
+def read_command(job: str, address: str) -> tuple[str, ...]:
+    """What the PBX's task runs, from the rendered job (HCL), on the interface that the overlay has here.
+
+    address is its one address: without Nomad there are no allocations that take turns.
+    """
     if (found := _COMMAND.search(job)) is None:
         raise DevstackError.because("a job's task `pbx` has no command", "render the fleet again")
     program, arguments = found.groups()  # HCL's strings and lists are JSON's
     words = [json.loads(program), *json.loads(arguments)]
     words[words.index("--interface") + 1] = INTERFACE
-    return tuple(words)
+    while taken := [place for place, word in enumerate(words) if word in _OF_AN_ALLOCATION]:
+        del words[taken[0] : taken[0] + 2]
+    start = words.index("start") + 1
+    return (*words[:start], "--address", address, *words[start:])
 
 
 def invent_document(wanted: Mapping[str, Any], unit: str) -> dict[str, Any]:

@@ -25,8 +25,12 @@ def start_enrolled(
     folder: Path,
     label: str,
     report: Callable[[str], None],
+    generation: int,
 ) -> Office:
-    """Start the office of the box "acme/salto" (start_office); authority is the overlay's. Raises as start_office."""
+    """Start the office of the box "acme/salto" (start_office); authority is the overlay's, generation that of its PBX.
+
+    Raises as start_office.
+    """
     identity = json.loads(rendered["secrets.json"])["overlay"]
     made = tool.make_key()
     crt = tool.sign(
@@ -49,4 +53,5 @@ def start_enrolled(
         label=label,
         report=report,
         version=document.version,
+        generation=generation,
     )

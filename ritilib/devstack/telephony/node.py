@@ -23,7 +23,6 @@ STATE = "var/run/asterisk/watcher.json"
 _PEER = re.compile(
     r"^\S+ +(\d+\.\d+\.\d+\.\d+) +\([SD]\) .*?(OK|LAGGED|UNREACHABLE|UNKNOWN|Unmonitored)\b", re.MULTILINE
 )
-_CONTACT = re.compile(r"^ *Contact: +([^/\s]+)/\S+ +[0-9a-f]+ +(\w+)", re.MULTILINE)
 
 
 @dataclass
@@ -62,10 +61,6 @@ class Node:
         """
         return dict(_PEER.findall(self.ask("iax2 show peers")))
 
-    def read_contacts(self) -> dict[str, str]:
-        """Name of each registered telephone and line → "Avail", "Unavail", "NonQual" or "Unknown"."""
-        return dict(_CONTACT.findall(self.ask("pjsip show contacts")))
-
     def read_state(self) -> dict[str, Any]:
         """What its watcher knows, as it writes it (jobs/pbx/watcher/state.go); {} as long as there is nothing."""
         try:
@@ -74,7 +69,8 @@ class Node:
             return {}
 
     def find_watcher(self, role: str) -> int | None:
-        """The process of its watcher in that role ("keep", "watch"); None where there is none."""
+        """The process of its watcher in that role; None where there is none. "watch" is started again by "keep", or by
+        "start" at a PBX, where that is Asterisk's parent."""
         inside = Path(f"/proc/{self.pid}/ns/pid").readlink()
         for folder in Path("/proc").glob("[0-9]*"):
             try:

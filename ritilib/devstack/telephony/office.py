@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ritilib.box.compose import compose_box
+from ritilib.box.live import hash_rendered
 from ritilib.box.loaded import find_missing
+from ritilib.box.word import understand_word
 from ritilib.clients.docker import Docker
 from ritilib.devstack.processes import poll
 from ritilib.devstack.telephony.office_files import (
@@ -27,7 +29,8 @@ from ritilib.render.asterisk_conf import CONFIG_FOLDER, SCRATCH_FOLDERS
 
 BOX_USER = 10001
 READY_S = 60.0
-RELOAD_S = 10.0
+RELOAD_S = 30.0
+PEERS_RELOAD = "iax2 reload"
 GATE_S = 60
 WATCHER_STATE = "/var/run/asterisk/watcher.json"  # jobs/pbx/watcher/main.go
 LOG_LINES_SHOWN = 15
@@ -85,21 +88,26 @@ class Office:
         return ask_console(self.docker, self.name, self.box, command)
 
     def apply(
-        self, rendered: Mapping[str, str], secrets: Mapping[str, Any], version: int = 0
+        self, rendered: Mapping[str, str], secrets: Mapping[str, Any], version: int = 0, generation: int = 0
     ) -> tuple[str, ...]:
         """Give the box new files and secrets; only what changed is reloaded, no call is dropped.
 
-        version is that of the box's document (compose_box).
+        version is that of the box's document, generation that of its PBX (compose_box).
         Returns the reload commands, () when nothing changed. Raises GitopsError for a missing secret and
         DevstackError for a file that Asterisk reads at its start only, both before anything is written.
         """
-        files = compose_box(rendered, secrets, version)
+        files = compose_box(rendered, secrets, version, generation)
         reloads = find_reloads(self.files, files)
         write_box_folder(self._secrets / "asterisk", files, self.files, BOX_USER)
         self.files = files
         for command in reloads:
             self.report(f"office {self.name}: {command}")
-            self.asterisk(command)
+            if command == PEERS_RELOAD:
+                # the box's watcher does this one. Two at once end Asterisk (22.10.1): it lets go of a peer twice
+                what = f"the box of {self.name} has taken over its peers"
+                wait_until(lambda: self._has_peers(rendered["etc/iax.conf"], version), RELOAD_S, what)
+            else:
+                self.asterisk(command)
         if reloads:
             wait_until(
                 lambda: not self.find_missing(),
@@ -107,6 +115,16 @@ class Office:
                 f"the box of {self.name} has its peers and telephones",
             )
         return reloads
+
+    def _has_peers(self, rendered: str, version: int) -> bool:
+        """Whether the watcher says that this file is in force with these secrets, and the PBX is where it is now."""
+        word = understand_word(self.read_word(), 0.0)
+        cloud = rf"^cloud\S* +{re.escape(self.peer_address)} "
+        return (
+            word.acknowledged.get("iax.conf") == hash_rendered(rendered)
+            and word.secrets_version == version
+            and re.search(cloud, self.asterisk("iax2 show peers"), re.MULTILINE) is not None
+        )
 
     def read_word(self) -> bytes:
         """What the box's watcher says: its state, as an agent passes it on (UnitNames.box_word). Needs root."""
@@ -235,17 +253,18 @@ def start_office(
     report: Callable[[str], None],
     images: Images | None = None,
     version: int = 0,
+    generation: int = 0,
 ) -> Office:
     """Start one office and wait until its box takes calls.
 
     rendered: path below the box's rendered folder (etc/iax.conf, overlay.yml…) → text; secrets: the box's
-    Vault document, version that document's. identity and address: the box's key and certificates in the
-    overlay, and its address there; without an identity the office has no overlay. folder (made) keeps logs;
-    what is secret lies in memory, /dev/shm. label marks containers and network as riti.dev=<label>; what an
-    earlier office of the same name and label left behind is removed first.
+    Vault document, version that document's, generation that of its PBX (compose_box). identity and address: the box's
+    key and certificates in the overlay, and its address there; without an identity the office has no overlay. folder
+    (made) keeps logs; what is secret lies in memory, /dev/shm. label marks containers and network as riti.dev=<label>;
+    what an earlier office of the same name and label left behind is removed first.
     Raises GitopsError, ServerError or DevstackError; nothing of the office is left then.
     """
-    office = Office(name, label, folder, docker, report, compose_box(rendered, secrets, version))
+    office = Office(name, label, folder, docker, report, compose_box(rendered, secrets, version, generation))
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     office.stop()
     chosen = images or Images()
@@ -267,11 +286,13 @@ def start_office(
 
 
 def find_peer_address(name: str, iax: str) -> str:
-    """The overlay address of a box's own PBX, as its iax.conf has it."""
-    found = re.search(r"^\[cloud\].*?^host=(\S+)", iax, re.MULTILINE | re.DOTALL)
-    if found is None:
-        raise DevstackError.because(f"office {name} has no [cloud] in its iax.conf", "render the fleet again")
-    return found[1]
+    """The overlay address of a box's own PBX, as its iax.conf has it: in [cloud], or in a template of that."""
+    templates = re.search(r"^\[cloud\]\(([^)]*)\)", iax, re.MULTILINE)
+    for section in ("cloud", *(templates[1].split(",") if templates else ())):
+        found = re.search(rf"^\[{re.escape(section)}\][^\[]*?^host=(\S+)", iax, re.MULTILINE)
+        if found:
+            return found[1]
+    raise DevstackError.because(f"office {name} has no [cloud] in its iax.conf", "render the fleet again")
 
 
 def ask_console(docker: Docker, name: str, container: str, command: str) -> str:

@@ -29,6 +29,7 @@ ROLE_OF_JOB = "pbx-${value.nomad_job_id}"
 # no service's identity (it carries the service's name), and no job of another namespace, takes a PBX's role
 TASKS_ONLY = '"nomad_service" not in value and value.nomad_namespace == "default"'
 CONNECTIONS = 200  # Consul's default
+LONGEST_END_S = 3600.0  # kill_timeout of jobs/pbx/job.nomad.hcl.j2
 AUTHORITY_HOURS = 10 * 365 * 24
 
 
@@ -76,9 +77,12 @@ def bootstrap(
     templates would end their tasks in an outage (rule 10), before anything is written.
     """
     report("Nomad: do the nodes' templates outlive an outage?")
-    mortal = judge_retries(nomad.list_template_retries())
+    nodes = nomad.list_template_retries()
+    mortal = judge_retries(nodes)
     if mortal:
         raise RitiError(mortal)
+    for words in judge_ends(nodes):
+        report(words)
     if words := judge_connections(consul.read_connection_limit()):
         report(words)
     report("Vault: mounts, workload identities, the fleet's key")
@@ -120,6 +124,20 @@ def judge_retries(found: Iterable[TemplateRetries]) -> list[Problem]:
             what = f"node {one.node} would end its tasks when one of {limiting} is away"
             problems.append(Problem("", 0, 0, what, mend))
     return problems
+
+
+def judge_ends(found: Iterable[TemplateRetries]) -> list[str]:
+    """A warning for each node that would not let a PBX end with its last call, as its job says (jobs/pbx).
+
+    Nomad's default is 30 s (client, max_kill_timeout), and it clips what a job says without a word. It matters where
+    Nomad itself ends a PBX: a drain, a hand, or a host that comes back and whose PBX was replaced meanwhile.
+    """
+    return [
+        f"Nomad: node {one.node} ends a PBX {one.longest_end_s:g} s after it was told to, its call with it: write "
+        f'`max_kill_timeout = "1h"` into its client block and restart its agent'
+        for one in found
+        if one.longest_end_s is not None and one.longest_end_s < LONGEST_END_S
+    ]
 
 
 def judge_connections(limit: int) -> str:

@@ -36,7 +36,7 @@ namespace "default" {
 """
 NOMAD_LEADER = """\
 namespace "default" {
-  capabilities = ["list-jobs", "read-job", "submit-job", "parse-job", "read-fs"]
+  capabilities = ["list-jobs", "read-job", "submit-job", "parse-job", "read-fs", "alloc-lifecycle"]
 }
 
 node {

@@ -61,6 +61,7 @@ class Report(BaseModel):
     temperature_c: int | None = None
     disk_free_bytes: int | None = None
     adapter: bool | None = None
+    rescued: int = 0
     overlay_edition: int = 0
     overlay_authority: int = 0
 
@@ -98,6 +99,8 @@ class BoxLook:
         if report := self.report:
             if report.why:
                 parts.append(report.why)
+            if report.rescued:
+                parts.append(f"somebody beside it started it in the rescue way, {report.rescued} times")
             if (refused := report.refused) and refused.why not in report.why:
                 at = datetime.fromtimestamp(refused.at_s, UTC).isoformat(timespec="seconds")
                 parts.append(f"refused {refused.identity[:HASH_SHOWN]} at {at}: {refused.why}")

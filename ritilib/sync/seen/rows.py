@@ -86,6 +86,15 @@ def describe_unit(found: UnitLook) -> dict[str, Any]:
         }
         if allocation
         else None,
+        "instances": [
+            {
+                "instance": one.id,
+                "generation": one.generation,
+                "takes_calls": one.is_reached,
+                "instance_state": one.state,
+            }
+            for one in found.instances
+        ],
         "value": {
             "value_is_there": found.has_value,
             "value_is_as_recorded": found.is_value_recorded,

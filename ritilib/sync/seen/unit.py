@@ -8,6 +8,7 @@ from ritilib.clients.nomad_values import Allocation, JobStub
 from ritilib.clients.protocols import ConsulClient, NomadClient
 from ritilib.errors import GitopsError, Problem, ServerError
 from ritilib.reconcile.state import Record, hash_text, read_live_files, read_record
+from ritilib.reconcile.turns import Instance, describe_instances
 from ritilib.render.names import UnitNames
 from ritilib.sync.observe import Places
 from ritilib.sync.seen.boxes import BoxLook, look_at_box
@@ -33,12 +34,12 @@ Told = HeldUnit | FailingUnit | DownUnit | WatchedUnit | WaitingUnit | HealedUni
 @dataclass(frozen=True)
 class UnitLook:
     """record: its inventory entry. job: as Nomad's list shows it (None: there is none). is_job_known: whether that
-    could be asked. allocation: the newest that is to run. has_value, is_value_recorded: whether its value in Consul
-    is there, and is what was written. word: what its watcher says (None: nothing, or not known); acknowledges:
-    whether what Consul holds is in force. is_box_recorded: whether its box's value in Consul is what was written.
-    last_good: whether what ran before is kept, as until a new one is judged. told: what the leader's view says of
-    it, where somebody leads whose view it is. history: the entries that name it. box: the box that it is for (None:
-    a lighthouse has none).
+    could be asked. allocation: the newest that is to run; instances: all that run or may run, where it is a PBX, and
+    which of them is reached. has_value, is_value_recorded: whether its value in Consul is there, and is what was
+    written. word: what its watcher says (None: nothing, or not known); acknowledges: whether what Consul holds is in
+    force. is_box_recorded: whether its box's value in Consul is what was written. last_good: whether what ran before is
+    kept, as until a new one is judged. told: what the leader's view says of it, where somebody leads whose view it is.
+    history: the entries that name it. box: the box that it is for (None: a lighthouse has none).
     """
 
     unit: str
@@ -57,6 +58,7 @@ class UnitLook:
     problems: tuple[Problem, ...]
     box: BoxLook | None = None
     is_box_recorded: bool = True
+    instances: tuple[Instance, ...] = ()
 
     @property
     def lacks(self) -> tuple[str, ...]:
@@ -115,13 +117,21 @@ def look_at_unit(fleet: str, key: str, nomad: NomadClient, consul: ConsulClient)
     of_box = consul.read(names.box_kv_key) if record.box else None
     problems: list[Problem] = []
     job, is_job_known, allocation, word = None, False, None, None
+    instances: tuple[Instance, ...] = ()
     try:
         found = nomad.list_jobs(names.job_id).jobs
         job, is_job_known = next((one for one in found if one.id == names.job_id), None), True
-        runs = [one for one in nomad.list_allocations(names.job_id) if one.desired_status == "run"]
+        allocations = nomad.list_allocations(names.job_id)
+        runs = [one for one in allocations if one.desired_status == "run"]
         allocation = runs[-1] if runs else None
         if allocation and not names.is_lighthouse:
             word = read_word(nomad, names.job_id)
+        if not names.is_lighthouse:
+            turn = consul.read(names.generation)
+            instances = describe_instances(
+                [(one.id, one.client_status, one.desired_status) for one in allocations],
+                turn.value if turn else None,
+            )
     except ServerError as error:
         problems += warn(error, f"take a token with list-jobs, read-job, and {READ_FS}")
     acknowledges = word.has_in_force(_list_plans(value.value)) if word and value else None
@@ -143,6 +153,7 @@ def look_at_unit(fleet: str, key: str, nomad: NomadClient, consul: ConsulClient)
         (*problems, *found_problems),
         None if names.is_lighthouse else look_at_box(names, consul),
         not record.box or (of_box is not None and hash_text(of_box.value) == record.box_value),
+        instances,
     )
 
 

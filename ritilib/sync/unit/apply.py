@@ -10,6 +10,7 @@ from typing import Any, Literal
 from ritilib.clients.nebula import Authority, OverlayTool
 from ritilib.clients.protocols import ConsulClient, NomadClient, VaultClient
 from ritilib.reconcile.box_value import encode_box_value
+from ritilib.reconcile.lost import is_silent
 from ritilib.reconcile.plan import Change
 from ritilib.reconcile.restarts import Restart
 from ritilib.reconcile.rotation import FIRST, Generations
@@ -97,13 +98,13 @@ def apply_change(
     wish, places = change.wish, Places(change.wish.names.fleet)
     base = record or Record("applying", commit)
     speaker = Speaker(servers.nomad, wish.names.job_id)
-    if restart and (held := _find_hold(change, leave, base, restart, speaker)):
+    if restart and (held := _find_hold(change, leave, base, restart, speaker, live)):
         return held
     planned = plan_job(wish, live, servers.nomad) if change.job else None
     replaces = planned is not None and planned[1].changes == "destructive"
     if planned and replaces and not restart:
         found = Restart(wish.digests.job, planned[1].modify_index)
-        if held := _find_hold(change, leave, base, found, speaker):
+        if held := _find_hold(change, leave, base, found, speaker, live):
             return held
     waits_for_calls = replaces and leave.when == "idle" and not wish.names.is_lighthouse
     entry = places.record(change.key)
@@ -181,14 +182,18 @@ def apply_change(
 
 
 def _find_hold(
-    change: Change, leave: Leave, base: Record, restart: Restart, speaker: Speaker
+    change: Change, leave: Leave, base: Record, restart: Restart, speaker: Speaker, live: LiveJob | None
 ) -> Outcome | None:
     """Why what would replace its task waits; None where it may go on."""
     if leave.when == "never":
         return Outcome(change.key, held=leave.why, values=base.values, restart=restart)
     if leave.when == "always" or change.wish.names.is_lighthouse:
         return None
-    why = count_calls(speaker)
+    if live and is_silent(live):
+        # it may be alive and have calls, and what was rendered before there were pairs has its successor's address
+        why = "its host has lost Nomad's servers: it waits until that is back, or another host has it"
+    else:
+        why = count_calls(speaker)
     return Outcome(change.key, held=why, busy=True, values=base.values, restart=restart) if why else None
 
 

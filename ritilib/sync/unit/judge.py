@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from ritilib.clients.protocols import ConsulClient, NomadClient
 from ritilib.reconcile.rollout import Stage
@@ -12,7 +12,7 @@ from ritilib.reconcile.state import Record, Wish, hash_text
 from ritilib.sync.unit.door import open_door
 from ritilib.sync.unit.word import Speaker
 
-# Nomad gives up a deployment without progress after 5 min (jobs/pbx/job.nomad.hcl.j2).
+# Nomad gives up an allocation that is not healthy after 5 min, and one that finds no host never (jobs/pbx).
 LONGEST = timedelta(minutes=6)
 LOOK_EVERY_S = 0.2
 
@@ -58,5 +58,19 @@ def judge_unit(
             break
         time.sleep(LOOK_EVERY_S)
     if record.replaced_at and now - datetime.fromisoformat(record.replaced_at) > LONGEST:
-        return Verdict("bad", why)
+        begin = _find_begin(wish, record, nomad)
+        if begin and now - begin > LONGEST:
+            return Verdict("bad", why)
+        why = why if begin else "Nomad starts it when the one before has ended, which is with its last call"
     return Verdict("watched", why, hash_text(value) if value else "", index)
+
+
+def _find_begin(wish: Wish, record: Record, nomad: NomadClient) -> datetime | None:
+    """Since when Nomad could have started the new instance: it waits until the one before has ended, with its last call
+    where `--replace` did not wait for that. None: it has not."""
+    found = nomad.list_allocations(wish.names.job_id)
+    if any((one.client_status, one.desired_status) == ("running", "stop") for one in found):
+        return None
+    ended_s = [one.changed_at_s for one in found if one.client_status == "complete"]
+    ended = [datetime.fromtimestamp(at_s, UTC) for at_s in ended_s]
+    return max([datetime.fromisoformat(record.replaced_at), *ended])

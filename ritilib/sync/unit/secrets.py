@@ -16,11 +16,12 @@ from ritilib.errors import Conflict, GitopsError, Problem
 from ritilib.reconcile.authority import CERTIFICATE_HOURS, find_turn
 from ritilib.reconcile.rotation import FIRST, Generations
 from ritilib.reconcile.state import Wish
-from ritilib.render.names import join_secrets
+from ritilib.render.names import SECOND_OVERLAY, join_secrets
 from ritilib.sync.overlay.kept import read_kept
 
 JITTER_HOURS = 72
 ADMIN_PASSWORD_LONGEST = 30  # of a Grandstream HT8xx; 30 hexadecimal digits are 120 bits
+OVERLAYS = ("overlay", SECOND_OVERLAY)
 _DEVICES = (("line", None), ("adapter", ADMIN_PASSWORD_LONGEST))  # and how long their passwords may be
 
 
@@ -90,9 +91,12 @@ def _write_documents(
     wanted = _read_wanted(wish, "pbx/secrets.json", "{}", ("overlay", "pairs"))
     of_box = _read_wanted(wish, "box/secrets.json", "null", ("pairs", "phones", "generation"))
     held: Mapping[str, Any] = document.data if document else {}
-    identity, renew_at = _keep_or_make_identity(
-        held.get("overlay"), wanted["overlay"], wish.names.key, authority, tool, now
-    )
+    # a PBX has one for each of its pair of addresses; both are due on one day, since they bear one name
+    identities = {
+        field: _keep_or_make_identity(held.get(field), wanted[field], wish.names.key, authority, tool, now)
+        for field in OVERLAYS
+        if field in wanted
+    }
     if document and not is_known:
         generations = _read_generations(held)
     # left out while nothing was ever rotated, or every document would be written again
@@ -105,7 +109,8 @@ def _write_documents(
         *(one for named in (pairs, box_pairs) for ends in named.values() for one in ends),
     }
     hmacs = vault.compute_hmacs(wish.names.fleet, sorted(texts))
-    data: dict[str, Any] = {"overlay": identity, "iax": _join_pairs(pairs, hmacs), **links}
+    data: dict[str, Any] = {field: identity for field, (identity, _) in identities.items()}
+    data |= {"iax": _join_pairs(pairs, hmacs), **links}
     box_version = 0
     version = _write(vault, wish.names.document, document, data)
     if of_box:
@@ -120,7 +125,8 @@ def _write_documents(
             data["overlay"] = _tell_authorities(wish.names.key, authority)
         box_document = read(wish.names.box_document)
         box_version = _write(vault, wish.names.box_document, box_document, data)
-    signed_by = int(identity.get("authority", 1))
+    renew_at = min(due for _, due in identities.values())
+    signed_by = min(int(identity.get("authority", 1)) for identity, _ in identities.values())
     return Written(version, renew_at, box_version, generations, authority.edition, signed_by)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,10 +20,10 @@ from hypothesis import strategies as st
 from ritilib.box.kept import Trust
 from ritilib.box.showing import Shown
 from ritilib.box.steps import find_renewal
-from ritilib.box.store import IDENTITY_KEY, OVERLAY_KEY, REQUEST, STATUS, Store
+from ritilib.box.store import GENERATION, IDENTITY_KEY, OVERLAY_KEY, REQUEST, STATUS, Store
 from ritilib.enroll import jose
 from ritilib.errors import RitiError, Unreachable
-from tests.unit.box.world import NAMES, START, World, lose, make_card, make_joiner
+from tests.unit.box.world import NAMES, START, Fault, World, lose, make_card, make_joiner
 
 CARD = make_card()
 
@@ -44,6 +45,18 @@ def cut_at_fsync(cut: Callable[[str], None], is_real: bool = False) -> Iterator[
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", sync)
         yield
+
+
+def strike_at(moment: int, act: Callable[[], None], struck: list[str]) -> Fault:
+    """A fault that acts at one moment (before or after a request, from 0 on), and notes which that was."""
+    moments = count()
+
+    def strike(what: str) -> None:
+        if next(moments) == moment:
+            struck.append(what)
+            act()
+
+    return strike
 
 
 def test_a_box_gets_in(tmp_path: Path) -> None:
@@ -253,6 +266,59 @@ def test_a_copy_is_found_at_the_renewal_of_either(tmp_path: Path) -> None:
     assert make_joiner(world, tmp_path / "two", CARD).run().state == "in"
     assert make_joiner(world, tmp_path / "one", CARD).run().state == "copied"
     assert world.is_locked
+
+
+def test_consul_restored_to_before_a_renewal_has_no_copy(tmp_path: Path) -> None:
+    world = World()
+    make_joiner(world, tmp_path, CARD).run()
+    older, at = dict(world.kv), world.index
+    for _ in range(2):
+        world.now = (find_renewal(Store(tmp_path).load()) or START) + timedelta(minutes=1)
+        assert make_joiner(world, tmp_path, CARD).run().state == "in"
+    world.kv, world.index = older, at
+    world.now = (find_renewal(Store(tmp_path).load()) or START) + timedelta(minutes=1)
+    assert make_joiner(world, tmp_path, CARD).run().state == "in"
+    assert not world.is_locked
+    assert world.kv[NAMES.box_generation][1].decode() == Store(tmp_path).load().generation.held
+
+
+@pytest.mark.parametrize("is_cut", [False, True], ids=["goes on", "starts again"])
+def test_consul_restored_at_any_moment_of_a_renewal_locks_nobody(tmp_path: Path, is_cut: bool) -> None:
+    # but between the last look at its own value and the request that names it
+    tolerated = set() if is_cut else {f"read {NAMES.box_generation}", f"put {NAMES.enroll_request}"}
+    struck = list[str]()
+    for moment in count():
+        data = tmp_path / str(moment)
+        world = World()
+        make_joiner(world, data, CARD).run()
+        older, at = dict(world.kv), world.index
+        world.now += timedelta(days=12)
+
+        def restore(
+            world: World = world, at: int = at, older: Mapping[str, tuple[int, bytes]] = older
+        ) -> None:
+            world.kv, world.index = dict(older), at
+            if is_cut:
+                raise Cut
+
+        world.fault = strike_at(moment, restore, struck)
+        with suppress(Cut, AssertionError):  # it waits for ever where it was locked, which is judged below
+            make_joiner(world, data, CARD).run()
+        if len(struck) == moment:
+            break
+        if world.is_locked:
+            tolerated.remove(struck[moment])  # once each
+        else:
+            assert make_joiner(world, data, CARD).run().state == "in", struck[moment]
+    assert len(struck) > 20
+
+
+def test_an_image_that_knows_less_reads_what_a_newer_one_kept(tmp_path: Path) -> None:
+    make_joiner(World(), tmp_path, CARD).run()
+    store = Store(tmp_path)
+    held = store.load().generation
+    store.write(GENERATION, json.dumps({**json.loads(store.read(GENERATION)), "unheard_of": 1}))
+    assert store.load().generation == held
 
 
 def test_a_new_card_lets_a_box_in_anew_with_its_own_key(tmp_path: Path) -> None:

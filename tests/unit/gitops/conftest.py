@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,10 @@ import pytest
 
 from ritilib.gitops.forge import create_forge
 from ritilib.gitops.layout import init_repository
+from ritilib.gitops.mirror import Mirror
+from ritilib.gitops.remote import Remote
 from ritilib.render.manifest import build_manifest, compute_tree_id, group_inputs
+from tests.git_server import GitServer, serve_git
 from tests.unit.gitops.concurrent import make_fleet
 
 RunGit = Callable[..., str]
@@ -126,6 +129,23 @@ def pushed(clone: Clone, forge: Path) -> Clone:
     clone.git("remote", "add", "origin", str(forge))
     clone.git("push", "--quiet", "--set-upstream", "origin", "main")
     return clone
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, pushed, forge: Path) -> Mirror:
+    """A mirror of the forge that has not fetched yet."""
+    return Mirror(tmp_path / "state", Remote(str(forge)))
+
+
+@pytest.fixture
+def server(tmp_path: Path, forge: Path) -> Iterator[GitServer]:
+    with serve_git(tmp_path) as served:
+        yield served
+
+
+@pytest.fixture
+def by_http(tmp_path: Path, pushed, server: GitServer) -> Mirror:
+    return Mirror(tmp_path / "state", Remote(f"{server.url}/forge.git"))
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ import pytest
 
 from ritilib.errors import GitopsError, HistoryRefused
 from ritilib.gitops.mirror import Mirror
-from ritilib.gitops.remote import Remote
 from ritilib.gitops.signing import read_signers
 
 
@@ -33,11 +32,6 @@ def keys(tmp_path: Path) -> dict[str, Path]:
         ]
         subprocess.run(words, check=True)
     return made
-
-
-@pytest.fixture
-def mirror(tmp_path: Path, pushed, forge: Path) -> Mirror:
-    return Mirror(tmp_path / "state", Remote(str(forge)))
 
 
 @pytest.fixture

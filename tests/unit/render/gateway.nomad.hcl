@@ -202,6 +202,7 @@ frontend boxes
   http-request set-var(txn.api) str(enroll) if put kv_query { path -m reg ^/v1/kv/riti/demo/enroll/[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z][a-z0-9]*(-[a-z0-9]+)*/request$ }
   http-request set-var(txn.api) str(own) if get kv_query { path -m reg ^/v1/kv/riti/demo/(pbx/[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z][a-z0-9]*(-[a-z0-9]+)*/box/[0-9]{1,4}|box/[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z][a-z0-9]*(-[a-z0-9]+)*/(word|report|generation))$ }
   http-request set-var(txn.api) str(own) if put kv_query { path -m reg ^/v1/kv/riti/demo/box/[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z][a-z0-9]*(-[a-z0-9]+)*/(word|report|generation)$ }
+  http-request set-var(txn.api) str(own) if get kv_query { path -m reg ^/v1/kv/riti/demo/generation/[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z][a-z0-9]*(-[a-z0-9]+)*$ }
   http-request set-var(txn.api) str(blocked) if get kv_query { path /v1/kv/riti/demo/blocked }
   http-request set-var(txn.api) str(register) if put note_query { path /v1/agent/service/register }
   http-request set-var(txn.api) str(check) if put note_query { path -m reg ^/v1/agent/(service/deregister|check/(pass|warn|fail|update))/(service(:|%3A))?box-[a-z0-9-]{1,80}$ }

@@ -168,7 +168,8 @@ def check_sections(conf: Conf, expected: set[str]) -> None:
     assert sorted(real) == sorted(expected)
     for section in conf.sections:
         if not section.is_template and section.name != "general":
-            assert section.bases == (f"{section.name}-secret",)
+            pair = (f"{section.name}.0",) if section.name.startswith(("cloud", "pbx-")) else ()
+            assert section.bases == (f"{section.name}-secret", *pair)
             secrets = [one.value for one in conf.inherited(section) if one.name == "secret"]
             assert secrets == [f"of-{section.name}"]
 

@@ -22,7 +22,7 @@ def read_contexts(tree: dict[str, str], box: str, file: str) -> dict[str, list[s
     return {
         section.name: [one.value for one in section.settings if one.name == "context"]
         for section in conf.sections
-        if section.name != "general"
+        if section.name != "general" and not section.is_template
     }
 
 

@@ -9,10 +9,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ritilib.clients.consul_values import Entry
 from ritilib.errors import RitiError, Unreachable
 from ritilib.reconcile.backoff import Backoff
 from ritilib.sync import drift
-from ritilib.sync.drift import Watch, follow_hooks, follow_suspensions, follow_values, watch_drift
+from ritilib.sync.drift import (
+    Watch,
+    follow_hooks,
+    follow_suspensions,
+    follow_turns,
+    follow_values,
+    watch_drift,
+)
 from ritilib.sync.observe import Places
 from ritilib.sync.passing import pass_on
 from ritilib.sync.pausing import resume, suspend
@@ -149,6 +157,39 @@ def test_a_consul_that_was_restored_is_followed_from_its_new_index(watch_consul,
     assert wakeups.wait(NEXT_S) == {"drift"}
 
 
+def test_a_key_of_instances_that_is_lost_wakes_and_what_instances_write_does_not(
+    wakeups: Wakeups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drift, "TURNS_PAUSE_S", 0.01)
+    consul, places = FakeConsul(), Places("lab")
+    salto, rivera = f"{places.generations}acme/salto", f"{places.generations}acme/rivera"
+    index = consul.write(salto, b"1", 0)
+    watch = Watch(
+        "turns",
+        lambda one: follow_turns(one, consul, places.generations, wakeups),
+        lambda: None,
+        lambda *_: None,
+    )
+    watch.start()
+    try:
+        assert wakeups.wait(NEXT_S) == {"turns"}
+        index = consul.write(salto, b"2", index)
+        consul.write(rivera, b"1", 0)
+        asked = len(consul.journal.requests)
+        while len(consul.journal.requests) < asked + 3:
+            assert wakeups.wait(0.05) == {"timer"}
+        consul.delete(salto, index)
+        assert wakeups.wait(NEXT_S) == {"turns"}
+        with consul.moved:
+            consul.deleted.clear()  # restored
+            consul.entries[rivera] = Entry(rivera, b"0", 1)
+            consul.moved.notify_all()
+        assert wakeups.wait(NEXT_S) == {"turns"}
+    finally:
+        watch.stop()
+        assert watch.join()
+
+
 def test_a_consul_that_fails_is_told_and_the_gap_is_looked_at(
     watch_consul, wakeups: Wakeups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,14 +249,15 @@ def test_jobs_of_this_fleet_wake_and_others_do_not(script: Script, wakeups: Wake
 def test_watches_that_wait_end_when_they_are_told_to(script: Script, wakeups: Wakeups) -> None:
     before = threading.active_count()
     with watch_drift("lab", make_settings(script.url), wakeups, lambda *_: None, Wakeups()) as watches:
-        assert {script.next().head.split()[1].split("?")[0] for _ in range(5)} == {
+        assert {script.next().head.split()[1].split("?")[0] for _ in range(6)} == {
             "/v1/event/stream",
             "/v1/kv/riti/lab/pbx/",
             "/v1/kv/riti/lab/inventory/_",
             "/v1/kv/riti/lab/enroll",
+            "/v1/kv/riti/lab/generation/",
             "/v1/kv/riti/lab/wake",
         }
-        assert threading.active_count() == before + 5
+        assert threading.active_count() == before + 6
     assert all(watch.join() for watch in watches) and threading.active_count() == before
 
 
@@ -226,6 +268,13 @@ def test_watches_end_while_they_pause_after_a_failure(
     said: queue.Queue[str] = queue.Queue()
     settings = make_settings("http://127.0.0.1:1")
     with watch_drift("lab", settings, wakeups, lambda name, _: said.put(name), Wakeups()) as watches:
-        told = {said.get(timeout=NEXT_S) for _ in range(5)}
-        assert told == {"consul-values", "nomad-jobs", "suspensions", "enrollment", "hooks-passed-on"}
+        told = {said.get(timeout=NEXT_S) for _ in range(6)}
+        assert told == {
+            "consul-values",
+            "nomad-jobs",
+            "suspensions",
+            "enrollment",
+            "turns",
+            "hooks-passed-on",
+        }
     assert all(watch.join() for watch in watches)

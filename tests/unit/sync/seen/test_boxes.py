@@ -53,6 +53,14 @@ def test_a_box_that_is_in_and_as_wished_is_well_and_shown_with_its_company_only(
     assert look_at_box(names(A), consul) == found[A]
 
 
+def test_a_box_that_somebody_started_in_the_rescue_way_says_so_for_ever_and_is_well() -> None:
+    consul = FakeConsul()
+    bind(consul, A, "bound")
+    tell(consul, A, rescued=2)
+    found = look(consul)[A]
+    assert (found.grade, found.why) == ("well", "somebody beside it started it in the rescue way, 2 times")
+
+
 def test_those_that_wait_or_conflict_are_shown_with_their_reason() -> None:
     consul = FakeConsul()
     bind(consul, A, "waiting", why="no serial number in the fleet")

@@ -133,7 +133,7 @@ EOT
         splay         = "0s"
         change_signal = "SIGHUP"
         data          = <<EOT
-{{- with $live := key "riti/pilot/pbx/lighthouse/two/1" | parseJSON }}{{ with secret (printf "riti/data/pilot/lighthouse/two?version=%.0f" $live.secrets_version) }}{{ .Data.data.overlay.ca }}{{ end }}{{ end }}
+{{- $value := key "riti/pilot/pbx/lighthouse/two/1" }}{{ if $value | regexMatch `(?s)^\{.*"secrets_version": ([0-9]{1,15})\}$` }}{{ with secret (printf "riti/data/pilot/lighthouse/two?version=%s" ($value | regexReplaceAll `(?s)^\{.*"secrets_version": ([0-9]{1,15})\}$` "$1")) }}{{ .Data.data.overlay.ca }}{{ end }}{{ else }}{{ with key "riti/pilot/never" }}{{ end }}{{ end }}
 EOT
       }
       template {
@@ -143,7 +143,7 @@ EOT
         splay         = "0s"
         change_signal = "SIGHUP"
         data          = <<EOT
-{{- with $live := key "riti/pilot/pbx/lighthouse/two/1" | parseJSON }}{{ with secret (printf "riti/data/pilot/lighthouse/two?version=%.0f" $live.secrets_version) }}{{ .Data.data.overlay.crt }}{{ end }}{{ end }}
+{{- $value := key "riti/pilot/pbx/lighthouse/two/1" }}{{ if $value | regexMatch `(?s)^\{.*"secrets_version": ([0-9]{1,15})\}$` }}{{ with secret (printf "riti/data/pilot/lighthouse/two?version=%s" ($value | regexReplaceAll `(?s)^\{.*"secrets_version": ([0-9]{1,15})\}$` "$1")) }}{{ .Data.data.overlay.crt }}{{ end }}{{ else }}{{ with key "riti/pilot/never" }}{{ end }}{{ end }}
 EOT
       }
       template {
@@ -153,7 +153,7 @@ EOT
         splay         = "0s"
         change_signal = "SIGHUP"
         data          = <<EOT
-{{- with $live := key "riti/pilot/pbx/lighthouse/two/1" | parseJSON }}{{ with secret (printf "riti/data/pilot/lighthouse/two?version=%.0f" $live.secrets_version) }}{{ .Data.data.overlay.key }}{{ end }}{{ end }}
+{{- $value := key "riti/pilot/pbx/lighthouse/two/1" }}{{ if $value | regexMatch `(?s)^\{.*"secrets_version": ([0-9]{1,15})\}$` }}{{ with secret (printf "riti/data/pilot/lighthouse/two?version=%s" ($value | regexReplaceAll `(?s)^\{.*"secrets_version": ([0-9]{1,15})\}$` "$1")) }}{{ .Data.data.overlay.key }}{{ end }}{{ else }}{{ with key "riti/pilot/never" }}{{ end }}{{ end }}
 EOT
       }
       logs {

@@ -6,6 +6,10 @@ key "riti/pilot/blocked" {
   policy = "read"
 }
 
+key "riti/pilot/generation/solo/house" {
+  policy = "read"
+}
+
 key "riti/pilot/box/solo/house/word" {
   policy = "write"
 }

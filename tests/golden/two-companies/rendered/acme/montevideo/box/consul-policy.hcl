@@ -6,6 +6,10 @@ key "riti/demo/blocked" {
   policy = "read"
 }
 
+key "riti/demo/generation/acme/montevideo" {
+  policy = "read"
+}
+
 key "riti/demo/box/acme/montevideo/word" {
   policy = "write"
 }

@@ -6,6 +6,10 @@ key "riti/demo/blocked" {
   policy = "read"
 }
 
+key "riti/demo/generation/acme/salto" {
+  policy = "read"
+}
+
 key "riti/demo/box/acme/salto/word" {
   policy = "write"
 }

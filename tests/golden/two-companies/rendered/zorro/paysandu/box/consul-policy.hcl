@@ -6,6 +6,10 @@ key "riti/demo/blocked" {
   policy = "read"
 }
 
+key "riti/demo/generation/zorro/paysandu" {
+  policy = "read"
+}
+
 key "riti/demo/box/zorro/paysandu/word" {
   policy = "write"
 }

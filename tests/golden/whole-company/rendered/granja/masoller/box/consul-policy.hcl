@@ -6,6 +6,10 @@ key "riti/whole/blocked" {
   policy = "read"
 }
 
+key "riti/whole/generation/granja/masoller" {
+  policy = "read"
+}
+
 key "riti/whole/box/granja/masoller/word" {
   policy = "write"
 }

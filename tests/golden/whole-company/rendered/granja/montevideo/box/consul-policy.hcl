@@ -6,6 +6,10 @@ key "riti/whole/blocked" {
   policy = "read"
 }
 
+key "riti/whole/generation/granja/montevideo" {
+  policy = "read"
+}
+
 key "riti/whole/box/granja/montevideo/word" {
   policy = "write"
 }

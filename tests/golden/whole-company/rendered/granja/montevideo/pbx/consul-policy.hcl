@@ -2,6 +2,18 @@ key "riti/whole/blocked" {
   policy = "read"
 }
 
+key "riti/whole/never" {
+  policy = "read"
+}
+
 key "riti/whole/pbx/granja/montevideo/1" {
   policy = "read"
+}
+
+key_prefix "riti/whole/generation/granja/" {
+  policy = "read"
+}
+
+key "riti/whole/generation/granja/montevideo" {
+  policy = "write"
 }

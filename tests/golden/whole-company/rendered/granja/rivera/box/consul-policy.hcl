@@ -6,6 +6,10 @@ key "riti/whole/blocked" {
   policy = "read"
 }
 
+key "riti/whole/generation/granja/rivera" {
+  policy = "read"
+}
+
 key "riti/whole/box/granja/rivera/word" {
   policy = "write"
 }

@@ -18,17 +18,21 @@ job "whole--granja--rivera" {
     max_parallel      = 1
     health_check      = "task_states"
     min_healthy_time  = "1s"
-    healthy_deadline  = "3m"
-    progress_deadline = "5m"
+    # an image may be on its way for as long
+    healthy_deadline  = "5m"
+    # none: Nomad takes no kill_timeout that is longer. The first unhealthy allocation fails the deployment; the time
+    # that it waits for the one before to end does not count.
+    progress_deadline = "0s"
   }
 
   group "pbx" {
     count = 1
 
-    # Two instances with one certificate would draw the overlay's traffic to and fro between them, so a client that lost
-    # its servers keeps its instance, and no other is started.
+    # A host that loses Nomad's servers keeps its PBX and its calls, and where it is back soon, nothing has happened.
+    # Nomad itself would place another instance at once: so it places none, and RITI's controller gives this one up
+    # after ten minutes (ritilib/sync/lost.py). Another then comes, and this one ends with its last call.
     disconnect {
-      lost_after = "10m"
+      lost_after = "24h"
       replace    = false
     }
 
@@ -44,16 +48,6 @@ job "whole--granja--rivera" {
       mode     = "delay"
     }
 
-    consul {}
-
-    # Nomad's templates read with the token; the tasks need none, so they are given none.
-    vault {
-      role         = "pbx-whole--granja--rivera"
-      env          = false
-      disable_file = true
-      change_mode  = "noop"
-    }
-
     network {
       mode = "bridge"
       port "nebula" {
@@ -62,8 +56,84 @@ job "whole--granja--rivera" {
       }
     }
 
+    # Each allocation takes the next generation before its overlay starts, and generation mod 2 is its address: so it
+    # shares none with the one before, which may be alive behind a broken link.
+    task "take" {
+      driver = "docker"
+      lifecycle {
+        hook = "prestart"
+      }
+      consul {}
+      config {
+        image           = "riti/overlay:dev"
+        command         = "/gate"
+        args            = ["take", "--key", "riti/whole/generation/granja/rivera", "--taken", "/alloc/data/taken", "--token", "/alloc/data/turn.token", "--lost-after", "10m"]
+        # Consul's agent listens at the node's own loopback
+        network_mode    = "host"
+        readonly_rootfs = true
+        cap_drop        = ["all"]
+        security_opt    = ["no-new-privileges"]
+      }
+      env {
+        RITI_CONSUL_ADDR = "${meta.riti.consul_addr}"
+      }
+      logs {
+        max_files     = 1
+        max_file_size = 1
+      }
+      resources {
+        cpu    = 20
+        memory = 16
+      }
+    }
+
+    # Without an identity of its own, for which Nomad would have it wait a minute once an allocation ends (1.10.5): it
+    # uses the token that take leaves to root alone, which Nomad revokes with the allocation.
+    task "release" {
+      driver = "docker"
+      lifecycle {
+        hook = "poststop"
+      }
+      # an allocation that could not say that it has ended ends all the same
+      restart {
+        attempts = 0
+        mode     = "fail"
+      }
+      config {
+        image           = "riti/overlay:dev"
+        command         = "/gate"
+        args            = ["release", "--key", "riti/whole/generation/granja/rivera", "--taken", "/alloc/data/taken", "--token", "/alloc/data/turn.token"]
+        # Consul's agent listens at the node's own loopback
+        network_mode    = "host"
+        readonly_rootfs = true
+        cap_drop        = ["all"]
+        security_opt    = ["no-new-privileges"]
+      }
+      env {
+        RITI_CONSUL_ADDR = "${meta.riti.consul_addr}"
+      }
+      logs {
+        max_files     = 1
+        max_file_size = 1
+      }
+      resources {
+        cpu    = 20
+        memory = 16
+      }
+    }
+
     task "overlay" {
       driver = "docker"
+      consul {}
+
+      # Nomad's templates read with the token; the tasks need none, so they are given none.
+      vault {
+        role         = "pbx-whole--granja--rivera"
+        env          = false
+        disable_file = true
+        change_mode  = "noop"
+      }
+
       lifecycle {
         hook    = "prestart"
         sidecar = true
@@ -74,7 +144,7 @@ job "whole--granja--rivera" {
       config {
         image           = "riti/overlay:dev"
         command         = "/gate"
-        args            = ["--interface", "riti", "--port", "4569", "--", "/nebula", "-config", "/local/overlay.yml"]
+        args            = ["--interface", "riti", "--port", "4569", "--taken", "/alloc/data/taken", "--", "/nebula", "-config", "/local/overlay.yml"]
         readonly_rootfs = true
         cap_drop        = ["all"]
         cap_add         = ["net_admin"]
@@ -91,7 +161,7 @@ job "whole--granja--rivera" {
 pki:
   ca: /local/ca.crt
   cert: /local/host.crt
-  key: /secrets/host.key
+  key: /local/host.key
   # Without it a blocked member's tunnel stays up.
   disconnect_invalid: true
   # Certificates that were shut out. It is read anew while tunnels are up, which stay as they are.
@@ -164,27 +234,47 @@ EOT
         splay         = "0s"
         change_signal = "SIGHUP"
         data          = <<EOT
-{{- with $live := key "riti/whole/pbx/granja/rivera/1" | parseJSON }}{{ with secret (printf "riti/data/whole/pbx/granja/rivera?version=%.0f" $live.secrets_version) }}{{ .Data.data.overlay.ca }}{{ end }}{{ end }}
+{{- $value := key "riti/whole/pbx/granja/rivera/1" }}{{ if $value | regexMatch `(?s)^\{.*"secrets_version": ([0-9]{1,15})\}$` }}{{ with secret (printf "riti/data/whole/pbx/granja/rivera?version=%s" ($value | regexReplaceAll `(?s)^\{.*"secrets_version": ([0-9]{1,15})\}$` "$1")) }}{{ .Data.data.overlay.ca }}{{ end }}{{ else }}{{ with key "riti/whole/never" }}{{ end }}{{ end }}
 EOT
       }
       template {
-        destination   = "local/host.crt"
+        destination   = "local/host-0.crt"
         perms         = "0400"
         change_mode   = "signal"
         splay         = "0s"
         change_signal = "SIGHUP"
         data          = <<EOT
-{{- with $live := key "riti/whole/pbx/granja/rivera/1" | parseJSON }}{{ with secret (printf "riti/data/whole/pbx/granja/rivera?version=%.0f" $live.secrets_version) }}{{ .Data.data.overlay.crt }}{{ end }}{{ end }}
+{{- $value := key "riti/whole/pbx/granja/rivera/1" }}{{ if $value | regexMatch `(?s)^\{.*"secrets_version": ([0-9]{1,15})\}$` }}{{ with secret (printf "riti/data/whole/pbx/granja/rivera?version=%s" ($value | regexReplaceAll `(?s)^\{.*"secrets_version": ([0-9]{1,15})\}$` "$1")) }}{{ .Data.data.overlay.crt }}{{ end }}{{ else }}{{ with key "riti/whole/never" }}{{ end }}{{ end }}
 EOT
       }
       template {
-        destination   = "secrets/host.key"
+        destination   = "secrets/host-0.key"
         perms         = "0400"
         change_mode   = "signal"
         splay         = "0s"
         change_signal = "SIGHUP"
         data          = <<EOT
-{{- with $live := key "riti/whole/pbx/granja/rivera/1" | parseJSON }}{{ with secret (printf "riti/data/whole/pbx/granja/rivera?version=%.0f" $live.secrets_version) }}{{ .Data.data.overlay.key }}{{ end }}{{ end }}
+{{- $value := key "riti/whole/pbx/granja/rivera/1" }}{{ if $value | regexMatch `(?s)^\{.*"secrets_version": ([0-9]{1,15})\}$` }}{{ with secret (printf "riti/data/whole/pbx/granja/rivera?version=%s" ($value | regexReplaceAll `(?s)^\{.*"secrets_version": ([0-9]{1,15})\}$` "$1")) }}{{ .Data.data.overlay.key }}{{ end }}{{ else }}{{ with key "riti/whole/never" }}{{ end }}{{ end }}
+EOT
+      }
+      template {
+        destination   = "local/host-1.crt"
+        perms         = "0400"
+        change_mode   = "signal"
+        splay         = "0s"
+        change_signal = "SIGHUP"
+        data          = <<EOT
+{{- $value := key "riti/whole/pbx/granja/rivera/1" }}{{ if $value | regexMatch `(?s)^\{.*"secrets_version": ([0-9]{1,15})\}$` }}{{ with secret (printf "riti/data/whole/pbx/granja/rivera?version=%s" ($value | regexReplaceAll `(?s)^\{.*"secrets_version": ([0-9]{1,15})\}$` "$1")) }}{{ .Data.data.overlay_second.crt }}{{ end }}{{ else }}{{ with key "riti/whole/never" }}{{ end }}{{ end }}
+EOT
+      }
+      template {
+        destination   = "secrets/host-1.key"
+        perms         = "0400"
+        change_mode   = "signal"
+        splay         = "0s"
+        change_signal = "SIGHUP"
+        data          = <<EOT
+{{- $value := key "riti/whole/pbx/granja/rivera/1" }}{{ if $value | regexMatch `(?s)^\{.*"secrets_version": ([0-9]{1,15})\}$` }}{{ with secret (printf "riti/data/whole/pbx/granja/rivera?version=%s" ($value | regexReplaceAll `(?s)^\{.*"secrets_version": ([0-9]{1,15})\}$` "$1")) }}{{ .Data.data.overlay_second.key }}{{ end }}{{ else }}{{ with key "riti/whole/never" }}{{ end }}{{ end }}
 EOT
       }
       logs {
@@ -204,9 +294,10 @@ EOT
         image           = "riti/pbx:dev"
         # chan_iax2 listens nowhere when its address is not there yet, and after a reload on all of them: so the watcher
         # waits for the overlay's address, leaves itself behind, and becomes Asterisk: the task is Asterisk's own process.
-        # The overlay's gate closes the other ways.
+        # The overlay's gate closes the other ways. With --stay whoever ends this task ends it with its last call, and
+        # kill_timeout is for how long.
         command         = "/watcher"
-        args            = ["start", "--address", "100.80.0.10", "--interface", "riti", "--timeout", "60s", "--peer", "box", "--publish", "/alloc/data/pbx.json", "--config", "/local/asterisk/words.txt", "--config", "/local/asterisk/extensions.conf", "--config", "/secrets/iax.conf", "--", "/usr/sbin/asterisk", "-f", "-C", "/local/asterisk/asterisk.conf"]
+        args            = ["start", "--stay", "--pair", "100.80.0.10", "--pair", "100.80.0.11", "--taken", "/alloc/data/taken", "--bound", "/var/run/asterisk/bind.conf", "--interface", "riti", "--timeout", "60s", "--peer", "box", "--publish", "/alloc/data/pbx.json", "--config", "/local/asterisk/words.txt", "--config", "/local/asterisk/extensions.conf", "--config", "/secrets/iax.conf", "--", "/usr/sbin/asterisk", "-f", "-C", "/local/asterisk/asterisk.conf"]
         readonly_rootfs = true
         cap_drop        = ["all"]
         security_opt    = ["no-new-privileges"]
@@ -244,6 +335,16 @@ EOT
           }
         }
       }
+      consul {}
+
+      # Nomad's templates read with the token; the tasks need none, so they are given none.
+      vault {
+        role         = "pbx-whole--granja--rivera"
+        env          = false
+        disable_file = true
+        change_mode  = "noop"
+      }
+
       template {
         destination = "local/asterisk/acl.conf"
         change_mode = "noop"
@@ -322,7 +423,7 @@ EOT
         change_mode = "noop"
         data        = <<EOT
 [general]
-bindaddr=100.80.0.10
+#include "/var/run/asterisk/bind.conf"
 bindport=4569
 disallow=all
 allow=alaw
@@ -460,7 +561,7 @@ EOT
           max = "1s"
         }
         data = <<EOT
-{{- with $live := key "riti/whole/pbx/granja/rivera/1" | parseJSON }}{{ index $live.files "extensions.conf" }}{{ end }}
+{{- $value := key "riti/whole/pbx/granja/rivera/1" }}{{ if $value | regexMatch `^\{"files": \{"extensions\.conf": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*", "iax\.conf": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*"(, "words\.txt": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*")?\}, "format": [0-9], "secrets_version": (0|[1-9][0-9]{0,14})\}$` }}{{ with $live := parseJSON $value }}{{ index $live.files "extensions.conf" }}{{ end }}{{ else }}{{ with key "riti/whole/never" }}{{ end }}{{ end }}
 EOT
       }
       # What menus say: the watcher unpacks it. A company without any has no such file in its value.
@@ -472,10 +573,12 @@ EOT
           max = "1s"
         }
         data = <<EOT
-{{- with $live := key "riti/whole/pbx/granja/rivera/1" | parseJSON }}{{ with index $live.files "words.txt" }}{{ . }}{{ end }}{{ end }}
+{{- $value := key "riti/whole/pbx/granja/rivera/1" }}{{ if $value | regexMatch `^\{"files": \{"extensions\.conf": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*", "iax\.conf": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*"(, "words\.txt": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*")?\}, "format": [0-9], "secrets_version": (0|[1-9][0-9]{0,14})\}$` }}{{ with $live := parseJSON $value }}{{ with index $live.files "words.txt" }}{{ . }}{{ end }}{{ end }}{{ else }}{{ with key "riti/whole/never" }}{{ end }}{{ end }}
 EOT
       }
-      # Secrets and peers are one file, so that no reload can ever see the one without the other.
+      # Secrets and peers are one file, so that no reload can ever see the one without the other. Each peer is at the
+      # half of its pair that its newest instance has; what is no generation moves nobody. Nothing here may fail: where all
+      # templates of a task are noop, Nomad (1.10.5) hears of no error, and renders nothing of that task any more.
       template {
         destination = "secrets/iax.conf"
         perms       = "0400"
@@ -487,13 +590,13 @@ EOT
           max = "1s"
         }
         data = <<EOT
-{{- with $live := key "riti/whole/pbx/granja/rivera/1" | parseJSON }}; secrets version {{ printf "%.0f" $live.secrets_version }}
+{{- $value := key "riti/whole/pbx/granja/rivera/1" }}{{ if $value | regexMatch `^\{"files": \{"extensions\.conf": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*", "iax\.conf": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*"(, "words\.txt": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*")?\}, "format": [0-9], "secrets_version": (0|[1-9][0-9]{0,14})\}$` }}{{ with $live := parseJSON $value }}; secrets version {{ printf "%.0f" $live.secrets_version }}
 {{ with secret (printf "riti/data/whole/pbx/granja/rivera?version=%.0f" $live.secrets_version) }}{{ range $name, $secret := .Data.data.iax }}[{{ $name }}-secret](!)
 secret={{ $secret }}
-{{ end }}{{ end }}{{ index $live.files "iax.conf" }}{{ end }}
+{{ end }}{{ end }}{{ $peers := printf "%v" (index $live.files "iax.conf") }}{{ range ls "riti/whole/generation/granja/" }}{{ if .Value | regexMatch `^."generation": [0-9]*[13579],` }}{{ $peers = $peers | replaceAll (printf "(pbx-%s-secret,pbx-%s.0)" .Key .Key) (printf "(pbx-%s-secret,pbx-%s.1)" .Key .Key) }}{{ end }}{{ end }}{{ $peers }}{{ end }}{{ else }}{{ with key "riti/whole/never" }}{{ end }}{{ end }}
 EOT
       }
-      kill_timeout = "20s"
+      kill_timeout = "1h"
       logs {
         max_files     = 2
         max_file_size = 3

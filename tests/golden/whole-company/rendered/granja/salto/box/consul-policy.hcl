@@ -6,6 +6,10 @@ key "riti/whole/blocked" {
   policy = "read"
 }
 
+key "riti/whole/generation/granja/salto" {
+  policy = "read"
+}
+
 key "riti/whole/box/granja/salto/word" {
   policy = "write"
 }

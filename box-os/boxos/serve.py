@@ -1,0 +1,102 @@
+"""Bundles over HTTP as RAUC streams them, on loopback alone, and whole variants of one without a copy of it."""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+GUEST = "10.0.2.100:8080"  # where the guest finds it: an address of QEMU's own network
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
+_CHUNK = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Served:
+    """file's first size bytes with some changed (offset → byte), then tail."""
+
+    file: Path
+    size: int
+    tail: bytes
+    changed: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def length(self) -> int:
+        return self.size + len(self.tail)
+
+    def read(self, start: int, end: int) -> Iterator[bytes]:
+        """The bytes from start to before end."""
+        with self.file.open("rb") as stream:
+            while start < end:
+                if start >= self.size:
+                    yield self.tail[start - self.size : end - self.size]
+                    return
+                stream.seek(start)
+                said = bytearray(stream.read(min(_CHUNK, end - start, self.size - start)))
+                for offset, byte in self.changed.items():
+                    if start <= offset < start + len(said):
+                        said[offset - start] = byte
+                yield bytes(said)
+                start += len(said)
+
+
+def find_span(asked: str | None, length: int) -> tuple[int, int]:
+    """The bytes that a Range header asks for: from, to before. All where it asks for none."""
+    match = _RANGE.fullmatch(asked or "")
+    if not match:
+        return 0, length
+    return int(match[1]), min(int(match[2]) + 1 if match[2] else length, length)
+
+
+@contextmanager
+def serve(served: Mapping[str, Served]) -> Iterator[tuple[str, ...]]:
+    """QEMU's words for a network in which the guest finds each by its name at GUEST, and nothing else."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_HEAD(self) -> None:
+            self._send(with_body=False)
+
+        def do_GET(self) -> None:
+            self._send(with_body=True)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing."""
+
+        def _send(self, with_body: bool) -> None:
+            one = served.get(self.path.removeprefix("/"))
+            if one is None:
+                self.send_error(404)
+                return
+            start, end = find_span(self.headers["Range"], one.length)
+            self.send_response(206 if self.headers["Range"] else 200)
+            self.send_header("Accept-Ranges", "bytes")
+            self.send_header("Content-Length", str(end - start))
+            if self.headers["Range"]:
+                self.send_header("Content-Range", f"bytes {start}-{end - 1}/{one.length}")
+            self.end_headers()
+            if with_body:
+                for part in one.read(start, end):
+                    self.wfile.write(part)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield _compose_network(int(server.server_address[1]))
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _compose_network(port: int) -> tuple[str, ...]:
+    relay = Path(__file__).with_name("relay.py")
+    carried = f"guestfwd=tcp:{GUEST}-cmd:{sys.executable} -S {relay} {port}"
+    return ("-netdev", f"user,id=wan,restrict=on,{carried}", "-device", "virtio-net-device,netdev=wan")

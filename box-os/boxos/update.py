@@ -1,0 +1,234 @@
+"""An update in QEMU as a box gets it: what must be refused, a version that cannot start, one that works.
+
+Where there is no agent to ask for it, the rescue way's shell does: a file on the card, as a person would put it there.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from boxos.bundle import Signed, make_keys, make_payload, sign
+from boxos.emulate import Machine
+from boxos.firmware import choose, find_spans
+from boxos.lab import make_card
+from boxos.layout import BOOT_A, BOOT_B, ROOT_B, SELECTOR
+from boxos.manifest import name_day, write_manifest
+from boxos.programs import run
+from boxos.recipe import Recipe
+from boxos.serve import GUEST, Served, serve
+from boxos.trial import STARTED, find_log, find_wrongs, read_said
+from ritilib.errors import RitiError
+
+Report = Callable[[str], None]
+_INSTALL_S = 420.0
+# what RAUC says, whose words differ from version to version, has one of these
+REFUSALS: Mapping[str, tuple[str, ...]] = {
+    "tampered-manifest": ("signature",),
+    "wrong-key": ("signature", "certificate"),
+    "wrong-board": ("compatible",),
+    "older": ("version",),
+    "tampered-content": ("failed", "error"),
+}
+
+
+@dataclass(frozen=True)
+class Versions:
+    """Of the image that runs: one that is newer, one that is older."""
+
+    newer: str
+    older: str
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build left: the image, its boot partition and root, and what they were made by."""
+
+    image: Path
+    boot: Path
+    root: Path
+    recipe: Recipe
+    keys: Path
+    seed: str
+    epoch: int
+
+
+def name_versions(version: str) -> Versions:
+    """1.2.3 → 1.2.4 and 0.0.1: less than any image's."""
+    major, minor, patch = version.split("-")[0].split("+")[0].split("~")[0].split(".")
+    return Versions(f"{major}.{minor}.{int(patch) + 1}", "0.0.1")
+
+
+def offer(recipe: Recipe, signed: Signed, keys: Path, work: Path, made: str) -> dict[str, Served]:
+    """Name → what is served under it: one good bundle of the same images, and each that must be refused."""
+    versions = name_versions(recipe.version)
+    others = work / "other-keys"
+    make_keys(others)
+    newer = replace(recipe, version=versions.newer)
+    board = replace(recipe.board, compatible="riti-box-another")
+    good = _serve(signed, newer, keys, work, made)
+    length = signed.file.stat().st_size
+    # a byte of the manifest's version, which lies within the signature; and one of the root's, deep within the payload
+    at = good.tail.index(f"version={versions.newer}".encode()) + len("version=")
+    tampered = bytearray(good.tail)
+    tampered[at] ^= 1
+    middle = length // 2
+    with signed.file.open("rb") as stream:
+        stream.seek(middle)
+        byte = stream.read(1)[0]
+    return {
+        "good": good,
+        "tampered-manifest": replace(good, tail=bytes(tampered)),
+        "tampered-content": replace(good, changed={middle: byte ^ 1}),
+        "wrong-key": _serve(signed, newer, others, work, made),
+        "wrong-board": _serve(signed, replace(newer, board=board), keys, work, made),
+        "older": _serve(signed, replace(recipe, version=versions.older), keys, work, made),
+    }
+
+
+def _serve(signed: Signed, recipe: Recipe, keys: Path, work: Path, made: str) -> Served:
+    empty = work / "empty"
+    empty.write_bytes(b"")
+    tail = work / "tail"
+    sign(Signed(empty, signed.payload), write_manifest(recipe, made, signed.payload), keys, tail)
+    return Served(signed.file, signed.file.stat().st_size, tail.read_bytes())
+
+
+def find_refusal(name: str, code: int, said: str) -> str:
+    """What is wrong with how RAUC took a bundle that must be refused; "" where it refused it for the right reason."""
+    if code == 0:
+        return f"{name}: it was installed"
+    words = REFUSALS[name]
+    return (
+        "" if any(word in said.lower() for word in words) else f"{name}: refused for another reason: {said}"
+    )
+
+
+def try_update(built: Built, work: Path, timeout_s: float, report: Report) -> dict[str, Any]:
+    """The whole way; RitiError with what went otherwise than it must."""
+    card = make_card(built.image, work, None)
+    signed = make_payload(built.boot, built.root, work / "payload", built.seed, built.epoch)
+    offered = offer(built.recipe, signed, built.keys, work, name_day(built.epoch))
+    wrongs: list[str] = []
+    found: dict[str, Any] = {}
+    with serve(offered) as network, Machine(card, work, network, find_log(work)) as box:
+        _open_rescue(box, timeout_s)
+        _open_network(box)
+        for name in REFUSALS:
+            code, said = box.run(f"rauc install http://{GUEST}/{name} 2>&1", _INSTALL_S)
+            report(f"  {name}: {'refused' if code else 'INSTALLED'}")
+            found[name] = said.strip().splitlines()[-1:] if code else "installed"
+            wrongs += filter(None, [find_refusal(name, code, said)])
+        wrongs += _expect(box, "A", "A", "after what was refused")
+        began_s = time.monotonic()
+        code, said = box.run(f"rauc install http://{GUEST}/good 2>&1", _INSTALL_S)
+        found["install_s"] = round(time.monotonic() - began_s, 1)
+        report(f"  good: {found['install_s']} s, {'installed' if code == 0 else said}")
+        if code:
+            raise RitiError.because(f"the good bundle was not installed: {said}", "look at RAUC's words")
+        wrongs += _expect(box, "A", "B", "after the installation")
+        # as the card is now a cut would leave it: nothing has changed for the firmware
+        wrongs += _took(choose(card, work, is_try=False).partition, BOOT_A, "after a cut before the try")
+        _restart(box, timeout_s)
+        with _Damaged(card, ROOT_B):
+            wrongs += _took(box.start(), BOOT_B, "at the try of a damaged root")
+            began_s = time.monotonic()
+            box.wait_end(timeout_s)
+            found["back_s"] = round(time.monotonic() - began_s, 1)
+        wrongs += _took(box.start(), BOOT_A, "after the try of a damaged root")
+        report(f"  damaged root: back after {found['back_s']} s")
+        box.cut()
+        _try_slot(box, "B", timeout_s)
+        wrongs += _took(box.start(), BOOT_B, "at the try")
+        seconds = box.follow({**STARTED, "committed": "RITI slot B is committed"}, timeout_s, report)
+        said_line = read_said(box.console)
+        wrongs += find_wrongs(said_line)
+        found["committed_s"] = seconds["committed"]
+        box.cut()
+        wrongs += _took(box.start(), BOOT_B, "after the commit and a cut")
+        box.follow(STARTED, timeout_s, report)
+        last = read_said(box.console)
+        if last.slot != "B/B" or last.id != said_line.id:
+            wrongs.append(f"after the commit: slot {last.slot}, machine {last.id} and {said_line.id} before")
+    if wrongs:
+        raise RitiError.because("; ".join(wrongs), "see box-os/README.md, Updates")
+    return found
+
+
+class _Damaged:
+    """One byte of a partition is another within this."""
+
+    def __init__(self, card: Path, number: int) -> None:
+        self._card = card
+        # within the first blocks of the squashfs, which every start reads
+        self._at = find_spans(run(["sfdisk", "--dump", card]))[number][0] + 40
+
+    def __enter__(self) -> None:
+        self._flip()
+
+    def __exit__(self, *_: object) -> None:
+        self._flip()
+
+    def _flip(self) -> None:
+        handle = os.open(self._card, os.O_RDWR)
+        try:
+            os.pwrite(handle, bytes([os.pread(handle, 1, self._at)[0] ^ 1]), self._at)
+        finally:
+            os.close(handle)
+
+
+def _ask_for_rescue(card: Path) -> None:
+    offset = find_spans(run(["sfdisk", "--dump", card]))[SELECTOR][0]
+    asked = card.with_name("RESCUE")
+    asked.write_bytes(b"")
+    run(["mcopy", "-o", "-i", f"{card}@@{offset}", asked, "::RESCUE"])
+
+
+def _open_rescue(box: Machine, timeout_s: float) -> None:
+    _ask_for_rescue(box.card)
+    box.start()
+    # what is typed before the shell has its terminal is lost
+    box.follow({"mark": "the rescue way is open", "shell": "rescue# "}, timeout_s)
+    # wide, so that what is typed is not broken into lines
+    box.run("stty cols 400")
+
+
+def _open_network(box: Machine) -> None:
+    """In the rescue way nothing of it is up."""
+    code, said = box.run("systemctl start dbus.service systemd-networkd.service")
+    if code:
+        raise RitiError.because(f"nothing starts in the rescue way: {said}", "look at its console")
+    # QEMU's network gives an address, and no way on from there
+    address = "ip -4 addr show wan | grep -q inet"
+    code, said = box.run(f"for i in $(seq 90); do {address} && break; sleep 1; done; ip addr; {address}", 180)
+    if code:
+        raise RitiError.because(f"the guest has no address: {said}", "look at its console")
+
+
+def _try_slot(box: Machine, slot: str, timeout_s: float) -> None:
+    """From the rescue way: have slot tried at the next start, and start anew."""
+    _open_rescue(box, timeout_s)
+    code, said = box.run(f"/usr/lib/riti/slot set-primary {slot}")
+    if code:
+        raise RitiError.because(f"slot {slot} cannot be tried: {said}", "look at onbox/slot.py")
+    _restart(box, timeout_s)
+
+
+def _restart(box: Machine, timeout_s: float) -> None:
+    box.type("systemctl start --no-block riti-restart.service")
+    box.wait_end(timeout_s)
+
+
+def _expect(box: Machine, current: str, primary: str, when: str) -> list[str]:
+    # as RAUC asks; a terminal's own signs may stand around the answer
+    _, said = box.run('echo "=$(/usr/lib/riti/slot get-current)/$(/usr/lib/riti/slot get-primary)="')
+    expected = f"={current}/{primary}="
+    return [] if expected in said else [f"{when} the slots are {said.strip()}, not {expected}"]
+
+
+def _took(found: int, expected: int, when: str) -> list[str]:
+    return [] if found == expected else [f"{when} the firmware took partition {found}, not {expected}"]
