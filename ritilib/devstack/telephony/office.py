@@ -17,6 +17,7 @@ from ritilib.box.word import understand_word
 from ritilib.clients.docker import Docker
 from ritilib.devstack.processes import poll
 from ritilib.devstack.telephony.office_files import (
+    RELOADS,
     OverlayIdentity,
     find_reloads,
     find_secrets_folder,
@@ -30,7 +31,6 @@ from ritilib.render.asterisk_conf import CONFIG_FOLDER, SCRATCH_FOLDERS
 BOX_USER = 10001
 READY_S = 60.0
 RELOAD_S = 30.0
-PEERS_RELOAD = "iax2 reload"
 GATE_S = 60
 WATCHER_STATE = "/var/run/asterisk/watcher.json"  # jobs/pbx/watcher/main.go
 LOG_LINES_SHOWN = 15
@@ -102,7 +102,7 @@ class Office:
         self.files = files
         for command in reloads:
             self.report(f"office {self.name}: {command}")
-            if command == PEERS_RELOAD:
+            if command == RELOADS["iax.conf"]:
                 # the box's watcher does this one. Two at once end Asterisk (22.10.1): it lets go of a peer twice
                 what = f"the box of {self.name} has taken over its peers"
                 wait_until(lambda: self._has_peers(rendered["etc/iax.conf"], version), RELOAD_S, what)

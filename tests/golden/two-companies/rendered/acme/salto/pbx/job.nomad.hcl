@@ -574,8 +574,7 @@ EOT
 EOT
       }
       # Secrets and peers are one file, so that no reload can ever see the one without the other. Each peer is at the
-      # half of its pair that its newest instance has; what is no generation moves nobody. Nothing here may fail: where all
-      # templates of a task are noop, Nomad (1.10.5) hears of no error, and renders nothing of that task any more.
+      # half of its pair that its newest instance has; what is no generation moves nobody.
       template {
         destination = "secrets/iax.conf"
         perms       = "0400"
@@ -590,7 +589,7 @@ EOT
 {{- $value := key "riti/demo/pbx/acme/salto/1" }}{{ if $value | regexMatch `^\{"files": \{"extensions\.conf": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*", "iax\.conf": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*"(, "words\.txt": "([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*")?\}, "format": [0-9], "secrets_version": (0|[1-9][0-9]{0,14})\}$` }}{{ with $live := parseJSON $value }}; secrets version {{ printf "%.0f" $live.secrets_version }}
 {{ with secret (printf "riti/data/demo/pbx/acme/salto?version=%.0f" $live.secrets_version) }}{{ range $name, $secret := .Data.data.iax }}[{{ $name }}-secret](!)
 secret={{ $secret }}
-{{ end }}{{ end }}{{ $peers := printf "%v" (index $live.files "iax.conf") }}{{ range ls "riti/demo/generation/acme/" }}{{ if .Value | regexMatch `^."generation": [0-9]*[13579],` }}{{ $peers = $peers | replaceAll (printf "(pbx-%s-secret,pbx-%s.0)" .Key .Key) (printf "(pbx-%s-secret,pbx-%s.1)" .Key .Key) }}{{ end }}{{ end }}{{ $peers }}{{ end }}{{ else }}{{ with key "riti/demo/never" }}{{ end }}{{ end }}
+{{ end }}{{ end }}{{ $peers := index $live.files "iax.conf" }}{{ range ls "riti/demo/generation/acme/" }}{{ if .Value | regexMatch `^."generation": [0-9]*[13579],` }}{{ $peers = $peers | replaceAll (printf "(pbx-%s-secret,pbx-%s.0)" .Key .Key) (printf "(pbx-%s-secret,pbx-%s.1)" .Key .Key) }}{{ end }}{{ end }}{{ $peers }}{{ end }}{{ else }}{{ with key "riti/demo/never" }}{{ end }}{{ end }}
 EOT
       }
       kill_timeout = "1h"
