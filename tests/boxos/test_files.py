@@ -51,7 +51,9 @@ def test_all_that_is_on_is_there_and_nothing_is_both_on_and_never() -> None:
     ours = {name for name in ON if name.startswith("riti-") or name == "data.mount"}
     assert ours <= NAMES
     assert not set(ON) & set(NEVER)
-    started_otherwise = {"riti-page.service", "riti-restart.service", "riti-grow.service"}
+    started_otherwise = {
+        *("riti-page.service", "riti-restart.service", "riti-grow.service", "riti-update.service"),
+    }
     rescue = {name for name in NAMES if name.startswith("riti-rescue")}
     assert NAMES - set(ON) == started_otherwise | rescue
 
