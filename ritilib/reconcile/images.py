@@ -52,12 +52,13 @@ class Subject:
 
 @dataclass(frozen=True)
 class ImageTurn:
-    """puts: box → what Consul is to say. held: box → why it is not told yet. failed: box → why it stays what it was.
-    turns: version → its rollout. due: when to look again (None: when something else is)."""
+    """puts: box → what Consul is to say. held: box → why it is not told yet; watched: told, and waited for; failed: box →
+    why it stays what it was. turns: version → its rollout; due: when to look again (None: when all else is)."""
 
     puts: Mapping[str, ImageValue] = field(default_factory=dict)
     held: Mapping[str, str] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
+    watched: frozenset[str] = frozenset()
     turns: Mapping[str, Turn] = field(default_factory=dict)
     due: datetime | None = None
 
@@ -73,6 +74,7 @@ def find_image_turn(subjects: Sequence[Subject], rollout: Rollout, now: datetime
     held: dict[str, str] = {}
     turns: dict[str, Turn] = {}
     moments: list[datetime] = []
+    watched: set[str] = set()
     told = {one.key: _settle(one, now) for one in subjects}
     for one in subjects:
         settled = told[one.key]
@@ -97,14 +99,18 @@ def find_image_turn(subjects: Sequence[Subject], rollout: Rollout, now: datetime
             else:
                 had_link = one.said is not None and one.said.link_up
                 puts[one.key] = write_image_value(one.rules, one.windows, now, had_link=had_link)
-        if any(member.stage in ("pending", "watched") for member in members.values()):
+                watched.add(one.key)
+        watched |= {member.key for member in members.values() if member.stage == "watched"}
+        # for those that are away it is looked with the next cycle, whenever that is
+        if any(one.stage in ("pending", "watched") and not one.busy for one in members.values()):
             moments.append(now + LOOK)
     failed = {
         one.key: value.why or "it went back"
         for one in subjects
         if (value := told[one.key]) and _is_told(value, one.rules) and value.judged == "bad"
     }
-    return ImageTurn(puts, held, failed, turns, min((one for one in moments if one > now), default=None))
+    due = min((one for one in moments if one > now), default=None)
+    return ImageTurn(puts, held, failed, frozenset(watched), turns, due)
 
 
 def _is_told(told: ImageValue | None, rules: ImageRules) -> bool:

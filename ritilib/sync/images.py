@@ -173,15 +173,20 @@ def _say(put: ImageValue, before: ImageValue | None) -> str:
 
 
 def _describe_held(turn: ImageTurn, wished: Mapping[str, Unit]) -> Iterable[Problem]:
-    """One line for each version: of a thousand boxes most wait for the same."""
+    """Two lines for each version: of a thousand boxes most wait for the same."""
     for name in turn.turns:
-        keys = [key for key in sorted(turn.held) if (image := wished[key].image) and image.name == name]
+        group = [key for key, unit in wished.items() if unit.image and unit.image.name == name]
+        mend = "it goes on by itself; `riti status` shows how far each box is"
+        if watched := [key for key in group if key in turn.watched]:
+            some = ", ".join(watched[:SHOWN]) + (", …" if len(watched) > SHOWN else "")
+            yield Problem("", 0, 0, f"image {name}: it is not known yet what comes of it at {some}", mend)
+        keys = [key for key in group if key in turn.held]
         if keys:
             some = ", ".join(f"{key} ({turn.held[key]})" for key in keys[:SHOWN])
             more = ", …" if len(keys) > SHOWN else ""
             boxes = "1 box is" if len(keys) == 1 else f"{len(keys)} boxes are"
             what = f"image {name}: {boxes} not told yet: {some}{more}"
-            yield Problem("", 0, 0, what, "it goes on by itself; `riti status` shows how far each box is")
+            yield Problem("", 0, 0, what, mend)
 
 
 def _describe_failed(turn: ImageTurn, wished: Mapping[str, Unit]) -> Iterable[Problem]:

@@ -71,6 +71,7 @@ class Offices:
 def test_the_canary_then_a_share_then_the_rest_and_each_waits_for_the_one_before() -> None:
     offices = Offices()
     turn = offices.look()
+    assert turn.watched == {"acme/b"}
     assert set(turn.puts) == {"acme/b"} and "its wave comes after wave 1 of 3" in turn.held["acme/a"]
     assert turn.due and offices.look().puts == {}, "it is watched"
     offices.obey()

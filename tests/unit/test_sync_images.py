@@ -75,7 +75,8 @@ def test_a_rollout_from_the_first_box_to_the_last() -> None:
     lab = Lab()
     first = lab.roll()
     assert (first.told, lab.list_told()) == ((CANARY,), {CANARY})
-    [held] = first.held
+    [watched, held] = first.held
+    assert watched.what == "image 1.2.4: it is not known yet what comes of it at acme/b"
     assert "image 1.2.4: 4 boxes are not told yet: acme/a (its wave comes after wave 1 of 3)" in held.what
     assert lab.read(CANARY).had_link and lab.said == [f"{CANARY}: its box is to run image 1.2.4"]
     for _ in range(4):
@@ -101,7 +102,8 @@ def test_a_box_that_went_back_is_a_problem_for_good_and_the_rest_is_not_told() -
     done = lab.roll()
     [problem] = done.problems
     assert "acme/b keeps the image that it had: 1.2.4 failed there: phones do not register" in problem.what
-    assert "its rollout has stopped" in done.held[0].what
+    [held] = done.held
+    assert "its rollout has stopped" in held.what
     lab.now += timedelta(days=3)
     # another box's owner, and one that lies about itself: what became of it is remembered
     lab.say(CANARY, "1.2.3")
