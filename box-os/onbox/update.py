@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from onbox import machine
+from onbox.selector import Unreadable
 from onbox.wish import NoWish, Wish, read_wish, take_file
 
 ASKED = Path("/run/riti/update.json")  # the agent's own folder
@@ -64,6 +65,7 @@ def install(wish: Wish, image: str) -> Mapping[str, Any]:
     argv = ["rauc", "install"]
     if wish.ca:
         CA.write_text(wish.ca)
+        CA.chmod(0o644)  # RAUC's reader of bundles is nobody
         argv.append(f"--tls-ca={CA}")
     argv.append(wish.name_bundle(image))
     why = ""
@@ -115,12 +117,16 @@ def main() -> None:
     """0: it was tried, and what came of it is said; 1: there was nothing to try."""
     try:
         wish = read_wish(take_file(ASKED))
+        if machine.RESTARTING.exists():
+            raise NoWish("the machine is on its way into the slot that would be written")
+        if machine.read_slots().is_unproved:
+            raise NoWish("what runs is on trial, and the slot that would be written is the way back")
         print(f"RITI update: {wish.version} is installed beside what runs", flush=True)
         say({"version": wish.version, "state": "installing"})
         said = install(wish, read_release().get("IMAGE_ID", ""))
         say(said)
         print(f"RITI update: {wish.version}: {said['state']} {said.get('why', '')}".rstrip(), flush=True)
-    except (NoWish, OSError, ValueError, subprocess.CalledProcessError) as error:
+    except (NoWish, Unreadable, OSError, ValueError, subprocess.CalledProcessError) as error:
         print(f"update: {error}", file=sys.stderr)
         with suppress(OSError):
             say({"version": "", "state": "failed", "why": str(error)[:_LONGEST], "final": False})

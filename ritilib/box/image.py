@@ -154,14 +154,15 @@ def decide(
         return Step(said, memory, asked)
     if wished in memory.failed:
         return Step(replace(said, state="failed", why=memory.failed[wished]), memory, asked)
+    if asked.act == "restart" and now_s - asked.at_s < ASKED_AGAIN_S:
+        # root's record has forgotten by now what it is to try: nothing may be written into that slot any more
+        return Step(replace(said, state="restarting"), memory, asked)
     if running.installed == wish.version:
         return _restart(said, memory, asked, hindrance, now_s)
     return _install(wish, said, done, memory, asked, hindrance, now_s, chance)
 
 
 def _restart(said: Progress, memory: Memory, asked: Asked, hindrance: str, now_s: float) -> Step:
-    if asked.act == "restart" and now_s - asked.at_s < ASKED_AGAIN_S:
-        return Step(replace(said, state="restarting"), memory, asked)
     if hindrance:
         return Step(replace(said, state="installed", why=hindrance), memory, asked)
     asking = replace(asked, act="restart", at_s=now_s)

@@ -52,8 +52,8 @@ class Subject:
 
 @dataclass(frozen=True)
 class ImageTurn:
-    """puts: box → what Consul is to say. held: box → why it is not told yet; watched: told, and waited for; failed: box →
-    why it stays what it was. turns: version → its rollout; due: when to look again (None: when all else is)."""
+    """puts: box → what Consul is to say. held: box → why it is not told yet; watched: told, and waited for; failed: box
+    → why it stays what it was. turns: version → its rollout; due: when to look again (None: when all else is)."""
 
     puts: Mapping[str, ImageValue] = field(default_factory=dict)
     held: Mapping[str, str] = field(default_factory=dict)

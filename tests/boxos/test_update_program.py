@@ -226,6 +226,24 @@ def test_a_wish_that_is_none_is_taken_away_and_told(box: Box, capsys: pytest.Cap
     assert box.said["state"] == "failed" and not (box.folder / "update.json").exists()
 
 
+def test_nothing_is_written_into_a_slot_that_is_about_to_be_tried(box: Box) -> None:
+    box.ask()
+    machine.RESTARTING.touch()
+    assert box.run() == 1 and not (box.folder / "asked").exists()
+    assert "on its way into the slot" in str(box.said["why"])
+
+
+def test_the_way_back_is_not_written_over_while_a_version_is_on_trial(
+    box: Box,
+    told: Callable[[int, int], None],  # noqa: F811
+) -> None:
+    box.ask()
+    box.play(SUCCEEDED, installs="1.2.4")
+    told(3, 1)
+    assert box.run() == 1 and not (box.folder / "asked").exists()
+    assert "is the way back" in str(box.said["why"])
+
+
 def test_the_files_that_both_sides_name_are_the_same() -> None:
     from ritilib.box.updating import ASK_RESTART, ASK_UPDATE, ImagePlaces
 

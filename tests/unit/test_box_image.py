@@ -64,6 +64,8 @@ def test_the_whole_way() -> None:
     restart = step(there, over, asked=first.asked)
     assert (restart.act, restart.memory.trying) == ("restart", "1.2.4")
     assert step(there, over, restart.memory, restart.asked).progress.state == "restarting"
+    # on its way down: root's record has forgotten what it tries, and nothing may be written into that slot now
+    assert step(OLD, over, restart.memory, restart.asked).progress.state == "restarting"
     # another process, in the other slot
     trial = step(Running("1.2.4", "B", committed=False), memory=restart.memory)
     assert (trial.act, trial.progress.state) == ("", "trial")
