@@ -19,6 +19,7 @@ from tests.integration.test_sync_killed import Lab, has_made, nothing_placed
 
 BOXES = 20
 SAMPLE = (0.31, 0.83)  # of the writes of a sync
+PARTS = 8
 
 
 @pytest.fixture
@@ -86,17 +87,25 @@ def test_killed_in_a_sync_of_twenty_boxes(
     record(request, try_moments(lab, lab.first, lab.second, sample, env))
 
 
+# every moment takes half a minute, so that all of them are shared out among those who run at once
 @pytest.mark.long
 @pytest.mark.row("kill -9 after each write of a 20-box sync")
+@pytest.mark.parametrize("part", range(PARTS))
 def test_killed_after_each_write_of_the_first_sync(
-    lab: Lab, env: dict[str, str], request: pytest.FixtureRequest
+    lab: Lab, env: dict[str, str], request: pytest.FixtureRequest, part: int
 ) -> None:
-    record(request, try_moments(lab, None, lab.first, lambda writes: range(1, writes + 1), env))
+    record(request, try_moments(lab, None, lab.first, share(part), env))
 
 
 @pytest.mark.long
 @pytest.mark.row("kill -9 after each write of a 20-box sync")
+@pytest.mark.parametrize("part", range(PARTS))
 def test_killed_after_each_write_of_an_update(
-    lab: Lab, env: dict[str, str], request: pytest.FixtureRequest
+    lab: Lab, env: dict[str, str], request: pytest.FixtureRequest, part: int
 ) -> None:
-    record(request, try_moments(lab, lab.first, lab.second, lambda writes: range(1, writes + 1), env))
+    record(request, try_moments(lab, lab.first, lab.second, share(part), env))
+
+
+def share(part: int) -> Callable[[int], Iterable[int]]:
+    """Of so many writes every PARTS-th, from another one in each part."""
+    return lambda writes: range(1 + part, writes + 1, PARTS)
