@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -20,13 +21,14 @@ from tests.integration.test_sync_killed import Lab, has_made, nothing_placed
 BOXES = 20
 SAMPLE = (0.31, 0.83)  # of the writes of a sync
 PARTS = 8
+FLEETS = count(1)  # what bootstrap made of the one before stays on the stack, under another mark
 
 
 @pytest.fixture
 def lab(stack: Stack, tmp_path: Path) -> Iterator[Lab]:
     """Twenty offices of two companies; then every one gets a telephone, and there is one more."""
     with know_author():
-        fleet = StandinFleet(**vars(make_fleet(stack, tmp_path, "twenty", 4242)))
+        fleet = StandinFleet(**vars(make_fleet(stack, tmp_path, f"twenty{next(FLEETS)}", 4242)))
     fleet.write("companies/zorro.yaml", "name: Zorro\n")
     offices = [("acme", "zorro")[number % 2] + f"/box{number:02}" for number in range(BOXES + 1)]
     for number, office in enumerate(offices[:BOXES]):
@@ -35,7 +37,7 @@ def lab(stack: Stack, tmp_path: Path) -> Iterator[Lab]:
     for number, office in enumerate(offices):
         fleet.write_box(*office.split("/"), f"{101 + number}", f"{201 + number}")
     second = fleet.merge_change("a telephone for each, and one office more")
-    ledger, holdings = Ledger(), Holdings("twenty", stack.environment())
+    ledger, holdings = Ledger(), Holdings(fleet.name, stack.environment())
     with hold_relays(stack.environment(), ledger) as through:
         made = Lab(fleet, holdings, first, second, ledger, through, tmp_path / "sync.log")
         with nothing_placed(made):
