@@ -7,7 +7,7 @@ wrong here leaves the units alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pydantic import ValidationError
@@ -31,7 +31,8 @@ _WAITING = ("waits", "installed")  # ritilib.box.image: told, and not begun, or 
 
 @dataclass(frozen=True)
 class Rolled:
-    """What is known of the images after a look, for the commit that was looked at. told: boxes whose value was written.
+    """What is known of the images after a look, for the commit that was looked at. told: boxes whose value was written;
+    failed: boxes that stay with the image that they had, and why.
 
     until: so long this holds, and nobody need look again; due: when time alone makes something be done.
     """
@@ -40,6 +41,7 @@ class Rolled:
     told: tuple[str, ...] = ()
     held: tuple[Problem, ...] = ()
     problems: tuple[Problem, ...] = ()
+    failed: Mapping[str, str] = field(default_factory=dict)
     until: datetime | None = None
     due: datetime | None = None
 
@@ -62,7 +64,7 @@ def roll_images(
     if not wished:
         return Rolled(desired.commit)
     if before and before.commit == desired.commit and before.until and now < before.until:
-        return Rolled(before.commit, (), before.held, before.problems, before.until, before.due)
+        return replace(before, told=())
     told, indexes = _read_told(desired.fleet, consul)
     asked = [key for key, unit in wished.items() if unit.image and needs_word(told.get(key), unit.image)]
     said = _read_said(desired.fleet, asked, consul)
@@ -84,8 +86,16 @@ def roll_images(
     is_whole = len(written) == len(turn.puts)
     until = min(filter(None, (now + LOOK, turn.due))) if is_whole else now
     due = turn.due if is_whole else now + LOOK
-    failed = tuple(_describe_failed(turn, wished))
-    return Rolled(desired.commit, written, tuple(_describe_held(turn, wished)), failed, until, due)
+    failed = _describe_failed(turn, wished)
+    return Rolled(
+        desired.commit,
+        written,
+        tuple(_describe_held(turn, wished)),
+        tuple(failed.values()),
+        {key: one.what.removeprefix(f"{key} ") for key, one in failed.items()},
+        until,
+        due,
+    )
 
 
 def _read_told(fleet: str, consul: ConsulClient) -> tuple[dict[str, ImageValue], dict[str, int]]:
@@ -189,10 +199,12 @@ def _describe_held(turn: ImageTurn, wished: Mapping[str, Unit]) -> Iterable[Prob
             yield Problem("", 0, 0, what, mend)
 
 
-def _describe_failed(turn: ImageTurn, wished: Mapping[str, Unit]) -> Iterable[Problem]:
+def _describe_failed(turn: ImageTurn, wished: Mapping[str, Unit]) -> dict[str, Problem]:
+    found = {}
     for key, why in sorted(turn.failed.items()):
         image = wished[key].image
         assert image
         what = f"{key} keeps the image that it had: {image.name} failed there: {why}"
         mend = "merge another version, or one more `attempt` of it; this one is not tried again"
-        yield Problem("", 0, 0, what, mend)
+        found[key] = Problem("", 0, 0, what, mend)
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from boxos.recipe import VERSION, Recipe
 from onbox import machine, slot, update, wish
 from onbox.slots import Record
 from onbox.wish import NoWish, Wish, read_wish, take_file
+from ritilib.fleet.kinds import VERSION_PATTERN
 from tests.boxos.test_slot_program import ran, told  # noqa: F401
 
 CA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
@@ -68,6 +70,23 @@ def test_a_wish_names_the_bundle_of_this_board() -> None:
     for text in ("", "[]", "null", '"x"'):
         with pytest.raises(NoWish):
             read_wish(text)
+
+
+@pytest.mark.parametrize(
+    ("version", "is_one"),
+    [
+        *((one, True) for one in ("1.2.3", "0.0.1", "10.20.30", "1.2.4-rc.1", "1.2.4+build", "1.2.4~rc1")),
+        *((one, False) for one in ("1.2", "1.2.3.4", "v1.2.3", "1.2.3-", "1.2.3 ", "1.2.3-a/b", "", "1.2.x")),
+    ],
+)
+def test_fleet_image_and_root_mean_the_same_by_a_version(version: str, is_one: bool) -> None:
+    assert bool(re.fullmatch(VERSION_PATTERN, version)) == is_one
+    assert bool(VERSION.fullmatch(version)) == is_one
+    if is_one:
+        assert read_wish(json.dumps(GOOD | {"version": version})).version == version
+    else:
+        with pytest.raises(NoWish):
+            read_wish(json.dumps(GOOD | {"version": version}))
 
 
 def test_a_file_is_taken_once_and_no_link_of_another_user_is_followed(tmp_path: Path) -> None:
