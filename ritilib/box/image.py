@@ -6,6 +6,7 @@ look once more. What it decides is when: without a call, within the window, and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -154,6 +155,12 @@ def decide(
         return Step(said, memory, asked)
     if wished in memory.failed:
         return Step(replace(said, state="failed", why=memory.failed[wished]), memory, asked)
+    if _read_numbers(wish.version) < _read_numbers(running.version):
+        # RAUC would say so after a look at the bundle; a Consul that was restored may name it for a while
+        why = f"it is older than {running.version}, which runs"
+        return Step(
+            replace(said, state="failed", why=why, failed={**memory.failed, wished: why}), memory, asked
+        )
     if asked.act == "restart" and now_s - asked.at_s < ASKED_AGAIN_S:
         # root's record has forgotten by now what it is to try: nothing may be written into that slot any more
         return Step(replace(said, state="restarting"), memory, asked)
@@ -209,6 +216,12 @@ def _say_again(why: str) -> str:
 
 def _find_version(name: str) -> str:
     return name.partition(",")[0]
+
+
+def _read_numbers(version: str) -> tuple[int, ...]:
+    """1.2.4-rc.1 → (1, 2, 4): what stands behind is left to RAUC, which knows its order."""
+    found = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
+    return tuple(map(int, found.groups())) if found else ()
 
 
 def _knows(memory: Memory, version: str) -> bool:

@@ -161,6 +161,15 @@ def test_words_of_an_earlier_wish_do_not_count() -> None:
     assert step(done=before, asked=first.asked).progress.state == "installing"
 
 
+def test_what_is_older_is_told_as_failed_without_a_look_at_it_and_not_remembered() -> None:
+    for version in ("1.2.2", "1.1.9", "0.10.10"):
+        found = step(wish=WISH.model_copy(update={"version": version}))
+        assert (found.act, found.progress.state, found.memory) == ("", "failed", Memory())
+        assert found.progress.failed == {version: "it is older than 1.2.3, which runs"}
+    for version in ("1.2.10", "1.3.0", "1.2.3-rc.1"):
+        assert step(wish=WISH.model_copy(update={"version": version})).act == "install"
+
+
 def test_nothing_is_wished_or_it_runs_already() -> None:
     assert step(wish=None).progress.state == ""
     assert step(Running("1.2.4", "A", committed=True)).progress.state == ""
