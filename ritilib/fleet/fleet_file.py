@@ -55,7 +55,7 @@ class Place(Frozen):
 
 
 class Rollout(Frozen):
-    """In which waves PBXes are replaced and boxes get another image: canaries, a share, the rest; a failed one is last."""
+    """The waves of PBXes to be replaced, and of boxes' images: canaries, a share of the others, the rest."""
 
     canaries: Annotated[int, Field(ge=1, le=100, strict=True)] = 1
     """How many boxes are first: those whose files say `canary: true`, and others while those are fewer."""
