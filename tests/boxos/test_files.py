@@ -106,3 +106,23 @@ def test_a_shell_is_only_behind_the_mark() -> None:
     assert said["Requires"] == ["riti-rescue-mark.service"]
     assert "riti-rescue-mark.service" in said["After"][0]
     assert not {"rescue.target", "emergency.target"} & set(ON) and "login" not in PACKAGES
+
+
+def test_what_reads_the_agents_wish_has_no_network_and_one_right() -> None:
+    said = read(SYSTEM / "riti-update.service")
+    wanted = {
+        "CapabilityBoundingSet": "CAP_DAC_OVERRIDE",
+        "NoNewPrivileges": "yes",
+        "ProtectSystem": "strict",
+        "PrivateNetwork": "yes",
+        "RestrictAddressFamilies": "AF_UNIX",
+        "DevicePolicy": "closed",
+        "DeviceAllow": "block-* r",
+        "SystemCallFilter": "@system-service",
+    }
+    assert {key: said[key] for key in wanted} == {key: [value] for key, value in wanted.items()}
+    assert said["ReadWritePaths"] == ["/data/rauc -/run/riti"]
+    # the agent, which asks, may write neither of what root says
+    agent = read(BOX_OS / "units/riti-agent.service")
+    assert agent["ReadWritePaths"] == ["/data/riti"] and agent["RuntimeDirectory"] == ["riti"]
+    assert agent["CapabilityBoundingSet"] == [""]
