@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from ritilib.box.configure import Configurer, TryOut
 from ritilib.box.durable import write_durable
-from ritilib.box.follow import Follower, need_document
+from ritilib.box.follow import BACK, Follower, Take, need_document
 from ritilib.box.live import OVERLAY, Configuration, Live, compose_configuration, understand_live
 from ritilib.box.overlay import (
     CONFIGURATION,
@@ -134,35 +134,14 @@ class Agent:
         names = self._box.names
         blocked = EnrollmentNames(names.fleet).blocked
         threads = [
-            Follower(
-                self._access, names.box_kv_key, self._take_value, self._complain("value"), self._stopped
-            ).run,
-            Follower(
-                self._access, blocked, self._take_blocked, self._complain("block list"), self._stopped
-            ).run,
-            Follower(
-                self._access,
-                names.generation,
-                self._take_generation,
-                self._complain("its PBX's generation"),
-                self._stopped,
-            ).run,
+            self._follow(names.box_kv_key, self._take_value, "value"),
+            self._follow(blocked, self._take_blocked, "block list"),
+            self._follow(names.generation, self._take_generation, "its PBX's generation"),
             self._keep_certificates,
             self._teller.run,
         ]
         if self._updater:
-            complain = self._complain("image")
-            threads.append(
-                Follower(
-                    self._access,
-                    names.box_image,
-                    self._take_image,
-                    complain,
-                    self._stopped,
-                    backoff=IMAGE_BACK,
-                    poll_s=IMAGE_S,
-                ).run
-            )
+            threads.append(self._follow(names.box_image, self._take_image, "image", IMAGE_S, IMAGE_BACK))
         for work in threads:
             # a blocking query may have a minute to go when the agent is to end
             threading.Thread(target=work, daemon=True).start()
@@ -300,6 +279,13 @@ class Agent:
             self._looked_s = float("-inf")
             self._tell(f"the overlay's block list has {len(blocked)}")
         self._note("block list", "")
+
+    def _follow(
+        self, key: str, take: Take, name: str, poll_s: float = 0.0, backoff: Backoff = BACK
+    ) -> Callable[[], None]:
+        complain = self._complain(name)
+        follower = Follower(self._access, key, take, complain, self._stopped, backoff=backoff, poll_s=poll_s)
+        return follower.run
 
     def _complain(self, name: str) -> Callable[[str], None]:
         """For a Follower: what went wrong with a server. The report has none of it, as it would not get through."""

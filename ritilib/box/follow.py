@@ -15,6 +15,7 @@ from ritilib.reconcile.backoff import Backoff, Random, spread
 # Full jitter: 10,000 boxes that lost the gateway at the same moment come back over five minutes, and the first of
 # them after a second's outage at once.
 BACK = Backoff(first_s=1.0, longest_s=300.0, share=1.0)
+Take = Callable[[bytes, OwnServers, Tokens], None]
 PACE_S = 1.0  # at the most, between two answers that say nothing new, or that come in a row
 
 
@@ -27,7 +28,7 @@ class Follower:
         self,
         access: Access,
         key: str,
-        tell: Callable[[bytes, OwnServers, Tokens], None],
+        tell: Take,
         complain: Callable[[str], None],
         stopped: threading.Event,
         random: Random = any_random,
