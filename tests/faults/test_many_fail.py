@@ -48,7 +48,9 @@ _ALONE = """\
         args    = ["{argument}"]
       }}
       logs {{
-        disabled = true
+        disabled      = true
+        max_files     = 1 # counted all the same
+        max_file_size = 1
       }}
       resources {{
         cpu    = 1
