@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from boxos import firmware
-from boxos.emulate import Machine
+from boxos.cables import Cables
+from boxos.emulate import Machine, read_patience
 from boxos.firmware import Chosen
 from ritilib.errors import RitiError
 
@@ -39,7 +40,7 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(firmware, "choose", choose)
     monkeypatch.setattr(firmware, "compose", compose)
     monkeypatch.setattr(firmware, "describe_board", lambda *_: tmp_path / "board.dtb")
-    return Machine(tmp_path / "card", tmp_path, ("network",), tmp_path / "console.log")
+    return Machine(tmp_path / "card", tmp_path, Cables(("network",)), tmp_path / "console.log")
 
 
 def test_marks_are_waited_for_and_timed(box: Machine, tmp_path: Path) -> None:
@@ -92,3 +93,14 @@ def test_a_box_that_does_not_end_is_told(box: Machine) -> None:
         box.start()
         with pytest.raises(RitiError, match="did not end within"):
             box.wait_end(0.3)
+
+
+def test_deadlines_are_longer_by_what_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PATIENCE", raising=False)
+    assert read_patience() == 1
+    monkeypatch.setenv("PATIENCE", "2.5")
+    assert read_patience() == 2.5
+    for wrong in ("much", "0", "-1", "nan"):
+        monkeypatch.setenv("PATIENCE", wrong)
+        with pytest.raises(RitiError, match=f"PATIENCE is {wrong}"):
+            read_patience()

@@ -116,9 +116,9 @@ def test_a_variant_is_served_without_a_copy(tmp_path: Path) -> None:
 def test_the_guests_way_leads_to_what_is_served(tmp_path: Path) -> None:
     """By the very program that QEMU starts for a connection, with HTTP spoken over its pipes."""
     (tmp_path / "payload").write_bytes(b"0123456789")
-    with serve({"x": Served(tmp_path / "payload", 10, b"tail")}) as network:
-        relay = network[1].rpartition("cmd:")[2].split()
-        assert "restrict=on" in network[1] and relay[0] == sys.executable
+    with serve({"x": Served(tmp_path / "payload", 10, b"tail")}) as cables:
+        relay = cables.words[1].rpartition("cmd:")[2].split()
+        assert "restrict=on" in cables.words[1] and relay[0] == sys.executable
         with urllib.request.urlopen(f"http://127.0.0.1:{relay[-1]}/x", timeout=10) as answer:
             assert answer.read() == b"0123456789tail"
         asked = b"GET /x HTTP/1.1\r\nHost: g\r\nRange: bytes=8-11\r\nConnection: close\r\n\r\n"
