@@ -37,6 +37,19 @@ def read_patience() -> float:
     return patience
 
 
+def read_clock() -> tuple[str, ...]:
+    """QEMU's words for the guest's clock, from CLOCK in the environment.
+
+    "instructions": it goes by what the guest has done, 500 million instructions a second, so that a deadline of the
+    box's own means the same however little of this machine QEMU gets. Its two processors take turns then. Else it is
+    this machine's. RitiError for another word.
+    """
+    said = os.environ.get("CLOCK", "")
+    if said not in ("", "instructions"):
+        raise RitiError.because(f"CLOCK is {said}", "write instructions, or nothing")
+    return ("-icount", "shift=1,align=off,sleep=on") if said else ()
+
+
 class Machine:
     """One box with its card, which is written to. Only one start at a time; the end of `with` cuts it off.
 
@@ -84,7 +97,7 @@ class Machine:
             "-device",
             device,
         )
-        argv = firmware.compose(chosen, self.card, tree, port + self._cables.words)
+        argv = firmware.compose(chosen, self.card, tree, port + self._cables.words + read_clock())
         if arguments:
             argv[argv.index("-append") + 1] += f" {arguments}"
         self.partition, self.console = chosen.partition, ""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import requests
 
 from boxos.cables import Cables, hold_lan, route_from
 from boxos.emulate import Machine
@@ -78,6 +82,33 @@ def connect_behind(lab: Lab, key: str, number: str, tone_hz: int, timeout_s: flo
     adopt_process(lab.state, f"telephone {number}", phone.process)
     phone.wait_registered(timeout_s)
     return phone
+
+
+def read_page() -> dict[str, Any]:
+    """What the box's page says to programs; {} while nobody answers."""
+    try:
+        said: dict[str, Any] = requests.get(f"http://{BOX}/status.json", timeout=10).json()
+        return said
+    except (requests.RequestException, ValueError):
+        return {}
+
+
+@contextmanager
+def keep_reading(box: Machine) -> Iterator[None]:
+    """A console that nobody reads fills a pipe, and then the box's kernel waits for it."""
+    ended = threading.Event()
+
+    def read() -> None:
+        while not ended.is_set():
+            box.wait(0.2)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        reader.join()
 
 
 def _route(pid: int, *words: str) -> None:
