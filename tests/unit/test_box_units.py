@@ -83,3 +83,11 @@ def test_asterisk_may_write_to_its_folders_in_memory() -> None:
     folders = dict(one.split(":", 1) for one in given)
     scratch = {place for place in SCRATCH_FOLDERS if not place.startswith("/var/run")}
     assert folders == dict.fromkeys(scratch, f"mode=0700,uid={BOX_USER},gid={BOX_USER}")
+
+
+def test_the_agent_reads_what_asterisks_watcher_says() -> None:
+    """The watcher writes it for all (0444); the service's mask must leave the group its right, with the agent in it."""
+    mask = int(read("riti-asterisk")["UMask"][0], 8)
+    assert 0o444 & ~mask == 0o440
+    assert read("riti-asterisk")["User"] == ["asterisk"]
+    assert "asterisk" in read("riti-agent")["SupplementaryGroups"][0].split()
