@@ -25,8 +25,8 @@ test-slow: venv setup
 test-faults: venv setup ## the fault matrix (docs/faults.md), its slow rows too
 	$(AS_ROOT) $(BIN)/python -m pytest -m "not long" tests/faults
 
-test-long: venv setup ## what takes half an hour and more: every moment of a sync to be killed in, long outages
-	$(AS_ROOT) $(BIN)/python -m pytest -m long
+test-long: venv setup ## every moment of a sync to be killed in, for hours; PART=3 is one of eight parts
+	$(AS_ROOT) $(BIN)/python -m pytest -m long --numprocesses 3 --dist load -rP $(if $(PART),-k "[$(PART)]")
 
 test-merges: venv setup ## fifty merges of every kind under live calls; its figures are printed
 	$(AS_ROOT) $(BIN)/python -m pytest -m slow -s tests/integration/test_merges.py

@@ -108,6 +108,7 @@ def _hold_client(
     log = folder / f"{name}.log"
     with ExitStack() as ends:
         ends.callback(unmount_below, folder)  # its allocations' secrets are folders in memory
+        ends.callback(nomad.end_tasks, folder / "data")  # they outlive it
         ends.callback(_forget_node, servers, name)
         agent = ends.enter_context(_hold(stack.programs.nomad, said, folder, name, log, ports))
 

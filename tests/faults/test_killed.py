@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -19,13 +20,15 @@ from tests.integration.test_sync_killed import Lab, has_made, nothing_placed
 
 BOXES = 20
 SAMPLE = (0.31, 0.83)  # of the writes of a sync
+PARTS = 8
+FLEETS = count(1)  # what bootstrap made of the one before stays on the stack, under another mark
 
 
 @pytest.fixture
 def lab(stack: Stack, tmp_path: Path) -> Iterator[Lab]:
     """Twenty offices of two companies; then every one gets a telephone, and there is one more."""
     with know_author():
-        fleet = StandinFleet(**vars(make_fleet(stack, tmp_path, "twenty", 4242)))
+        fleet = StandinFleet(**vars(make_fleet(stack, tmp_path, f"twenty{next(FLEETS)}", 4242)))
     fleet.write("companies/zorro.yaml", "name: Zorro\n")
     offices = [("acme", "zorro")[number % 2] + f"/box{number:02}" for number in range(BOXES + 1)]
     for number, office in enumerate(offices[:BOXES]):
@@ -34,7 +37,7 @@ def lab(stack: Stack, tmp_path: Path) -> Iterator[Lab]:
     for number, office in enumerate(offices):
         fleet.write_box(*office.split("/"), f"{101 + number}", f"{201 + number}")
     second = fleet.merge_change("a telephone for each, and one office more")
-    ledger, holdings = Ledger(), Holdings("twenty", stack.environment())
+    ledger, holdings = Ledger(), Holdings(fleet.name, stack.environment())
     with hold_relays(stack.environment(), ledger) as through:
         made = Lab(fleet, holdings, first, second, ledger, through, tmp_path / "sync.log")
         with nothing_placed(made):
@@ -86,17 +89,25 @@ def test_killed_in_a_sync_of_twenty_boxes(
     record(request, try_moments(lab, lab.first, lab.second, sample, env))
 
 
+# every moment takes half a minute, so that all of them are shared out among those who run at once
 @pytest.mark.long
 @pytest.mark.row("kill -9 after each write of a 20-box sync")
+@pytest.mark.parametrize("part", range(PARTS))
 def test_killed_after_each_write_of_the_first_sync(
-    lab: Lab, env: dict[str, str], request: pytest.FixtureRequest
+    lab: Lab, env: dict[str, str], request: pytest.FixtureRequest, part: int
 ) -> None:
-    record(request, try_moments(lab, None, lab.first, lambda writes: range(1, writes + 1), env))
+    record(request, try_moments(lab, None, lab.first, share(part), env))
 
 
 @pytest.mark.long
 @pytest.mark.row("kill -9 after each write of a 20-box sync")
+@pytest.mark.parametrize("part", range(PARTS))
 def test_killed_after_each_write_of_an_update(
-    lab: Lab, env: dict[str, str], request: pytest.FixtureRequest
+    lab: Lab, env: dict[str, str], request: pytest.FixtureRequest, part: int
 ) -> None:
-    record(request, try_moments(lab, lab.first, lab.second, lambda writes: range(1, writes + 1), env))
+    record(request, try_moments(lab, lab.first, lab.second, share(part), env))
+
+
+def share(part: int) -> Callable[[int], Iterable[int]]:
+    """Of so many writes every PARTS-th, from another one in each part."""
+    return lambda writes: range(1 + part, writes + 1, PARTS)

@@ -23,6 +23,8 @@ print("ready", flush=True)
 signal.pause()
 """
 
+DATA = "nomad/data"
+
 
 @pytest.fixture
 def running() -> Iterator[ExitStack]:
@@ -44,10 +46,10 @@ def test_tasks_of_this_stack_end_and_nobody_elses(running: ExitStack, tmp_path: 
     place = "nomad/data/alloc/0b80fa69/pbx"
     ours = start(running, state / place)
     others = [start(running, other / place), start(running, state / "nomad/data"), start(running, tmp_path)]
-    assert list_tasks(state) == [ours.pid]
-    end_tasks(state)
+    assert list_tasks(state / DATA) == [ours.pid]
+    end_tasks(state / DATA)
     assert poll(lambda: ours.poll() is not None, DEADLINE_S)
-    assert list_tasks(state) == []
+    assert list_tasks(state / DATA) == []
     assert [one.poll() for one in others] == [None] * 3
 
 
@@ -55,8 +57,8 @@ def test_what_its_folder_is_gone_of_is_a_task_all_the_same(running: ExitStack, t
     folder = tmp_path / "nomad/data/alloc/0b80fa69/overlay"
     process = start(running, folder)
     folder.rmdir()
-    assert list_tasks(tmp_path) == [process.pid]
-    end_tasks(tmp_path)
+    assert list_tasks(tmp_path / DATA) == [process.pid]
+    end_tasks(tmp_path / DATA)
     assert poll(lambda: process.poll() is not None, DEADLINE_S)
 
 
@@ -66,6 +68,6 @@ def test_nomads_executor_is_known_by_its_log(running: ExitStack, tmp_path: Path)
     argv = ["bash", "executor", said]
     process = running.enter_context(subprocess.Popen(argv, cwd=tmp_path, stdin=subprocess.PIPE))
     running.callback(process.kill)
-    assert poll(lambda: list_tasks(tmp_path) == [process.pid], DEADLINE_S)
-    end_tasks(tmp_path)
+    assert poll(lambda: list_tasks(tmp_path / DATA) == [process.pid], DEADLINE_S)
+    end_tasks(tmp_path / DATA)
     assert poll(lambda: process.poll() is not None, DEADLINE_S)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // reloads is the console's command for each file that can be followed, none for what we unpack ourselves. None of them
@@ -21,6 +22,10 @@ var reloads = map[string]string{
 
 // reloadOrder: mailboxes, peers, telephones and words come before the dial plan that names them.
 var reloadOrder = []string{"voicemail.conf", "pjsip.conf", "iax.conf", wordsFile, "extensions.conf"}
+
+// betweenReloads is kept from one reload of IAX2's peers to the next: it asks each peer, and one that begins while the
+// last one's answers are under way has chan_iax2 use what it has freed, which ends Asterisk with its calls (22.10.1).
+const betweenReloads = time.Second
 
 // acknowledgement of one file: the SHA-256 of its text as it was rendered, and the version of its secrets (0: none).
 type acknowledgement struct {
@@ -125,6 +130,11 @@ func comparePeers(configured map[string]string, inForce map[string]peer) error {
 	return nil
 }
 
+// tooSoon is how long a file has to wait for its reload.
+type tooSoon time.Duration
+
+func (t tooSoon) Error() string { return "it is reloaded in " + time.Duration(t).String() }
+
 // followed is one file that Asterisk takes over while it runs.
 type followed struct {
 	path  string
@@ -133,17 +143,24 @@ type followed struct {
 }
 
 // takeOver reloads a file and compares what is in force with it. The text is read before and after, so that what is
-// acknowledged is what Asterisk read.
+// acknowledged is what Asterisk read. The error is tooSoon where the last reload was just now.
 func (f *followed) takeOver(a *asterisk) (acknowledgement, error) {
 	for range 5 {
 		var err error
 		if f.tried, err = readFollowed(f.path); err != nil {
 			return acknowledgement{}, err
 		}
-		if base(f.path) == wordsFile {
+		switch name := base(f.path); name {
+		case wordsFile:
 			err = a.words.unpack(f.tried)
-		} else {
-			_, err = a.console.run(reloads[base(f.path)])
+		case "iax.conf":
+			if left := betweenReloads - time.Since(*a.peersReloaded); left > 0 {
+				return acknowledgement{}, tooSoon(left)
+			}
+			_, err = a.console.run(reloads[name])
+			*a.peersReloaded = time.Now()
+		default:
+			_, err = a.console.run(reloads[name])
 		}
 		if err != nil {
 			return acknowledgement{}, err

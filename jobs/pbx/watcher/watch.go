@@ -27,6 +27,8 @@ type asterisk struct {
 	manager *manager
 	console console
 	words   *spoken
+
+	peersReloaded *time.Time // outlives a session: the same Asterisk may be met in the next
 }
 
 type watcher struct {
@@ -37,6 +39,8 @@ type watcher struct {
 	files   []*followed
 	words   *spoken
 	changed chan struct{} // a followed file may have changed
+
+	peersReloaded time.Time
 
 	// of one session
 	asterisk *asterisk
@@ -94,7 +98,7 @@ func (w *watcher) attend() error {
 		return err
 	}
 	defer m.conn.Close()
-	w.asterisk = &asterisk{m, console{w.said.console}, w.words}
+	w.asterisk = &asterisk{m, console{w.said.console}, w.words, &w.peersReloaded}
 	w.silence = newSilence(w.said.patience)
 	for _, file := range w.files {
 		file.tried, file.done = "", false // another Asterisk may have started on another file
@@ -125,6 +129,7 @@ func (w *watcher) attendOn() error {
 	defer later.Stop()
 	for {
 		var err error
+		var wait time.Duration // until files that could not be taken over yet can be
 		select {
 		case one, open := <-w.asterisk.manager.incoming:
 			if !open {
@@ -138,15 +143,18 @@ func (w *watcher) attendOn() error {
 			err = w.poke()
 		case <-looking.C:
 			if err = w.look(); err == nil {
-				err = w.bringUpToDate()
+				wait, err = w.bringUpToDate()
 			}
 		case <-w.changed:
 			later.Reset(settle)
 			continue
 		case <-later.C:
 			if err = w.listLegs(); err == nil {
-				err = w.bringUpToDate()
+				wait, err = w.bringUpToDate()
 			}
+		}
+		if wait > 0 {
+			later.Reset(wait)
 		}
 		if err != nil {
 			return err
@@ -333,28 +341,30 @@ func (w *watcher) poke() error {
 	return w.listLegs()
 }
 
-// bringUpToDate has Asterisk take over what has changed, or end for a new start once no call is up.
-func (w *watcher) bringUpToDate() error {
+// bringUpToDate has Asterisk take over what has changed, or end for a new start once no call is up. The time is that
+// until it is to be called again, if there is any.
+func (w *watcher) bringUpToDate() (time.Duration, error) {
 	if w.said.anew != "" && readAnew(w.said.anew) != w.now.Started {
 		// a reload now would give it a dial plan for modules that it has not loaded
 		if w.now.Channels > 0 {
-			return nil
+			return 0, nil
 		}
 		report("it starts anew, for what it reads at its start only")
 		_, err := w.asterisk.console.run("core stop gracefully")
-		return err
+		return 0, err
 	}
-	if w.takeOverFiles() {
+	reloaded, wait := w.takeOverFiles()
+	if reloaded {
 		// what was reloaded may close the door: what is acknowledged and idle then stays idle
-		return w.listLegs()
+		return wait, w.listLegs()
 	}
-	return nil
+	return wait, nil
 }
 
-// takeOverFiles reloads each file that is not the one last taken over, and says of each whether it is in force; true
-// where any was reloaded.
-func (w *watcher) takeOverFiles() bool {
-	reloaded := false
+// takeOverFiles reloads each file that is not the one last taken over, and says of each whether it is in force; whether
+// any was reloaded, and how long the first that was not has to wait. Those after it in the order wait with it, as they
+// name what is in it.
+func (w *watcher) takeOverFiles() (reloaded bool, wait time.Duration) {
 	for _, file := range w.files {
 		name := base(file.path)
 		text, err := readFollowed(file.path)
@@ -363,8 +373,13 @@ func (w *watcher) takeOverFiles() bool {
 		}
 		var taken acknowledgement
 		if err == nil {
-			file.done, reloaded = false, true
+			file.done = false
 			taken, err = file.takeOver(w.asterisk)
+			var soon tooSoon
+			if errors.As(err, &soon) {
+				return reloaded, time.Duration(soon)
+			}
+			reloaded = true
 		}
 		if err != nil {
 			if w.now.Unacknowledged[name] != err.Error() {
@@ -377,7 +392,7 @@ func (w *watcher) takeOverFiles() bool {
 		w.now.Acknowledged[name] = taken
 		debug.FreeOSMemory() // a large dial plan was read as it stands and as it is shown
 	}
-	return reloaded
+	return reloaded, 0
 }
 
 // followFiles has the kernel wake us when a file in their folders is written or put there.

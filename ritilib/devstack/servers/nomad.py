@@ -175,19 +175,22 @@ def stop_jobs(record: Record, state: Path) -> None:
     for job in (one for one in jobs if one["Status"] == "running") if status == 200 else ():
         url = f"{base}/job/{quote(job['ID'], safe='')}?purge=true&namespace={job['Namespace']}"
         call("DELETE", url, HEADER, record.nomad_token)
-    allocations = list_allocations(record, state)
+    allocations, data = list_allocations(record, state), state / "nomad" / "data"
 
     def is_empty() -> bool:
-        return not list_containers(record.docker_host, allocations) and not list_tasks(state)
+        return not list_containers(record.docker_host, allocations) and not list_tasks(data)
 
     if not poll(is_empty, EMPTY_S if status == 200 else 0):
         remove_containers(record.docker_host, list_containers(record.docker_host, allocations))
-        end_tasks(state)
+        end_tasks(data)
 
 
-def list_tasks(state: Path) -> list[int]:
-    """Processes of tasks without a container (raw_exec), and Nomad's executors, one of each: both outlive Nomad."""
-    folder = f"{state / 'nomad' / 'data' / 'alloc'}/"
+def list_tasks(data: Path) -> list[int]:
+    """Processes of tasks without a container (raw_exec), and Nomad's executors, one of each: both outlive Nomad.
+
+    data is the data_dir of the agent that started them.
+    """
+    folder = f"{data / 'alloc'}/"
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -200,11 +203,11 @@ def list_tasks(state: Path) -> list[int]:
     return found
 
 
-def end_tasks(state: Path) -> None:
+def end_tasks(data: Path) -> None:
     """End them at once, whatever they do."""
 
     def are_gone() -> bool:
-        left = list_tasks(state)
+        left = list_tasks(data)
         for pid in left:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import pytest
 
@@ -69,29 +72,39 @@ def test_a_long_answer_is_read_no_further_than_its_limit() -> None:
 
 
 def test_an_answer_that_drips_for_ever_is_waited_for_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(posting, "WHOLE_S", 0.3)
-    with serve_script() as script:
-        errors: list[Exception] = []
-
-        def send() -> None:
-            try:
-                Poster("it", "RITI_X").send(Post(script.url, {}, b"{}"))
-            except Exception as error:
-                errors.append(error)
-
-        sender = threading.Thread(target=send)
-        sender.start()
+    clocks: list[_HandClock] = []
+    monkeypatch.setattr(
+        posting.threading, "Timer", lambda *said: clocks.append(_HandClock(*said)) or clocks[0]
+    )
+    with serve_script() as script, ThreadPoolExecutor(1) as threads:
+        sent = threads.submit(Poster("it", "RITI_X").send, Post(script.url, {}, b"{}"))
         asked = script.next()
         asked.send(b"HTTP/1.1 200 OK\r\nX-One: ")
-        while sender.is_alive():
-            try:
-                asked.send(b"x")
-            except OSError:
-                break
-            sender.join(0.05)
-        sender.join(20)
-        assert not sender.is_alive()
-    assert errors == []  # its first line said that it took it
+        [clock] = clocks
+        assert (clock.after_s, clock.is_ended) == (posting.WHOLE_S, False)
+        asked.send(b"x")
+        assert not sent.done()
+        clock.run_out()
+        sent.result(20)  # its first line said that it took it
+        assert clock.is_ended
+
+
+@dataclass
+class _HandClock:
+    """A threading.Timer whose time runs out when the test says so."""
+
+    after_s: float
+    run_out: Callable[[], None]
+    is_ended: bool = False
+
+    def start(self) -> None:
+        """Nothing."""
+
+    def cancel(self) -> None:
+        self.is_ended = True
+
+    def join(self) -> None:
+        """Nothing."""
 
 
 def test_whoever_waits_for_an_answer_is_let_go() -> None:
