@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from boxos import firmware
+from boxos.by_hand import show_slots
 from boxos.cables import Cables
-from boxos.emulate import Machine, read_patience
+from boxos.emulate import Machine, read_clock, read_patience
 from boxos.firmware import Chosen
 from ritilib.errors import RitiError
 
@@ -95,6 +96,16 @@ def test_a_box_that_does_not_end_is_told(box: Machine) -> None:
             box.wait_end(0.3)
 
 
+def test_the_guests_clock_is_one_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CLOCK", raising=False)
+    assert read_clock() == ()
+    monkeypatch.setenv("CLOCK", "instructions")
+    assert read_clock()[0] == "-icount"
+    monkeypatch.setenv("CLOCK", "sundial")
+    with pytest.raises(RitiError, match="CLOCK is sundial"):
+        read_clock()
+
+
 def test_deadlines_are_longer_by_what_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PATIENCE", raising=False)
     assert read_patience() == 1
@@ -104,3 +115,13 @@ def test_deadlines_are_longer_by_what_the_environment_says(monkeypatch: pytest.M
         monkeypatch.setenv("PATIENCE", wrong)
         with pytest.raises(RitiError, match=f"PATIENCE is {wrong}"):
             read_patience()
+
+
+def test_the_slots_are_read_off_a_console(box: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"=A/B=": ("A", "B"), "\x1b[?2004l=B/B=": ("B", "B")}
+    for words, slots in said.items():
+        monkeypatch.setattr(box, "run", lambda _command, words=words: (0, f"{words}\n"))
+        assert show_slots(box) == slots
+    monkeypatch.setattr(box, "run", lambda _command: (127, "no such program\n"))
+    with pytest.raises(RitiError, match="does not say its slots: no such program"):
+        show_slots(box)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from boxos.lab import make_claim
-from boxos.power import find_changes
+from boxos.power import find_changes, share_out
 from boxos.serve import Served, find_span, serve
 from boxos.trial import Said, find_wrongs, read_said
 from boxos.update import REFUSALS, find_refusal, name_versions
@@ -64,6 +64,11 @@ def test_a_number_or_key_that_changes_is_told() -> None:
     assert find_changes([("a", "k"), ("b", "k")]) == ["the machine had 2 numbers"]
     assert find_changes([("a", "k"), ("a", "l")]) == ["the box had 2 keys: k, l"]
     assert len(find_changes([("a", "")])) == 1
+
+
+def test_cuts_are_shared_out_to_starts_installations_and_tries() -> None:
+    assert share_out(1) == (1, 0, 0) and share_out(5) == (3, 1, 1) and share_out(50) == (18, 16, 16)
+    assert all(sum(share_out(cuts)) == cuts for cuts in range(1, 60))
 
 
 def test_versions_around_one() -> None:
