@@ -16,6 +16,8 @@ from typing import Any
 
 # More than twice as long as the kernel waits before it asks once more: a packet that was lost on the way is no silence.
 _TCP_S, _UDP_S = 2.5, 3.0
+# A neighbour that is not there is told of after three seconds of asking for it: later than a port is given up.
+_THERE_S, _THERE_PORT = 10.0, 9
 _AT_ONCE = 2000
 _FILES = 4096
 EVERY_PORT = range(1, 65536)
@@ -53,16 +55,18 @@ async def scan(
     address: str, tcp: Iterable[int] = EVERY_PORT, udp: Iterable[int] = UDP_PORTS
 ) -> dict[str, Any]:
     """Ports by what came of them: open, refused (nothing listens, and the box says so), answered; silent ones are left
-    out. OSError where the address cannot be reached at all: silence would say nothing then."""
+    out. OSError where nobody has the address, before or after: silence would say nothing then."""
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def ask(kind: socket.SocketKind, port: int) -> tuple[int, str]:
         async with gate:
             return port, await (_connect if kind == socket.SOCK_STREAM else _send)(address, port)
 
+    await _connect(address, _THERE_PORT, _THERE_S)
     asked = [ask(socket.SOCK_STREAM, port) for port in tcp]
     asked_udp = [ask(socket.SOCK_DGRAM, port) for port in udp]
     found = {"tcp": await asyncio.gather(*asked), "udp": await asyncio.gather(*asked_udp)}
+    await _connect(address, _THERE_PORT, _THERE_S)
     return {
         "address": address,
         **{kind: {str(port): what for port, what in said if what} for kind, said in found.items()},
@@ -78,11 +82,11 @@ def find_answers(said: dict[str, Any]) -> list[str]:
     ]
 
 
-async def _connect(address: str, port: int) -> str:
+async def _connect(address: str, port: int, timeout_s: float = _TCP_S) -> str:
     with _open(address, socket.SOCK_STREAM) as opened:
         try:
             target = _resolve(address, port, socket.SOCK_STREAM)
-            await asyncio.wait_for(asyncio.get_running_loop().sock_connect(opened, target), _TCP_S)
+            await asyncio.wait_for(asyncio.get_running_loop().sock_connect(opened, target), timeout_s)
             return "open"
         except TimeoutError:
             return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -60,6 +61,25 @@ def test_an_address_that_cannot_be_reached_is_no_silence() -> None:
     words = ["unshare", "--net", sys.executable, "-I", str(Path(scanner.__file__)), "192.0.2.1"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "192.0.2.1: Network is unreachable" in done.stderr
+
+
+def test_a_neighbour_that_is_not_there_is_no_silence() -> None:
+    """On a wire of a namespace of its own, where nobody else is."""
+    name = f"riti-scan-{os.getpid()}"
+    inside = ["ip", "netns", "exec", name, sys.executable, "-I", str(Path(scanner.__file__)), "10.99.9.2"]
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    try:
+        for words in (
+            ("link", "add", "wire", "type", "veth", "peer", "name", "end"),
+            ("address", "add", "10.99.9.1/24", "dev", "wire"),
+            ("link", "set", "wire", "up"),
+            ("link", "set", "end", "up"),
+        ):
+            subprocess.run(["ip", "-n", name, *words], check=True)
+        done = subprocess.run(inside, capture_output=True, text=True, check=False)
+    finally:
+        subprocess.run(["ip", "netns", "delete", name], check=True)
+    assert done.returncode == 1 and "10.99.9.2: No route to host" in done.stderr
 
 
 def test_a_neighbour_must_find_the_page_and_nothing_else() -> None:

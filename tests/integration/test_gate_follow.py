@@ -14,7 +14,7 @@ from ritilib.box.overlay import keep_overlay
 from ritilib.devstack.processes import poll
 
 WITHIN_S = 30.0
-# says when it is there, counts SIGHUP, and ends with 7 by SIGTERM; where it finds a file `slow` it waits until that goes
+# says when it is there, counts SIGHUP, and ends with 7 by SIGTERM; a file `.slow` holds it up before all that
 _PROGRAM = """\
 import signal, sys, time
 from pathlib import Path
