@@ -113,7 +113,7 @@ def check_starts(tree: Path) -> None:
     What is left out of an image, or lies where its Python does not look, is found here and not in an office.
     """
     run_emulated(tree, [tree / "usr/bin/riti", "box-agent", "--help"])
-    run_emulated(tree, ["-c", "import onbox.page, onbox.rescue, onbox.slot, onbox.status"])
+    run_emulated(tree, ["-c", "import onbox.page, onbox.rescue, onbox.slot, onbox.status, onbox.update"])
 
 
 def _unpack(wheel: Path, tree: Path) -> None:

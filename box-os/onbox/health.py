@@ -14,7 +14,8 @@ BOUND_S = 240
 class Health:
     """started: systemd has nothing left to start; root_verified: dm-verity looks at the root; data: the data partition
     is there; failed: units that ended badly; agent: whether it runs; state: how far the box is in ("" where it says
-    nothing); link: of the telephones' way to the cloud, as the watcher says."""
+    nothing); link: of the telephones' way to the cloud, as the watcher says;
+    phones: whether one could register (onbox.registration)."""
 
     started: bool
     root_verified: bool
@@ -23,18 +24,26 @@ class Health:
     agent: bool = False
     state: str = ""
     link: str = ""
+    phones: bool = False
 
     def reach(self) -> dict[str, Any]:
         """What the next slot must reach too, as it is kept."""
         is_in, link_up = self.state == "in", self.link == "up"
-        return {"agent": self.agent, "is_in": is_in, "link_up": link_up, "failed": list(self.failed)}
+        return {
+            "agent": self.agent,
+            "is_in": is_in,
+            "link_up": link_up,
+            "phones": self.phones,
+            "failed": list(self.failed),
+        }
 
 
 def find_lacks(now: Health, wanted: Mapping[str, Any]) -> list[str]:
     """What is missing, in words; none: it is healthy.
 
-    The agent, the enrollment and the link count only where they were there before, and a unit that failed before too is
-    no reason: an office without a line, or a box that waits for its approval, must get its updates as well.
+    The agent, the enrollment, the link and the telephones count only where they were there before, and a unit that
+    failed before too is no reason: an office without a line, or a box that waits for its approval, must get its updates
+    as well.
     """
     lacks = [] if now.started else ["it is still starting"]
     if not now.root_verified:
@@ -48,6 +57,8 @@ def find_lacks(now: Health, wanted: Mapping[str, Any]) -> list[str]:
         lacks.append("the box is not in")
     if wanted.get("link_up") and now.link != "up":
         lacks.append("the link is not up")
+    if wanted.get("phones") and not now.phones:
+        lacks.append("no telephone can register")
     return lacks
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from onbox import selector
+from onbox import registration, selector
 from onbox.health import Health
 from onbox.selection import SECTOR, name_slot, read_selection
 from onbox.slots import Record, Slots, read_record
@@ -21,6 +21,8 @@ BOOTLOADER = Path("/proc/device-tree/chosen/bootloader")
 SELECTOR = "riti-selector"
 BLOCKS = Path("/sys/class/block")
 RECORD = Path("/data/rauc/slots.json")
+GIVEN_UP = Path("/data/rauc/given-up")  # why the version that was tried last went back, where it could say so
+RESTARTING = Path("/run/riti-restarting")  # a slot that is to be tried was not tried yet
 AGENT, ENROLLMENT = Path("/data/riti/agent.json"), Path("/data/riti/status.json")
 _READ = 1024 * 1024  # all of the selector's tables and its root folder
 
@@ -121,6 +123,7 @@ def read_health() -> Health:
         agent=call("systemctl", "is-active", "riti-agent.service").strip() == "active",
         state=str(said.get("state", "")),
         link=str(said.get("link", "")),
+        phones=registration.can_register(),
     )
 
 

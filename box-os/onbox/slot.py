@@ -10,15 +10,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from onbox import health, machine, selector, slots
+from onbox import closing, health, machine, selector, slots
 from onbox.selection import SLOTS, NoSelection, write_selection
 
 # Only QEMU has it: there the kernel cannot leave the flag with the firmware, and the emulated firmware listens here.
 FLAG_PORT = Path("/dev/virtio-ports/riti.tryboot")
 # the reboot call's argument, by which Raspberry Pi's kernel has the firmware take [tryboot] once
 TRY = "0 tryboot"
+ASKED = Path("/run/riti/restart")  # the agent's: riti-restart.path starts this when it is there
 _PAUSE_S = 5.0
 _FAILURES = (
     *(slots.Refused, selector.Unreadable, NoSelection),
@@ -48,9 +50,18 @@ def answer(argv: Sequence[str]) -> str:
 
 
 def restart() -> None:
-    """Start the machine anew: into the slot that is to be tried, where there is one."""
+    """Start the machine anew: into the slot that is to be tried, where there is one. Never while a call is up:
+    slots.Refused says so, and all is as it was.
+    """
+    # once more only when it is asked for again
+    ASKED.unlink(missing_ok=True)
     now = machine.read_slots()
+    # before Asterisk ends: what it does now is what the next version must do
     is_try, record = slots.begin_try(now, machine.read_health().reach())
+    if why := closing.end_gently():
+        raise slots.Refused(f"it does not restart now: {why}")
+    machine.RESTARTING.touch()
+    machine.GIVEN_UP.unlink(missing_ok=True)
     machine.write_kept(record)
     argv = ["systemctl", "reboot"]
     if is_try:
@@ -74,7 +85,11 @@ def prove() -> None:
             print(f"RITI slot {now.booted} is committed", flush=True)
             return
         if verdict == "back" or waited_s >= health.BOUND_S:
-            print(f"RITI slot is given up: {'; '.join(lacks) or 'RAUC does not mark it'}", flush=True)
+            why = "; ".join(lacks) or "RAUC does not mark it"
+            print(f"RITI slot is given up: {why}", flush=True)
+            # the data partition may be what is lacking
+            with suppress(OSError):
+                machine.write_durable(machine.GIVEN_UP, why)
             _call("systemctl", "reboot")
             return
         time.sleep(_PAUSE_S)

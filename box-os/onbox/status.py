@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from onbox import lamp, machine, rescue, selector
+from onbox import lamp, machine, rescue, selector, update
+from onbox.slots import Slots
 
 SAID = Path("/run/riti-status/status.json")
 # a Pi's green lamp; the kernels that a box may have call it by either name
@@ -32,7 +33,7 @@ def look() -> lamp.Seen:
     with suppress(OSError, selector.Unreadable, ValueError):
         slots = machine.read_slots()
         is_tried = slots.is_unproved
-        went_back = not is_tried and "tried" in (slots.record.marks or {}).values()
+        went_back = bool(_list_given_up(slots))
     return lamp.Seen(
         rescue=RESCUE.exists(),
         rescued=rescued,
@@ -49,21 +50,47 @@ def look() -> lamp.Seen:
 def describe(seen: lamp.Seen, shown: lamp.Shown) -> Mapping[str, Any]:
     """What the page reads. It holds no secret: whoever is in the office's network may read it."""
     agent = seen.agent or {}
-    release = dict(
-        line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line
-    )
-    return {
+    release = update.read_release()
+    return describe_slots() | {
+        "version": release.get("IMAGE_VERSION", ""),
         "code": shown.code,
         "blinks": shown.blinks,
         "words": shown.words,
         "mend": shown.mend,
         "notes": lamp.list_notes(seen),
         "rescued": seen.rescued,
-        "image": f"{release.get('IMAGE_ID', '')} {release.get('IMAGE_VERSION', '')}".replace('"', "").strip(),
+        "image": f"{release.get('IMAGE_ID', '')} {release.get('IMAGE_VERSION', '')}".strip(),
         "serial": str(agent.get("serial", "")),
         "state": str(agent.get("state", "")),
         "link": str(agent.get("link", "")),
     }
+
+
+def describe_slots() -> dict[str, Any]:
+    """slot: the one that runs; committed: whether the next start takes it. installed: the version that waits for its
+    try; failed: the one that was tried last and went back ("": there is none), and why, where it could tell."""
+    try:
+        slots = machine.read_slots()
+    except (OSError, selector.Unreadable, ValueError):
+        return {}
+    versions = update.read_installed()
+    failed = [versions.get(slot, "") for slot in _list_given_up(slots)]
+    return {
+        "slot": slots.booted,
+        "committed": not slots.is_unproved,
+        "installed": versions.get(slots.record.to_try, ""),
+        "failed": failed[0] if failed else "",
+        "failed_why": _read(machine.GIVEN_UP) if failed else "",
+    }
+
+
+def _list_given_up(slots: Slots) -> list[str]:
+    """The slot that was tried and is not what runs; nothing while the machine is on its way to try it."""
+    if slots.is_unproved or machine.RESTARTING.exists():
+        return []
+    return [
+        slot for slot, mark in (slots.record.marks or {}).items() if mark == "tried" and slot != slots.booted
+    ]
 
 
 def run() -> None:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from ritilib.box.configure import Configurer, TryOut
 from ritilib.box.durable import write_durable
-from ritilib.box.follow import Follower, need_document
+from ritilib.box.follow import BACK, Follower, Take, need_document
 from ritilib.box.live import OVERLAY, Configuration, Live, compose_configuration, understand_live
 from ritilib.box.overlay import (
     CONFIGURATION,
@@ -33,16 +33,22 @@ from ritilib.box.showing import Shown
 from ritilib.box.store import IDENTITY_CRT, OVERLAY_CA, OVERLAY_CRT, OVERLAY_KEY, REPLY, Store
 from ritilib.box.swap import Generations
 from ritilib.box.telling import Teller
+from ritilib.box.updating import MEMORY, ImagePlaces, Updater
 from ritilib.box.word import SILENT, Word, understand_word
 from ritilib.enroll.reply import Reply, read_reply
 from ritilib.errors import GitopsError, RitiError, ServerError
-from ritilib.reconcile.backoff import Random, spread
+from ritilib.reconcile.backoff import Backoff, Random, spread
+from ritilib.reconcile.image_value import read_image_value
 from ritilib.render.names import EnrollmentNames, UnitNames, read_generation
 
 TICK_S = 0.5
 LOOK_S = 5.0  # at the machine and at the overlay's files
 # Between two looks whether certificates are due, and after a stop that only a person can end.
 KEEP_S = 600.0
+# Between two looks which image the box is to run: no rollout is in such a hurry, and a query that waits would be one
+# more connection of each box to the gateway.
+IMAGE_S = 300.0
+IMAGE_BACK = Backoff(first_s=60.0, longest_s=3600.0, share=1.0)
 # beside what the store keeps there, whose generation.json is of the box's own identity
 BLOCKED, PBX_GENERATION, REPORT = "blocked.json", "pbx-generation.json", "agent.json"
 _OVERLAY_FILES = {"ca.crt": OVERLAY_CA, "host.crt": OVERLAY_CRT, "host.key": OVERLAY_KEY}
@@ -56,12 +62,14 @@ class Joining(Protocol):
 
 @dataclass(frozen=True)
 class Place:
-    """data is the data partition; state the file of the watcher. The groups may read what Asterisk and Nebula read."""
+    """data is the data partition; state the file of the watcher. The groups may read what Asterisk and Nebula read.
+    image: where root's services are asked for another image (None: there are none)."""
 
     data: Path
     state: Path
     asterisk_group: int | None = None
     overlay_group: int | None = None
+    image: ImagePlaces | None = None
 
     @property
     def configuration(self) -> Path:
@@ -104,6 +112,7 @@ class Agent:
             Generations(place.configuration, place.asterisk_group), try_out, self.read_word, tell
         )
         self._generations = Generations(place.configuration, place.asterisk_group)
+        self._updater = Updater(place.image, place.data / MEMORY, tell, random) if place.image else None
         self._teller = Teller(access, box.names, self._stopped, random=random)
         self._lock = threading.Lock()
         self._offered: Configuration | None = None
@@ -125,22 +134,14 @@ class Agent:
         names = self._box.names
         blocked = EnrollmentNames(names.fleet).blocked
         threads = [
-            Follower(
-                self._access, names.box_kv_key, self._take_value, self._complain("value"), self._stopped
-            ).run,
-            Follower(
-                self._access, blocked, self._take_blocked, self._complain("block list"), self._stopped
-            ).run,
-            Follower(
-                self._access,
-                names.generation,
-                self._take_generation,
-                self._complain("its PBX's generation"),
-                self._stopped,
-            ).run,
+            self._follow(names.box_kv_key, self._take_value, "value"),
+            self._follow(blocked, self._take_blocked, "block list"),
+            self._follow(names.generation, self._take_generation, "its PBX's generation"),
             self._keep_certificates,
             self._teller.run,
         ]
+        if self._updater:
+            threads.append(self._follow(names.box_image, self._take_image, "image", IMAGE_S, IMAGE_BACK))
         for work in threads:
             # a blocking query may have a minute to go when the agent is to end
             threading.Thread(target=work, daemon=True).start()
@@ -170,10 +171,12 @@ class Agent:
             # what the value is refused for goes before what the network does
             reasons = [
                 self._troubles.get(name, "")
-                for name in ("value", "overlay", "authorities", "block list", "certificate")
+                for name in ("value", "overlay", "authorities", "block list", "image", "certificate")
             ]
         whys = [one for one in (why, *reasons) if one]
         box = self._box
+        is_configured = self._configurer.held.current is not None
+        progress = self._updater.step(word, is_configured) if self._updater else None
         report = compose_report(
             box.version,
             self._configurer.held,
@@ -184,6 +187,7 @@ class Agent:
             box.image,
             box.serial,
             self._authorities,
+            progress,
         )
         if self._report is None or report.gist != self._report.gist:
             self._store.show(REPORT, report.encode().decode() + "\n")
@@ -253,6 +257,16 @@ class Agent:
             self._compose(*parts)
         self._tell(f"its PBX is at generation {generation}")
 
+    def _take_image(self, data: bytes, _servers: OwnServers, _tokens: Tokens) -> None:
+        """Which image it is to run; what cannot be understood leaves what is wished as it is."""
+        assert self._updater
+        try:
+            self._updater.give(read_image_value(data))
+        except GitopsError as error:
+            self._note("image", _join(error))
+            return
+        self._note("image", "")
+
     def _take_blocked(self, data: bytes, _servers: OwnServers, _tokens: Tokens) -> None:
         try:
             blocked = understand_blocked(data)
@@ -265,6 +279,13 @@ class Agent:
             self._looked_s = float("-inf")
             self._tell(f"the overlay's block list has {len(blocked)}")
         self._note("block list", "")
+
+    def _follow(
+        self, key: str, take: Take, name: str, poll_s: float = 0.0, backoff: Backoff = BACK
+    ) -> Callable[[], None]:
+        complain = self._complain(name)
+        follower = Follower(self._access, key, take, complain, self._stopped, backoff=backoff, poll_s=poll_s)
+        return follower.run
 
     def _complain(self, name: str) -> Callable[[str], None]:
         """For a Follower: what went wrong with a server. The report has none of it, as it would not get through."""

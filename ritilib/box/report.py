@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ritilib.box.image import Progress
 from ritilib.box.swap import Held
 from ritilib.box.word import Word
 
@@ -18,7 +19,7 @@ TOO_HOT_C = 80
 LITTLE_DISK_BYTES = 50_000_000
 _STATUS = "run/riti-status/status.json"  # what the image's own status service leaves (box-os/onbox/status.py)
 _COMPLETE = 0x2  # linux/if_arp.h, ATF_COM: it has answered
-_STEP_C, _STEP_BYTES = 5, 10_000_000
+_STEP_C, _STEP_BYTES, _STEP_PERCENT = 5, 10_000_000, 20
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Machine:
 class Report:
     """why is the reason why the box is not as the controller wants it, "" where it is; refused is what it does not
     take, in_force and secrets_version what it has; overlay_edition what its overlay trusts, and overlay_authority who
-    signed its certificate."""
+    signed its certificate; update: how far it is with its image (None: the machine has none that could be another)."""
 
     version: str
     link: str = "unknown"
@@ -54,6 +55,7 @@ class Report:
     serial: str = ""
     overlay_edition: int = 0
     overlay_authority: int = 0
+    update: Progress | None = None
 
     def encode(self) -> bytes:
         """As it lies in Consul."""
@@ -67,6 +69,7 @@ class Report:
         return replace(
             self,
             channels=min(self.channels, 1),
+            update=self.update and replace(self.update, percent=_round(self.update.percent, _STEP_PERCENT)),
             machine=Machine(
                 None,
                 _round(machine.temperature_c, _STEP_C),
@@ -78,6 +81,8 @@ class Report:
 
     def is_news_after(self, told: Report) -> bool:
         """Whether somebody waits for it: a configuration came into force, or was refused, or something failed."""
+        if _leave_percent(self.update) != _leave_percent(told.update):
+            return True
         return any(
             getattr(self, name) != getattr(told, name)
             for name in (
@@ -100,6 +105,7 @@ class Report:
         is_bad = (
             bool(self.why)
             or self.refused is not None
+            or (self.update is not None and self.update.state == "failed")
             or machine.adapter is False
             or (machine.temperature_c or 0) >= TOO_HOT_C
             or (machine.disk_free_bytes is not None and machine.disk_free_bytes < LITTLE_DISK_BYTES)
@@ -112,6 +118,8 @@ class Report:
         parts = [f"riti {self.version}", f"link {self.link}", f"configuration {self.in_force[:12] or 'none'}"]
         if self.refused:
             parts.append(f"refused {self.refused['identity'][:12]}")
+        if self.update and self.update.state:
+            parts.append(f"image {self.update.wished} {self.update.state}")
         if self.machine.adapter is False:
             parts.append("no adapter")
         if self.machine.temperature_c is not None:
@@ -129,6 +137,7 @@ def compose_report(
     image: str = "",
     serial: str = "",
     authorities: tuple[int, int] = (0, 0),
+    update: Progress | None = None,
 ) -> Report:
     """why: what keeps the box from what the controller wants, in words; state how far it is in (box.showing);
     authorities are the overlay's edition, and who signed its certificate."""
@@ -149,6 +158,7 @@ def compose_report(
         image,
         serial,
         *authorities,
+        update,
     )
 
 
@@ -185,6 +195,10 @@ def find_neighbours(table: str) -> set[str]:
             if int(parts[2], 16) & _COMPLETE:
                 found.add(parts[3].replace(":", "").lower())
     return found
+
+
+def _leave_percent(update: Progress | None) -> Progress | None:
+    return update and replace(update, percent=None)
 
 
 def _round(value: int | None, step: int) -> int | None:

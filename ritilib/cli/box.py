@@ -112,6 +112,8 @@ def _list_rows(shown: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if shown["canary"]:
         yield "canary", "yes"
     for word, value in shown["settings"].items():
+        if word == "image_ca" or (word == "image_attempt" and value == 1):
+            continue  # a certificate is no line of a table, and the first try needs no word
         if word == "maintenance":
             yield from ((word, f"{one['days']} {one['from']}-{one['to']}") for one in value)
         elif word == "sync":

@@ -21,6 +21,7 @@ from ritilib.box.own import Access, GatewayOwn
 from ritilib.box.servers import GatewayServers
 from ritilib.box.showing import Shown
 from ritilib.box.store import IDENTITY_CRT, IDENTITY_KEY, Store
+from ritilib.box.updating import ImagePlaces
 from ritilib.cli.main import find_version
 from ritilib.cli.printing import report
 from ritilib.enroll.card import CLAIM_FILE, JOIN_FILE, Join, read_card
@@ -85,7 +86,8 @@ def box_agent(
     \b
     Example: riti box-agent --data /data/riti --asterisk-group asterisk
     """
-    place = Place(data, state, _find_group(asterisk_group), _find_group(overlay_group))
+    groups = _find_group(asterisk_group), _find_group(overlay_group)
+    place = Place(data, state, *groups, ImagePlaces(scratch))
     program = find_program(asterisk)
     check_scratch(scratch)
     folder = card or data / "card"

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from ritilib.fleet.kinds import Frozen, ImageName, Slug
+from ritilib.fleet.kinds import Certificates, Frozen, ImageName, Slug
 
 # https and http without a name in it, which would be a credential; ssh in both of Git's ways; a folder of the node
 REMOTE_PATTERN = (
@@ -21,14 +21,12 @@ HOST_KEY_PATTERN = (
 )
 BRANCH_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$"
 WORD_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
-CERTIFICATES_PATTERN = r"^(-----BEGIN CERTIFICATE-----\n([A-Za-z0-9+/=]+\n)+-----END CERTIFICATE-----\n*)+$"
 FORGE_URL_PATTERN = r"^https://[^\s@/\"\\$%?#]+(/[^\s\"\\$%?#]*)?$"
 Remote = Annotated[str, StringConstraints(pattern=REMOTE_PATTERN, max_length=500)]
 ServerAddress = Annotated[str, StringConstraints(pattern=SERVER_PATTERN, max_length=200)]
 HostKey = Annotated[str, StringConstraints(pattern=HOST_KEY_PATTERN, max_length=1500)]
 Branch = Annotated[str, StringConstraints(pattern=BRANCH_PATTERN, max_length=200)]
 Word = Annotated[str, StringConstraints(pattern=WORD_PATTERN, max_length=64)]
-Certificates = Annotated[str, StringConstraints(pattern=CERTIFICATES_PATTERN)]
 ForgeUrl = Annotated[str, StringConstraints(pattern=FORGE_URL_PATTERN, max_length=500)]
 Secret = Literal[
     "git_token",

@@ -55,7 +55,7 @@ class Place(Frozen):
 
 
 class Rollout(Frozen):
-    """In which waves PBXes are replaced: some canaries, a share of the others, the rest; a failed wave is the last."""
+    """The waves of PBXes to be replaced, and of boxes' images: canaries, a share of the others, the rest."""
 
     canaries: Annotated[int, Field(ge=1, le=100, strict=True)] = 1
     """How many boxes are first: those whose files say `canary: true`, and others while those are fewer."""
@@ -102,7 +102,7 @@ class FleetFile(Settings):
     removal_grace_min: Annotated[int, Field(ge=1, le=10080, strict=True)] = 10
     """Minutes for which what these files no longer hold runs on, so that a mistake can be taken back."""
     rollout: Rollout = Rollout()
-    """In which waves PBXes are replaced."""
+    """In which waves PBXes are replaced, and boxes are told which image to run."""
     signers: tuple[SignerKey, ...] = ()
     """SSH public keys; the controller then applies only what one of them signed. None: whatever is merged."""
     controller: Controller | None = None

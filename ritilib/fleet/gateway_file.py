@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from ritilib.fleet.controller_file import Certificates, Word
-from ritilib.fleet.kinds import Frozen, ImageName, Slug
+from ritilib.fleet.controller_file import Word
+from ritilib.fleet.kinds import Certificates, Frozen, ImageName, Slug
 
 _HOST = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-f:]+\])"
 GATEWAY_PATTERN = rf"^https://{_HOST}(:[0-9]{{1,5}})?$"

@@ -6,7 +6,18 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ritilib.fleet.kinds import Codec, Frozen, Language, Outside, Reason, Slug, Start
+from ritilib.fleet.kinds import (
+    BundlesAddress,
+    Certificates,
+    Codec,
+    Frozen,
+    ImageVersion,
+    Language,
+    Outside,
+    Reason,
+    Slug,
+    Start,
+)
 from ritilib.fleet.stretch import Stretch
 
 
@@ -42,6 +53,19 @@ class Resources(Frozen):
     """Its memory, in MB; one that needs more is ended by the kernel, with its calls."""
 
 
+class BoxImage(Frozen):
+    """The image that a box runs: the whole of its disk, not the container that `images.box` names."""
+
+    version: ImageVersion | None = None
+    """Version of the image, such as 1.2.3, never an older one; where it is absent, each box keeps what it has."""
+    bundles: BundlesAddress | None = None
+    """The folder with the bundles `riti-box-BOARD-VERSION.raucb`: https, or http at a private address."""
+    ca: Annotated[Certificates, Field(max_length=8000)] | None = None
+    """Certificate (PEM) of the authority that signed the https server's: a box's image knows no public ones."""
+    attempt: Annotated[int, Field(ge=1, le=1000, strict=True)] | None = None
+    """Counts the tries of one version: one more has boxes that went back from it try it again."""
+
+
 class Sync(Frozen):
     """What the controller leaves alone, and when. Nobody further down can lift what is suspended here."""
 
@@ -68,8 +92,10 @@ class Settings(Frozen):
     """What telephones may do outside their company, and how many calls the link carries."""
     resources: Resources = Resources()
     """What Nomad sets aside for the PBX."""
+    box_image: BoxImage = BoxImage()
+    """Which image the box runs, and where it is had; in waves, and never while it has a call."""
     maintenance: tuple[Stretch, ...] | None = None
-    """When a PBX that must be replaced, and is never without a call, may be; none: only without a call."""
+    """When a PBX that must be replaced, and is never without a call, may be; and a box's image only then."""
     start: Start | None = None
     """When the PBX is made: `on-enroll`, when its box is there, or `on-merge`, before; `on-enroll` without it."""
     sync: Sync = Sync()

@@ -35,6 +35,14 @@ Reason = Annotated[
     str, StringConstraints(max_length=200, pattern=PERSON_NAME_PATTERN), BeforeValidator(_refuse_silence)
 ]
 ImageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9./:_@-]*$", max_length=200)]
+# as box-os/boxos/recipe.py has it: three numbers, and what semantic versions may have behind them
+VERSION_PATTERN = r"^[0-9]{1,6}(\.[0-9]{1,6}){2}([-+~][A-Za-z0-9.]{1,40})?$"
+ImageVersion = Annotated[str, StringConstraints(pattern=VERSION_PATTERN)]
+# No credential, no query, nothing that a shell or a URL reads otherwise: a root service on the box takes it.
+BUNDLES_PATTERN = r"^https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*$"
+BundlesAddress = Annotated[str, StringConstraints(pattern=BUNDLES_PATTERN, max_length=300)]
+CERTIFICATES_PATTERN = r"^(-----BEGIN CERTIFICATE-----\n([A-Za-z0-9+/=]+\n)+-----END CERTIFICATE-----\n*)+$"
+Certificates = Annotated[str, StringConstraints(pattern=CERTIFICATES_PATTERN)]
 EmergencyNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{2,6}$")]
 DAY = "(mon|tue|wed|thu|fri|sat|sun)"
 TimeZone = Annotated[str, AfterValidator(check_timezone)]

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 from ritilib.fleet.box_file import BoxFile
 from ritilib.fleet.company_file import CompanyFile
 from ritilib.fleet.fleet_file import FleetFile
-from ritilib.fleet.kinds import Codec, Frozen, Language, Outside, Reason, Slug, Start
+from ritilib.fleet.kinds import Codec, Frozen, ImageVersion, Language, Outside, Reason, Slug, Start
 from ritilib.fleet.stretch import Stretch
 
 
@@ -34,6 +34,10 @@ class BoxSettings(Frozen):
     at_once: int | None  # calls that its link carries; None: as many as come
     cpu_mhz: int
     memory_mb: int
+    image_version: ImageVersion | None  # None: it keeps what it has
+    image_bundles: str | None
+    image_ca: str | None
+    image_attempt: int
     maintenance: tuple[Stretch, ...]  # in the time zone of Fleet.find_timezone
     start: Start
     sync: SyncSettings

@@ -10,6 +10,7 @@ import phonenumbers
 
 from ritilib.errors import Problem
 from ritilib.fleet.box_file import BoxFile
+from ritilib.fleet.box_image import judge_box_images, judge_bundles
 from ritilib.fleet.company_file import CompanyFile
 from ritilib.fleet.controller import judge_controller
 from ritilib.fleet.emergency import list_emergencies
@@ -105,6 +106,8 @@ def judge(draft: Draft) -> list[Problem]:
     problems += judge_fleets_own(draft.source, draft.fleet)
     files = [(draft.source, draft.fleet), *draft.companies.values(), *draft.boxes.values()]
     problems += [problem for source, said in files for problem in judge_suspended(source, said)]
+    problems += [problem for source, said in files for problem in judge_bundles(source, said)]
+    problems += judge_box_images((draft.source, draft.fleet), draft.companies, draft.boxes)
     problems += judge_places(draft.source, draft.fleet, draft.companies, draft.boxes)
     problems += _judge_adapters(draft)
     problems += judge_removals(draft.source, draft.fleet, draft.companies.keys(), draft.boxes.keys())

@@ -24,6 +24,10 @@ DEFAULTS = BoxSettings(
     at_once=None,
     cpu_mhz=50,
     memory_mb=64,
+    image_version=None,
+    image_bundles=None,
+    image_ca=None,
+    image_attempt=1,
     maintenance=(),
     start="on-enroll",
     sync=SyncSettings(),
@@ -59,5 +63,6 @@ def _list_said(level: Settings) -> dict[str, Any]:
         "place": level.place,
         "start": level.start,
     }
-    every = own | dict(level.link) | dict(level.calls) | dict(level.resources)
+    image = {f"image_{key}": value for key, value in dict(level.box_image).items()}
+    every = own | image | dict(level.link) | dict(level.calls) | dict(level.resources)
     return {key: value for key, value in every.items() if value is not None}

@@ -14,7 +14,14 @@ from ritilib.fleet.controller_file import (
     WORD_PATTERN,
 )
 from ritilib.fleet.gateway_file import BEHIND_PATTERN, GATEWAY_PATTERN, HOST_NAME_PATTERN
-from ritilib.fleet.kinds import DAY, REMOVAL_PATTERN, SIGNER_PATTERN, SLUG_PATTERN
+from ritilib.fleet.kinds import (
+    BUNDLES_PATTERN,
+    DAY,
+    REMOVAL_PATTERN,
+    SIGNER_PATTERN,
+    SLUG_PATTERN,
+    VERSION_PATTERN,
+)
 
 # Form asked for → one that has it. A pattern is exact; an example is what people read.
 EXAMPLES: Mapping[str, str] = {
@@ -32,6 +39,8 @@ EXAMPLES: Mapping[str, str] = {
     r"^[0-9a-fA-F]{2}([:-]?[0-9a-fA-F]{2}){5}$": '"c0:74:ad:00:11:22"',
     r"^[0-9*#]$": '"1"',
     SIGNER_PATTERN: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ6dzXHhNVUMY5CiQ5aHIb5qcZ+6r1qjbWfK4ZyYc0Qm ana@example.org",
+    VERSION_PATTERN: "1.2.3",
+    BUNDLES_PATTERN: "https://bundles.example/riti",
     REMOTE_PATTERN: "https://forge.example/voice/telephones.git",
     SERVER_PATTERN: "https://vault.example:8200",
     HOST_KEY_PATTERN: "forge.example ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ6dzXHhNVUMY5CiQ5aHIb5qcZ+6r1qjbWfK4ZyYc0Qm",

@@ -15,7 +15,7 @@ from ritilib.gitops.pack import pack_texts
 from ritilib.reconcile.state import NEEDED_FILES, Digests, Wish
 from ritilib.render.manifest import FLEET_FOLDER, Manifest, name_manifest, read_manifest
 from ritilib.render.names import UnitNames
-from ritilib.render.upkeep import EnrollmentRules, SyncRules, Windows
+from ritilib.render.upkeep import EnrollmentRules, ImageRules, SyncRules, Windows
 
 FLEET_FILE = "fleet/fleet.yaml"
 RENDER = "run `riti render` and propose the result"
@@ -32,7 +32,7 @@ class Unit:
     canary: it is among the first
     of every rollout; windows: when it may be replaced although it has calls; sync: what is left alone of it. digests
     are those of its wish; None where a file that it needs is missing. awaits_box: its PBX is made when its box is
-    bound, and not before; enrollment: which box may be.
+    bound, and not before; enrollment: which box may be; image: which version of its image the box runs.
     """
 
     key: str
@@ -44,6 +44,7 @@ class Unit:
     digests: Digests | None = field(default=None, compare=False, repr=False)
     awaits_box: bool = False
     enrollment: EnrollmentRules = _ENROLLMENT
+    image: ImageRules | None = None
 
 
 @dataclass(frozen=True)
@@ -183,4 +184,15 @@ def _make_unit(
     entry = manifest.boxes[box]
     sync = manifest.sync if entry.sync is None else entry.sync
     awaits_box = entry.start == "on-enroll"
-    return Unit(key, "pbx", texts, entry.canary, entry.windows, sync, digests, awaits_box, entry.enrollment)
+    return Unit(
+        key,
+        "pbx",
+        texts,
+        entry.canary,
+        entry.windows,
+        sync,
+        digests,
+        awaits_box,
+        entry.enrollment,
+        entry.image,
+    )

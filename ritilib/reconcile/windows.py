@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from ritilib.render.upkeep import Windows
+from ritilib.render.rules import Windows
 
 # A stretch recurs after a week; where a change of clocks swallows it whole (or a day: Samoa had no 30 December 2011),
 # after another.

@@ -16,7 +16,7 @@ from ritilib.errors import GitopsError, Problem
 from ritilib.fleet.fleet_file import Rollout
 from ritilib.fleet.kinds import Removal, Slug, Start
 from ritilib.render.language import write_json
-from ritilib.render.upkeep import EnrollmentRules, SyncRules, Windows
+from ritilib.render.upkeep import EnrollmentRules, ImageRules, SyncRules, Windows
 
 Value = TypeVar("Value")
 FORMAT = 1
@@ -46,7 +46,7 @@ class ManifestBox(_Frozen):
     """One box (or lighthouse): path inside its folder → SHA-256 of the file, in hexadecimal; and how it is replaced.
 
     sync: what is left alone of it, where that is not what the whole manifest says. start: whether its PBX waits for its
-    box; enrollment: which box that is.
+    box; enrollment: which box that is; image: which version of its image it runs (None: the one that it has).
     """
 
     files: Annotated[dict[FilePath, Sha256], Field(min_length=1)]
@@ -55,6 +55,7 @@ class ManifestBox(_Frozen):
     sync: SyncRules | None = None
     start: Start = "on-enroll"
     enrollment: EnrollmentRules = _ENROLLMENT
+    image: ImageRules | None = None
 
 
 class Manifest(_Frozen):
@@ -77,9 +78,9 @@ class Manifest(_Frozen):
         if self.company != FLEET_FOLDER and "rollout" in self.model_fields_set:
             raise ValueError(f"`rollout` belongs into the manifest of {FLEET_FOLDER}")
         if self.company == FLEET_FOLDER and any(
-            box.canary or box.windows or box.sync for box in self.boxes.values()
+            box.canary or box.windows or box.sync or box.image for box in self.boxes.values()
         ):
-            raise ValueError("`canary`, `windows` and a `sync` of its own are no lighthouse's")
+            raise ValueError("`canary`, `windows`, `image` and a `sync` of its own are no lighthouse's")
         return self
 
 

@@ -105,6 +105,14 @@ class UnitNames:
         return f"riti/{self.fleet}/pbx/{self.key}/box/{CONFIG_FORMAT}"
 
     @property
+    def box_image(self) -> str:
+        """The key in Consul that says which image the box is to run (reconcile.image_value).
+
+        Not in the box's own value: another image changes nothing of its telephones, which would be tried and reloaded.
+        """
+        return f"riti/{self.fleet}/image/{self.key}"
+
+    @property
     def box_word(self) -> str:
         """The key in Consul where the box says what it has in force: its watcher's state, as it stands."""
         return f"riti/{self.fleet}/box/{self.key}/word"

@@ -16,6 +16,7 @@ def render_box_policies(names: UnitNames) -> dict[str, str]:
         names.box_kv_key: "read",
         fleet.blocked: "read",
         names.generation: "read",  # where its PBX is, of its pair of addresses
+        names.box_image: "read",
         names.box_word: "write",
         names.box_report: "write",
         names.box_generation: "write",

@@ -3,46 +3,15 @@ to the controller."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
 
 from ritilib.fleet.inherited import Settings
-from ritilib.fleet.kinds import Reason, Serial, TimeZone
 from ritilib.fleet.model import Box, Company, Fleet
 from ritilib.fleet.settings import inherit_sync
 from ritilib.fleet.stretch import Stretch
+from ritilib.render.rules import EnrollmentRules, ImageRules, SyncRules, Windows
 
-
-class Windows(BaseModel):
-    """When a PBX that must be replaced, and is never without a call, may be: stretches of a week in a time zone."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    timezone: TimeZone
-    stretches: Annotated[tuple[Stretch, ...], Field(min_length=1, strict=False)]
-
-
-class SyncRules(BaseModel):
-    """What the controller leaves alone, as ritilib.fleet.model.SyncSettings has it: why all is, whether what a hand
-    changed is, and outside which windows changes of Git are (None: there are none)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    suspended: Reason | None = None
-    self_heal: bool = True
-    windows: Windows | None = None
-
-
-class EnrollmentRules(BaseModel):
-    """Which hardware is let in as this box: its serial number (None: nobody has said it), how many came before it and
-    itself, and whether none is."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    serial: Serial | None = None
-    generation: Annotated[int, Field(ge=1)] = 1
-    revoked: bool = False
+__all__ = ["EnrollmentRules", "ImageRules", "SyncRules", "Windows", "describe_sync", "list_upkeep"]
 
 
 def describe_sync(fleet: Fleet, company: Company | None, box: Box | None = None) -> dict[str, Any]:
@@ -60,8 +29,8 @@ def describe_sync(fleet: Fleet, company: Company | None, box: Box | None = None)
 
 
 def list_upkeep(fleet: Fleet, company: Company) -> dict[str, dict[str, Any]]:
-    """box → its `canary`, `windows`, `start` and `enrollment` in the manifest, and its `sync` where that is not the
-    company's.
+    """box → its `canary`, `windows`, `image`, `start`, `enrollment` in the manifest, and its `sync` where that is not
+    the company's.
 
     Boxes of which nothing of it is said are left out.
     """
@@ -74,6 +43,8 @@ def list_upkeep(fleet: Fleet, company: Company) -> dict[str, dict[str, Any]]:
             found.setdefault(box.slug, {})["start"] = box.settings.start
         if enrollment := _describe_enrollment(box):
             found.setdefault(box.slug, {})["enrollment"] = enrollment
+        if image := _describe_image(box):
+            found.setdefault(box.slug, {})["image"] = image
         if box.said.canary:
             found.setdefault(box.slug, {})["canary"] = True
         if stretches := box.settings.maintenance:
@@ -85,6 +56,19 @@ def _describe_enrollment(box: Box) -> dict[str, Any]:
     """EnrollmentRules of a box as plain values, without its defaults."""
     said = box.said.enrollment.model_dump(exclude_defaults=True)
     return said | ({"serial": box.said.serial} if box.said.serial else {})
+
+
+def _describe_image(box: Box) -> dict[str, Any]:
+    """ImageRules of a box as plain values, without its defaults; {} where nobody says a version."""
+    held = box.settings
+    if held.image_version is None:
+        return {}
+    said: dict[str, Any] = {"version": held.image_version, "bundles": held.image_bundles}
+    if held.image_ca:
+        said["ca"] = held.image_ca
+    if held.image_attempt != 1:
+        said["attempt"] = held.image_attempt
+    return said
 
 
 def _describe_windows(

@@ -45,6 +45,11 @@ class Places:
         return f"riti/{self.fleet}/generation/"
 
     @property
+    def images(self) -> str:
+        """Which image each box is to run, and what came of it."""
+        return f"riti/{self.fleet}/image/"
+
+    @property
     def boxes(self) -> str:
         """What boxes say of themselves."""
         return f"riti/{self.fleet}/box/"

@@ -22,6 +22,7 @@ from ritilib.reconcile.windows import is_inside
 from ritilib.render.names import UnitNames
 from ritilib.sync.crew import Work
 from ritilib.sync.follow import open_doors, settle_earlier, watch_deployments
+from ritilib.sync.images import Rolled, roll_images
 from ritilib.sync.lost import give_up_lost
 from ritilib.sync.observe import Places, Seen
 from ritilib.sync.overlay.rotation import Rotated, rotate_authority
@@ -58,6 +59,7 @@ def sync_once(
     timing: Timing = TIMING,
     lost_after: timedelta = LOST_AFTER,
     look_at_turns: bool = False,
+    images: Rolled | None = None,
 ) -> Synced:
     """Make Nomad, Consul and Vault equal to one merged commit.
 
@@ -71,8 +73,9 @@ def sync_once(
     clients of the same servers: with each, one more unit is applied at the same time. timing is that of the overlay's
     authorities, which go one step further, where another is wished, after all else. A PBX whose host has been away from
     Nomad's servers for lost_after gets another. look_at_turns: have every PBX's key say which instance is reached, also
-    where nothing that is read shows that Consul lost one. Raises what reading raises: then nothing was written; and
-    LeadershipLost, where another controller may write by now: what was begun stands in the inventory.
+    where nothing that is read shows that Consul lost one. images is what the cycle before knew of boxes'
+    images. Raises what reading raises: then nothing was written; and LeadershipLost, where another controller may write
+    by now: what was begun stands in the inventory.
     """
     plan, removals, seen = plan_once(desired, servers.nomad, servers.consul, clock(), floor)
     _refuse_unknown(may_replace, desired)
@@ -187,13 +190,14 @@ def sync_once(
     if has_moved and not (troubles.failed or left or pruned.problems or desired.held):
         _note_index(desired.fleet, plan, values, owner, fleet_index, servers.consul)
     rotated = _rotate_authority(desired, seen, servers, clock(), timing, report, problems)
+    rolled = _roll_images(desired, seen, servers, clock(), go_on, report, images, problems)
     due = _find_due(desired, records, turn, waiting, plan.paused, lost_until, now)
     turns = find_next_turn(seen.observed.authority, records.keys(), now)
-    moments = [one for one in (due, turns, rotated.again if rotated else None) if one]
+    moments = [one for one in (due, turns, rotated.again if rotated else None, rolled.due) if one]
     return Synced(
         desired.commit,
         changed=tuple(outcome.key for outcome in outcomes if not outcome.held),
-        held=(*held, *removals.held, *describe_paused(plan.paused)),
+        held=(*held, *removals.held, *describe_paused(plan.paused), *rolled.held),
         problems=(*problems, *removals.conflicts, *pruned.problems),
         unchanged=plan.unchanged,
         stopped=pruned.stopped,
@@ -207,6 +211,7 @@ def sync_once(
         rotating=frozenset(rotation.waits),
         down=tuple(down.values()),
         healed=_find_healed(plan.changes, outcomes) | healed.units,
+        images=rolled,
         turns_left=not healed.is_whole,
         left=left,
         due=min(moments, default=None),
@@ -241,6 +246,29 @@ def _rotate_authority(
     if rotated.said:
         report(f"overlay: {rotated.said}")
     return rotated
+
+
+def _roll_images(
+    desired: Desired,
+    seen: Seen,
+    servers: Servers,
+    now: datetime,
+    go_on: Callable[[], bool],
+    report: Callable[[str], None],
+    before: Rolled | None,
+    problems: list[Problem],
+) -> Rolled:
+    """One look at the boxes' images; what goes wrong with it leaves the units alone, and is a problem."""
+    suspensions = seen.observed.suspensions
+    try:
+        rolled = roll_images(desired, suspensions, servers.consul, now, go_on, report, before)
+    except LeadershipLost:
+        raise
+    except RitiError as error:
+        problems += error.problems
+        return Rolled(desired.commit)
+    problems += rolled.problems
+    return rolled
 
 
 def _postpone(removals: Removals, why: str) -> list[Waiting]:

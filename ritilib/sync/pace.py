@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from ritilib.reconcile.backoff import Backoff, Random
 from ritilib.reconcile.restarts import Restarts
 from ritilib.sync.backoff import Held, find_next, keep_wished, note_failure, note_success
+from ritilib.sync.images import Rolled
 from ritilib.sync.synced import Synced
 
 
@@ -38,7 +39,7 @@ class Memory:
     """What the loop knows of its cycles before: also while another one leads, and where nothing is lost by forgetting.
 
     busy: unit → when it was found with calls (monotonic seconds), in the rollout of commit. failures: cycles in a row
-    that left something undone. restarts: what Nomad need not be asked again.
+    that left something undone. restarts: what Nomad need not be asked again, images: nor the boxes.
     """
 
     commit: str = ""
@@ -47,6 +48,7 @@ class Memory:
     failing: Held = field(default_factory=dict)
     failures: int = 0
     restarts: Restarts = field(default_factory=dict)
+    images: Rolled | None = None
 
 
 Wishes = Callable[
@@ -98,6 +100,7 @@ def learn(
         failing=failing,
         failures=failures,
         restarts=done.restarts,
+        images=done.images,
     )
 
 

@@ -183,7 +183,7 @@ class _Pruner:
         if job:
             self.servers.nomad.purge_job(names.job_id, purge.record.job_modify_index)
         places = Places(names.fleet)
-        keys = [] if names.is_lighthouse else [names.generation]
+        keys = [] if names.is_lighthouse else [names.generation, names.box_image]
         for folder in (places.live, places.boxes):
             # every format of the value; the slash at the end keeps a name that begins alike
             keys += consul.list_keys(f"{folder}{purge.key}/").keys

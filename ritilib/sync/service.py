@@ -188,6 +188,7 @@ class Service:
                 floor=memory.floor,
                 busy=memory.busy.keys(),
                 restarts=memory.restarts,
+                images=memory.images,
                 not_due=not_due,
                 go_on=lambda: self._may_go_on(desired),
                 crew=crew,

@@ -11,6 +11,7 @@ from ritilib.reconcile.prune import Waiting
 from ritilib.reconcile.restarts import Restarts
 from ritilib.reconcile.rollout import Turn
 from ritilib.reconcile.suspensions import Pause
+from ritilib.sync.images import Rolled
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Synced:
     problems that are its own. gone_back: units that went back to what they were, just now; refused: those whose wished
     job is known to be bad; down_units: those of `down`, in its order. pauses: what is suspended, or waits for a window
     or for hands, also where nothing waits; held says of each for which something does. restarts: what is known to
-    replace a task, for the next cycle of this process. turns_left: whether what Consul says of PBXes' instances is
+    replace a task, for the next cycle of this process. images: what is
+    known of the boxes' images, for the next cycle. turns_left: whether what Consul says of PBXes' instances is
     to be looked at once more.
     """
 
@@ -57,6 +59,7 @@ class Synced:
     down_units: tuple[str, ...] = ()
     pauses: tuple[Pause, ...] = ()
     restarts: Restarts = field(default_factory=dict)
+    images: Rolled | None = None
     turns_left: bool = False
 
     @property

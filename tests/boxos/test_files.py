@@ -51,7 +51,9 @@ def test_all_that_is_on_is_there_and_nothing_is_both_on_and_never() -> None:
     ours = {name for name in ON if name.startswith("riti-") or name == "data.mount"}
     assert ours <= NAMES
     assert not set(ON) & set(NEVER)
-    started_otherwise = {"riti-page.service", "riti-restart.service", "riti-grow.service"}
+    started_otherwise = {
+        *("riti-page.service", "riti-restart.service", "riti-grow.service", "riti-update.service"),
+    }
     rescue = {name for name in NAMES if name.startswith("riti-rescue")}
     assert NAMES - set(ON) == started_otherwise | rescue
 
@@ -104,3 +106,23 @@ def test_a_shell_is_only_behind_the_mark() -> None:
     assert said["Requires"] == ["riti-rescue-mark.service"]
     assert "riti-rescue-mark.service" in said["After"][0]
     assert not {"rescue.target", "emergency.target"} & set(ON) and "login" not in PACKAGES
+
+
+def test_what_reads_the_agents_wish_has_no_network_and_one_right() -> None:
+    said = read(SYSTEM / "riti-update.service")
+    wanted = {
+        "CapabilityBoundingSet": "CAP_DAC_OVERRIDE",
+        "NoNewPrivileges": "yes",
+        "ProtectSystem": "strict",
+        "PrivateNetwork": "yes",
+        "RestrictAddressFamilies": "AF_UNIX",
+        "DevicePolicy": "closed",
+        "DeviceAllow": "block-* r",
+        "SystemCallFilter": "@system-service",
+    }
+    assert {key: said[key] for key in wanted} == {key: [value] for key, value in wanted.items()}
+    assert said["ReadWritePaths"] == ["/data/rauc -/run/riti"]
+    # the agent, which asks, may write neither of what root says
+    agent = read(BOX_OS / "units/riti-agent.service")
+    assert agent["ReadWritePaths"] == ["/data/riti"] and agent["RuntimeDirectory"] == ["riti"]
+    assert agent["CapabilityBoundingSet"] == [""]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from onbox import health, machine, rescue, slot, status
+from onbox import closing, health, machine, rescue, slot, status, update
 from onbox.selection import SECTOR, read_selection
 from onbox.selector import Unreadable, count_marks
 from onbox.slots import Refused
@@ -31,6 +31,12 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int]
     monkeypatch.setattr(machine, "read_health", lambda: WELL)
     monkeypatch.setattr(slot, "FLAG_PORT", tmp_path / "port")
     monkeypatch.setattr(rescue, "MARKS", tmp_path / "rescued")
+    monkeypatch.setattr(machine, "RESTARTING", tmp_path / "restarting")
+    monkeypatch.setattr(machine, "GIVEN_UP", tmp_path / "rauc/given-up")
+    monkeypatch.setattr(slot, "ASKED", tmp_path / "restart")
+    monkeypatch.setattr(update, "STATUS", tmp_path / "rauc/status")
+    monkeypatch.setattr(closing, "STATE", tmp_path / "watcher.json")
+    monkeypatch.setattr(closing, "CONSOLE", tmp_path / "asterisk.ctl")
     (tmp_path / "selector").write_bytes(make(SELECTION, entry("RESCUE     ")))
 
     def tell(partition: int, tryboot: int) -> None:
@@ -87,6 +93,7 @@ def test_what_does_not_work_goes_back(
     ran: list[list[str]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     slot.answer(["set-primary", "B"])
     slot.restart()
@@ -96,9 +103,43 @@ def test_what_does_not_work_goes_back(
     slot.prove()
     assert ran[-1] == ["systemctl", "reboot"]
     assert "given up: the data partition is not there" in capsys.readouterr().out
+    (tmp_path / "rauc/status").write_text("[slot.root.1]\nbundle.version=1.2.4\n")
+    assert status.describe_slots()["committed"] is False
     told(2, 0)
+    # on its way to the try it has not failed yet; a restart takes the mark away
+    assert not status.look().went_back and status.describe_slots()["failed"] == ""
+    (tmp_path / "restarting").unlink()
+    assert status.describe_slots() == {
+        "slot": "A",
+        "committed": True,
+        "installed": "",
+        "failed": "1.2.4",
+        "failed_why": "the data partition is not there",
+    }
     assert (slot.answer(["get-primary"]), slot.answer(["get-state", "B"])) == ("A", "bad")
     assert status.look().went_back
+
+
+def test_no_restart_while_a_call_is_up_and_the_wish_stays(
+    told: Callable[[int, int], None],
+    ran: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    slot.answer(["set-primary", "B"])
+    (tmp_path / "rauc/status").write_text("[slot.root.1]\nbundle.version=1.2.4\n")
+    (tmp_path / "restart").touch()
+    monkeypatch.setattr(closing, "end_gently", lambda: "a call is up")
+    monkeypatch.setattr("sys.argv", ["slot", "restart"])
+    with pytest.raises(SystemExit, match="1"):
+        slot.main()
+    assert capsys.readouterr().err == "slot: it does not restart now: a call is up\n"
+    assert ran == [] and not (tmp_path / "restart").exists() and not (tmp_path / "restarting").exists()
+    assert status.describe_slots()["installed"] == "1.2.4"
+    monkeypatch.setattr(closing, "end_gently", lambda: "")
+    slot.main()
+    assert ran == [["systemctl", "reboot", "--reboot-argument=0 tryboot"]]
 
 
 def test_a_selector_that_is_not_there_yet_is_waited_for(

@@ -119,10 +119,12 @@ class Lab:
         own = f"riti/{FLEET}/box/{key}"
         words = {f"{own}/{name}": "write" for name in ("word", "report", "generation")}
         value, turn = f"riti/{FLEET}/pbx/{key}/box/1", f"riti/{FLEET}/generation/{key}"
-        shared = {value: "read", turn: "read", f"riti/{FLEET}/blocked": "read"}
+        image = f"riti/{FLEET}/image/{key}"
+        shared = {value: "read", turn: "read", image: "read", f"riti/{FLEET}/blocked": "read"}
         self.allow(f"box-{unit}", words | shared, (f"box-{unit}",))
         assert self.consul("PUT", f"kv/{value}", b"the configuration").ok
         assert self.consul("PUT", f"kv/{turn}", b"whose turn it is").ok
+        assert self.consul("PUT", f"kv/{image}", b"which image").ok
         return made
 
     # --- the gateway

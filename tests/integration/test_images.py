@@ -1,155 +1,118 @@
-"""The images as they run in a job: small, read-only, with no capability, no shell, and no warning."""
+"""A rollout of another image on a real Consul: the controller tells, a box with its own rights reads and reports."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from pytest_docker.plugin import Services
 
-from ritilib.box.loaded import READY
-from ritilib.clients.docker import Docker
-from ritilib.devstack.folders import find_cache
-from ritilib.devstack.images import build_images
-from ritilib.devstack.images.archive import write_tar
-from ritilib.devstack.images.asterisk import list_root
-from ritilib.devstack.images.debian import unpack_asterisk
-from ritilib.devstack.images.trial import write_trial
-from ritilib.devstack.stack import Stack
-from ritilib.errors import ServerError
-from ritilib.render.modules import BOX_MODULES, PBX_MODULES
+from ritilib.box.image import Progress
+from ritilib.clients.consul import Consul
+from ritilib.clients.settings import NOBODY, Server, Settings
+from ritilib.devstack.machine.recipe import CONSUL
+from ritilib.devstack.processes import end_process
+from ritilib.devstack.record import Record, new_record
+from ritilib.devstack.servers import consul as servers
+from ritilib.errors import Conflict, Denied
+from ritilib.reconcile.image_value import read_image_value
+from ritilib.reconcile.images import LOOK
+from ritilib.render.names import UnitNames
+from ritilib.render.policies import CONSUL_POLICY, render_box_policies
+from ritilib.sync.images import AT_ONCE, Rolled, roll_images
+from tests.enroll.servers import find_program
+from tests.unit.replacing import make_desired
+from tests.unit.test_sync_images import name_image
 
-KINDS = ("pbx", "box")
-MODULES = {"pbx": PBX_MODULES, "box": BOX_MODULES}
-LARGEST_BYTES = {"pbx": 32_000_000, "box": 38_000_000}  # a box speaks five languages
-READY_WITHIN_S = 60.0
-ASTERISK = ["/usr/sbin/asterisk", "-C", "/local/asterisk/asterisk.conf", "-rx"]
-PROJECT = "riti-test-images"
-
-
-@pytest.fixture(scope="session")
-def docker(stack: Stack) -> Docker:
-    return Docker(stack.docker_host)
+DEADLINE_S = 60.0
+KEYS = [f"acme/b{number}" for number in range(AT_ONCE + 20)]
+START = datetime(2026, 11, 30, 3, tzinfo=UTC)
+PAUSE = timedelta(minutes=10)
 
 
-@pytest.fixture(scope="session")
-def docker_compose_command() -> str:
-    return "docker-compose"
-
-
-@pytest.fixture(scope="session")
-def docker_compose_project_name() -> str:
-    return PROJECT
-
-
-@pytest.fixture(scope="session")
-def docker_setup() -> list[str]:
-    return ["up -d"]  # docker-compose 1, which Debian 12 ships, does not know --wait
-
-
-@pytest.fixture(scope="session")
-def docker_compose_file(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("images")
-    file = folder / "docker-compose.json"
-    services = {kind: write_trial(folder, kind) for kind in KINDS}
-    file.write_text(json.dumps({"version": "2.4", "services": services}))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DOCKER_HOST", stack.docker_host)
-        yield str(file)
-
-
-@pytest.fixture(scope="session")
-def booted(docker: Docker, docker_services: Services) -> dict[str, str]:
-    """Kind → name of its container, once Asterisk says that it is ready."""
-    names = {kind: f"{PROJECT}_{kind}_1" for kind in KINDS}
-    for name in names.values():
-        docker_services.wait_until_responsive(
-            timeout=READY_WITHIN_S, pause=0.05, check=lambda name=name: READY in docker.read_log(name)
-        )
-    return names
-
-
-def read_process(docker: Docker, container: str, file: str) -> str:
-    return Path(f"/proc/{docker.inspect(container)['State']['Pid']}/{file}").read_text()
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_boot_without_a_warning(docker: Docker, booted: dict[str, str], kind: str) -> None:
-    log = docker.read_log(booted[kind])
-    assert [line for line in log.splitlines() if "WARNING" in line or "ERROR" in line] == []
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_listed_module_runs(docker: Docker, booted: dict[str, str], kind: str) -> None:
-    code, listing = docker.execute(booted[kind], [*ASTERISK, "module show"])
-    running = {line.split()[0] for line in listing.splitlines() if " Running " in line}
-    assert (code, {f"{module}.so" for module in MODULES[kind]} - running) == (0, set())
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_no_rights_beyond_need(docker: Docker, booted: dict[str, str], kind: str) -> None:
-    status = dict(
-        line.split(":\t", 1)
-        for line in read_process(docker, booted[kind], "status").splitlines()
-        if ":\t" in line
-    )
-    assert status["Uid"].split() == ["10001"] * 4
-    assert status["Gid"].split() == ["10001"] * 4
-    assert {int(status[name], 16) for name in ("CapEff", "CapPrm", "CapBnd", "CapAmb")} == {0}
-    assert status["NoNewPrivs"] == "1"
-    root = [line.split() for line in read_process(docker, booted[kind], "mounts").splitlines()]
-    assert [options.split(",")[0] for _, place, _, options, *_ in root if place == "/"] == ["ro"]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("shell", ["/bin/sh", "/usr/bin/sh", "/bin/bash", "/bin/busybox"])
-def test_no_shell(docker: Docker, booted: dict[str, str], kind: str, shell: str) -> None:
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Record]:
+    state = tmp_path_factory.mktemp("consul")
+    (state / "logs").mkdir()
+    made = new_record()
+    process = servers.start_consul(find_program(CONSUL, "consul"), made, state)
     try:
-        code, _ = docker.execute(booted[kind], [shell, "-c", "true"])
-    except ServerError:
-        return  # newer daemons refuse the request itself
-    assert code in (126, 127)
+        servers.prepare_consul(made, state)
+        yield made
+    finally:
+        end_process(process, DEADLINE_S)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_size(docker: Docker, stack: Stack, kind: str) -> None:
-    assert docker.measure_image(f"riti/{kind}:dev") <= LARGEST_BYTES[kind]
+def connect(record: Record, token: str) -> Consul:
+    return Consul(Settings(NOBODY, Server(record.consul_address, token), NOBODY))
 
 
-def test_iax_listens_on_its_address_alone(docker: Docker, booted: dict[str, str]) -> None:
-    sockets = [line.split()[1] for line in read_process(docker, booted["pbx"], "net/udp").splitlines()[1:]]
-    assert sockets == [f"0100007F:{4569:04X}"]
-    assert "1 iax2 peers" in docker.execute(booted["pbx"], [*ASTERISK, "iax2 show peers"])[1]
+def name(key: str) -> UnitNames:
+    return UnitNames("demo", *key.split("/"))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_manager_interface_is_the_watchers_on_loopback(
-    docker: Docker, booted: dict[str, str], kind: str
-) -> None:
-    sockets = [line.split() for line in read_process(docker, booted[kind], "net/tcp").splitlines()[1:]]
-    assert [words[1] for words in sockets if words[3] == "0A"] == [f"0100007F:{5038:04X}"]
+def test_more_boxes_than_one_transaction_takes_are_told_wave_by_wave(record: Record) -> None:
+    consul = connect(record, record.consul_token)
+    desired, now = name_image(make_desired("c1", "one", boxes=KEYS)), START
+
+    def report(key: str, version: str) -> None:
+        progress = Progress(version, "A", committed=True)
+        said = {"version": "1", "link": "up", "update": vars(progress)}
+        consul.put(name(key).box_report, json.dumps(said).encode())
+
+    def roll() -> Rolled:
+        return roll_images(desired, (), consul, now, lambda: True, lambda _line: None)
+
+    def list_told() -> set[str]:
+        return {key for key in KEYS if consul.read(name(key).box_image)}
+
+    for key in KEYS:
+        report(key, "1.2.3")
+    sizes = []
+    for _ in range(3):
+        roll()
+        sizes.append(len(list_told()))
+        for key in list_told():
+            report(key, "1.2.4")
+        now += LOOK
+        assert roll().problems == ()
+        now += PAUSE
+    assert sizes == [1, 36, len(KEYS)]  # one canary, half of the others rounded up, the rest
+    last = roll()
+    assert (last.told, last.held, last.due) == ((), (), None)
+    entry = consul.read(name(KEYS[0]).box_image)
+    assert entry and read_image_value(entry.value).judged == "good"
 
 
-def test_box_takes_telephones(docker: Docker, booted: dict[str, str]) -> None:
-    sockets = [line.split()[1] for line in read_process(docker, booted["box"], "net/udp").splitlines()[1:]]
-    assert f"00000000:{5060:04X}" in sockets
-    assert "transport-udp" in docker.execute(booted["box"], [*ASTERISK, "pjsip show transports"])[1]
-    assert "phone-101" in docker.execute(booted["box"], [*ASTERISK, "pjsip show endpoints"])[1]
+def test_a_writer_in_between_wins_and_the_next_look_goes_on_from_there(record: Record) -> None:
+    consul = connect(record, record.consul_token)
+    desired = name_image(make_desired("c2", "one", boxes=["zorro/d"]))
+    place = name("zorro/d").box_image
+    said = {"version": "1", "link": "up", "update": vars(Progress("1.2.3", "A", committed=True))}
+    consul.put(name("zorro/d").box_report, json.dumps(said).encode())
+
+    def cut_in() -> bool:
+        consul.put(place, b"another leader's")
+        return True
+
+    with pytest.raises(Conflict):
+        roll_images(desired, (), consul, START, cut_in, lambda _line: None)
+    roll_images(desired, (), consul, START, lambda: True, lambda _line: None)
+    entry = consul.read(place)
+    assert entry and read_image_value(entry.value).name == "1.2.4"
 
 
-def test_building_again_does_nothing(stack: Stack) -> None:
-    said: list[str] = []
-    build_images(stack.docker_host, stack.programs.for_images(), find_cache(), said.append)
-    assert said == []
-
-
-def test_same_recipe_same_bytes(stack: Stack, tmp_path: Path) -> None:
-    tree = unpack_asterisk(find_cache() / "images", print)
-    sums = set()
-    for attempt in ("first", "second"):
-        write_tar(list_root(tree, PBX_MODULES), tmp_path / attempt)
-        sums.add(hashlib.sha256((tmp_path / attempt).read_bytes()).hexdigest())
-    assert len(sums) == 1
+def test_a_box_reads_its_own_and_no_more_and_writes_none(record: Record) -> None:
+    management = connect(record, record.consul_token)
+    own, other = name("acme/salto"), name("acme/rivera")
+    for names in (own, other):
+        management.put(names.box_image, b"which image")
+    management.put_policy("box-of-salto", render_box_policies(own)[CONSUL_POLICY], "a test's")
+    box = connect(record, management.create_token(("box-of-salto",), "a test's"))
+    entry = box.read(own.box_image)
+    assert entry and entry.value == b"which image"
+    with pytest.raises(Denied):
+        box.put(own.box_image, b"another image")
+    with pytest.raises(Denied):
+        box.read(other.box_image)

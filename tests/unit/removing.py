@@ -154,7 +154,7 @@ class World:
     def list_traces(self, key: str) -> list[str]:
         """Whatever the three servers still show of a unit."""
         names = name(key)
-        folders = ("pbx", "box", "generation", "inventory")
+        folders = ("pbx", "box", "generation", "image", "inventory")
         prefixes = tuple(f"riti/demo/{folder}/{key}/" for folder in folders)
         documents = (names.document, names.box_document)
         return [

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ritilib.box.report import Machine, compose_report, find_neighbours, read_machine
+from ritilib.box.image import Progress
+from ritilib.box.report import Machine, Report, compose_report, find_neighbours, read_machine
 from ritilib.box.swap import Held, Refusal
 from ritilib.box.word import SILENT
 from tests.unit.test_box_decide import GOOD, OLD, say
@@ -46,6 +47,7 @@ def test_it_says_everything_that_status_shows() -> None:
         "rescued": 0,
         "overlay_edition": 0,
         "overlay_authority": 0,
+        "update": None,
     }
 
 
@@ -117,3 +119,20 @@ def test_the_mark_of_the_rescue_way_is_told(text: str, rescued: int, tmp_path: P
 def test_a_neighbour_that_did_not_answer_is_none() -> None:
     assert find_neighbours(ARP) == {"000b82aabbcc"}
     assert find_neighbours("") == set()
+
+
+def test_how_far_it_is_with_its_image_is_news_but_not_each_hundredth() -> None:
+    def report(**more: object) -> Report:
+        progress = Progress("1.2.3", "A", committed=True, wished="1.2.4", **more)  # type: ignore[arg-type]
+        return compose_report("0.1", GOOD, say(OLD), "", MACHINE, update=progress)
+
+    before, going = report(), report(state="installing", percent=3)
+    assert going.is_news_after(before) and not report(state="installing", percent=17).is_news_after(going)
+    assert (
+        report(state="installing", percent=17).gist
+        == going.gist
+        != report(state="installing", percent=40).gist
+    )
+    assert json.loads(going.encode())["update"]["state"] == "installing"
+    assert "image 1.2.4 installing" in going.note and going.status == "passing"
+    assert report(state="failed", why="no telephone can register").status == "warning"

@@ -61,7 +61,7 @@ def test_every_problem_of_every_file_comes_at_once_with_its_line() -> None:
     joined = "\n".join(found)
     assert (
         "fleet/companies/acme.yaml:5: unknown key `colour`; "
-        "take it out, or spell it as one of: calls, codecs, groups, holidays, hours, language, link, "
+        "take it out, or spell it as one of: box_image, calls, codecs, groups, holidays, hours, language, link, "
         "maintenance, menus, name, place, resources, routes, secrets, start, sync, timezone" in joined
     )
     assert "fleet/boxes/acme/montevideo.yaml:1: unknown key `nmae`" in joined

@@ -100,7 +100,12 @@ class Enroller:
             case "replace":
                 assert task.expected and box.binding
                 self._close(box.names, box.binding)
-                for left in (box.names.box_generation, box.names.box_report, box.names.box_word):
+                for left in (
+                    box.names.box_generation,
+                    box.names.box_report,
+                    box.names.box_word,
+                    box.names.box_image,
+                ):
                     forget_key(self._consul, left)
                 self._rights.open_enrollment(box.names)
                 fresh = expect(task.expected.generation, box.binding, box.address)

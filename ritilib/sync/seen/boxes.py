@@ -40,6 +40,21 @@ class Refused(BaseModel):
     at_s: int = 0
 
 
+class Update(BaseModel):
+    """What a box says of its image (ritilib.box.image.Progress)."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    version: Text = ""
+    slot: Text = ""
+    committed: bool = False
+    wished: Text = ""
+    state: Text = ""
+    why: Text = ""
+    percent: int | None = None
+    failed: Mapping[Text, Text] = {}
+
+
 class Report(BaseModel):
     """What a box wrote of itself (ritilib.box.report): of any version, so whatever is missing is not known."""
 
@@ -64,6 +79,7 @@ class Report(BaseModel):
     rescued: int = 0
     overlay_edition: int = 0
     overlay_authority: int = 0
+    update: Update | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +106,8 @@ class BoxLook:
         if self.state == "bound" and self.report and (self.report.refused or self.report.why):
             # with a configuration that it keeps it has telephones, but not those that were merged
             return "failed" if self.report.refused or "refused" in self.report.why else "pending"
+        if self.state == "bound" and self.report and self.report.update and self.report.update.state:
+            return "failed" if self.report.update.state == "failed" else "pending"
         return "pending" if self.state == "waiting" else "well"
 
     @property
@@ -99,6 +117,8 @@ class BoxLook:
         if report := self.report:
             if report.why:
                 parts.append(report.why)
+            if (update := report.update) and update.state:
+                parts.append(_describe_update(update))
             if report.rescued:
                 parts.append(f"somebody beside it started it in the rescue way, {report.rescued} times")
             if (refused := report.refused) and refused.why not in report.why:
@@ -114,6 +134,13 @@ class BoxLook:
             "why": self.why,
             "report": self.report.model_dump() if self.report else None,
         }
+
+
+def _describe_update(update: Update) -> str:
+    """How far it is with another image, in words."""
+    about = f"image {update.wished}, from {update.version}"
+    percent = "" if update.percent is None else f", {update.percent} %"
+    return f"{about}: {update.state}{percent}{f' ({update.why})' if update.why else ''}"
 
 
 def look_at_boxes(
@@ -173,5 +200,10 @@ def list_box_rows(boxes: tuple[BoxLook, ...], all_of_them: bool) -> Iterator[tup
 def describe_box_rows(box: BoxLook) -> Mapping[str, object]:
     """What is found of one box, by name, for people."""
     report = box.report
-    said = report.model_dump(exclude={"refused", "why"}) if report else {}
-    return {"box": box.state, "box_why": box.why, **{f"box_{name}": value for name, value in said.items()}}
+    said = report.model_dump(exclude={"refused", "why", "update"}) if report else {}
+    found = {"box": box.state, "box_why": box.why, **{f"box_{name}": value for name, value in said.items()}}
+    if report and (update := report.update):
+        found["box_slot"] = f"{update.slot}, {'committed' if update.committed else 'on trial'}"
+        if update.failed:
+            found["box_failed_images"] = ", ".join(update.failed)
+    return found

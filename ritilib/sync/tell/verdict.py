@@ -40,6 +40,8 @@ def judge_cycle(done: Synced, memory: Memory, before: Mapping[str, str] = {}) ->
     said = {key: _explain(key, problems[0]) for key, problems in sorted(done.told.items()) if problems}
     went_back = {key: said.get(key, _UNSAID) for key in sorted(done.gone_back)}
     known_bad = {key: said.get(key, _UNSAID) for key in sorted(done.refused)}
+    images = done.images.failed if done.images else {}
+    known_bad |= {key: f"its box {why}" for key, why in sorted(images.items()) if key not in known_bad}
     failing = {
         key: said.get(key) or before.get(key) or _UNSAID
         for key, one in sorted(memory.failing.items())
@@ -51,6 +53,7 @@ def judge_cycle(done: Synced, memory: Memory, before: Mapping[str, str] = {}) ->
     wrong += [str(one) for one in done.held if one.rule == STALE]
     if memory.failures >= AGAIN:
         of_units = {problem for problems in done.told.values() for problem in problems}
+        of_units |= set(done.images.problems if done.images else ())
         wrong += [str(one) for one in done.problems if one not in of_units]
     state, words = _say(done, memory, wrong, removals)
     return Verdict(state, words, went_back, known_bad, failing, removals)
@@ -74,6 +77,8 @@ def _say(done: Synced, memory: Memory, wrong: Collection[str], removals: Problem
         parts.append("removals held for approval")
     if gone := [one for one in done.waiting if one.key not in memory.busy and one.key not in memory.failing]:
         parts.append(f"{count(len(gone), 'removal')} waiting")
+    if done.images and done.images.held:
+        parts.append("boxes get another image")
     if done.failed:
         parts.append(f"{count(len(done.failed), 'unit')} tried again")
     if done.left:

@@ -44,6 +44,8 @@ def test_the_own_keys_are_read_and_written(lab: Lab, salto: BoxKey, consul_token
     assert lab.ask("GET", f"/v1/kv/riti/{FLEET}/blocked?stale=&raw=", salto, consul_token).text == "[]"
     turn = f"/v1/kv/riti/{FLEET}/generation/acme/salto?raw"
     assert lab.ask("GET", turn, salto, consul_token).text == "whose turn it is"
+    image = f"/v1/kv/riti/{FLEET}/image/acme/salto?raw"
+    assert lab.ask("GET", image, salto, consul_token).text == "which image"
     for name in ("word", "report", "generation"):
         assert lab.ask("PUT", f"{OWN}/{name}?dc=dc1", salto, consul_token, b"{}").text.strip() == "true"
         assert lab.ask("GET", f"{OWN}/{name}?raw&consistent", salto, consul_token).text == "{}"
@@ -134,6 +136,8 @@ NEVER = [
     ("PUT", f"/v1/kv/riti/{FLEET}/blocked"),
     ("GET", "/v1/kv/riti/another/blocked"),
     ("PUT", f"/v1/kv/riti/{FLEET}/generation/acme/salto"),
+    ("PUT", f"/v1/kv/riti/{FLEET}/image/acme/salto"),
+    ("GET", f"/v1/kv/riti/{FLEET}/image/acme/salto/more"),
     ("PUT", VALUE),
     ("DELETE", f"{OWN}/word"),
     ("HEAD", VALUE),

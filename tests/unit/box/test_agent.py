@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from ritilib.box.kept import Generation
 from ritilib.box.own import Access, Document
 from ritilib.box.showing import Shown
 from ritilib.box.store import Store
+from ritilib.box.updating import ASK_UPDATE, ImagePlaces
+from ritilib.reconcile.image_value import ImageValue
 from tests.fakes.own import FakeOwn
 from tests.unit.box.inside import NAMES, wait
 from tests.unit.test_box_live import SECRETS, write_value
@@ -34,7 +37,7 @@ class Joined:
 class Running:
     """An agent that steps when the test says so; its threads run."""
 
-    def __init__(self, data: Path, servers: FakeOwn) -> None:
+    def __init__(self, data: Path, servers: FakeOwn, image: ImagePlaces | None = None) -> None:
         data.mkdir(exist_ok=True)
         for name in ("identity.crt", "overlay.key", "overlay.crt", "overlay-ca.crt"):
             (data / name).write_text(f"{name} 1")
@@ -42,7 +45,7 @@ class Running:
         self.said: list[str] = []
         self.agent = Agent(
             Box(NAMES, "0.1", "riti 7", "100"),
-            Place(data, data / "watcher.json"),
+            Place(data, data / "watcher.json", image=image),
             Access(lambda: servers, lambda: True),
             Joined,
             lambda _files, _usual: Trial(0.1, (), True),
@@ -162,3 +165,35 @@ def test_a_value_whose_secrets_are_not_there_yet_waits_for_them(running: Running
     servers.document = Document(3, SECRETS)
     wait(lambda: "exten => 2" in running.read("configuration/asterisk/extensions.conf"))
     wait(lambda: "waits for its secrets" not in why())
+
+
+def test_another_image_is_asked_for_and_told_and_touches_nothing_else(
+    tmp_path: Path, servers: FakeOwn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ritilib.box.agent.IMAGE_S", 0.05)
+    monkeypatch.setattr("ritilib.box.image.SILENT_S", 0.0)  # no watcher runs here
+    said = {"version": "1.2.3", "slot": "A", "committed": True, "installed": "", "failed": ""}
+    (tmp_path / "status.json").write_text(json.dumps(said))
+    servers.set(NAMES.box_kv_key, write_value(dict(OLD)))
+    told = ImageValue(version="1.2.4", bundles="http://10.0.0.5/riti", told_at=datetime.now(UTC))
+    servers.set(NAMES.box_image, told.encode())
+    places = ImagePlaces(tmp_path, tmp_path / "status.json", tmp_path / "said.json")
+    running = Running(tmp_path / "data", servers, places)
+
+    def read_update() -> dict[str, object]:
+        held = servers.values.get(NAMES.box_report)
+        return dict(json.loads(held.data)["update"] or {}) if held else {}
+
+    try:
+        wait(lambda: (tmp_path / ASK_UPDATE).exists() and read_update().get("state") == "installing")
+        wait(lambda: running.read("overlay/overlay.yml") == OLD["overlay.yml"])
+        current = (running.data / "configuration/current").readlink()
+        # what is none leaves what was wished, and says so
+        servers.set(NAMES.box_image, b"latest, please")
+        wait(lambda: b"what is said of its image" in servers.values[NAMES.box_report].data)
+        assert read_update()["wished"] == "1.2.4"
+        servers.set(NAMES.box_image, told.model_copy(update={"version": "1.2.3"}).encode())
+        wait(lambda: read_update().get("wished") == "1.2.3" and read_update().get("state") == "")
+        assert (running.data / "configuration/current").readlink() == current
+    finally:
+        running.end()

@@ -9,6 +9,7 @@ import pytest
 
 from ritilib.box.follow import BACK, Follower
 from ritilib.box.own import Access, OwnServers, Tokens
+from ritilib.box.servers import Value
 from ritilib.errors import RitiError
 from ritilib.reconcile.backoff import Backoff
 from tests.fakes.own import FakeOwn
@@ -98,3 +99,36 @@ def test_ten_thousand_boxes_come_back_over_minutes() -> None:
     assert delays[0] < 1.0 and delays[-1] == BACK.longest_s
     peak = max(sum(second <= one < second + 1 for one in delays) for second in range(0, 300, 10))
     assert peak <= boxes / BACK.longest_s * 1.1
+
+
+def test_one_that_polls_leaves_no_query_waiting(servers: FakeOwn, access: Access) -> None:
+    told: list[bytes] = []
+    moved: list[int] = []
+    stopped = threading.Event()
+    watch = servers.watch
+
+    def look(token: str, key: str, index: int) -> Value:
+        moved.append(index)
+        return watch(token, key, index)
+
+    servers.watch = look  # type: ignore[method-assign]
+    follower = Follower(
+        access,
+        KEY,
+        lambda data, _servers, _tokens: told.append(data),
+        lambda _what: None,
+        stopped,
+        lambda: 0.0,
+        AT_ONCE,
+        poll_s=0.02,
+    )
+    thread = threading.Thread(target=follower.run)
+    thread.start()
+    try:
+        for data in (b"1", b"2"):
+            servers.set(KEY, data)
+            wait(lambda data=data: told[-1:] == [data])  # type: ignore[misc]
+    finally:
+        stopped.set()
+        thread.join()
+    assert told == [b"1", b"2"] and set(moved) == {0}

@@ -200,7 +200,7 @@ frontend boxes
   http-request set-var(txn.api) str(consul-logout) if post no_query { path /v1/acl/logout }
   http-request set-var(txn.api) str(enroll) if get kv_query { path -m reg ^/v1/kv/riti/demo/enroll/[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z][a-z0-9]*(-[a-z0-9]+)*/(request|reply)$ }
   http-request set-var(txn.api) str(enroll) if put kv_query { path -m reg ^/v1/kv/riti/demo/enroll/[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z][a-z0-9]*(-[a-z0-9]+)*/request$ }
-  http-request set-var(txn.api) str(own) if get kv_query { path -m reg ^/v1/kv/riti/demo/(pbx/[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z][a-z0-9]*(-[a-z0-9]+)*/box/[0-9]{1,4}|box/[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z][a-z0-9]*(-[a-z0-9]+)*/(word|report|generation))$ }
+  http-request set-var(txn.api) str(own) if get kv_query { path -m reg ^/v1/kv/riti/demo/(pbx/[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z][a-z0-9]*(-[a-z0-9]+)*/box/[0-9]{1,4}|image/[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z][a-z0-9]*(-[a-z0-9]+)*|box/[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z][a-z0-9]*(-[a-z0-9]+)*/(word|report|generation))$ }
   http-request set-var(txn.api) str(own) if put kv_query { path -m reg ^/v1/kv/riti/demo/box/[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z][a-z0-9]*(-[a-z0-9]+)*/(word|report|generation)$ }
   http-request set-var(txn.api) str(own) if get kv_query { path -m reg ^/v1/kv/riti/demo/generation/[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z][a-z0-9]*(-[a-z0-9]+)*$ }
   http-request set-var(txn.api) str(blocked) if get kv_query { path /v1/kv/riti/demo/blocked }

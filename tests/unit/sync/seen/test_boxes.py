@@ -9,7 +9,14 @@ import pytest
 
 from ritilib.enroll.binding import Binding, State
 from ritilib.render.names import EnrollmentNames, UnitNames
-from ritilib.sync.seen.boxes import BoxLook, list_box_rows, look_at_box, look_at_boxes, read_report
+from ritilib.sync.seen.boxes import (
+    BoxLook,
+    describe_box_rows,
+    list_box_rows,
+    look_at_box,
+    look_at_boxes,
+    read_report,
+)
 from tests.fakes.consul import FakeConsul
 
 A, B = "acme/a", "acme/b"
@@ -120,3 +127,21 @@ def test_a_company_is_looked_at_alone() -> None:
         tell(consul, key)
     assert list(look(consul, "acme")) == [A]
     assert list(look(consul)) == ["acme-two/a", A, "zorro/a"]
+
+
+@pytest.mark.parametrize(
+    ("state", "grade"), [("", "well"), ("waits", "pending"), ("installing", "pending"), ("failed", "failed")]
+)
+def test_how_far_a_box_is_with_another_image_is_told_with_its_reason(state: str, grade: str) -> None:
+    consul = FakeConsul()
+    bind(consul, A, "bound")
+    update = {"version": "1.2.3", "slot": "A", "committed": True, "wished": "1.2.4", "state": state}
+    tell(consul, A, update=update | {"why": "a call is up" if state else "", "failed": {"1.2.0": "no link"}})
+    found = look(consul)[A]
+    assert (found.grade, found.why) == (
+        grade,
+        f"image 1.2.4, from 1.2.3: {state} (a call is up)" if state else "",
+    )
+    rows = describe_box_rows(found)
+    assert rows["box_slot"] == "A, committed" and rows["box_failed_images"] == "1.2.0"
+    assert found.describe()["report"]["update"]["wished"] == "1.2.4"

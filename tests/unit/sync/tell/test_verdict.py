@@ -7,6 +7,7 @@ import pytest
 from ritilib.gitops.company import STALE
 from ritilib.reconcile.prune import REMOVALS_HELD, Waiting
 from ritilib.reconcile.rollout import Turn
+from ritilib.sync.images import Rolled
 from ritilib.sync.tell.verdict import judge_cycle
 from tests.unit.sync.tell.making import make_done, make_memory, problem
 
@@ -100,3 +101,15 @@ def test_more_than_one_are_counted() -> None:
     bad = tuple(problem(f"acme/{box} did not come up") for box in "abc")
     gone = frozenset({"acme/a", "acme/b", "acme/c"})
     assert judge(problems=bad, gone_back=gone)[1] == "acme/a: did not come up; mend it (and 2 more)"
+
+
+def test_boxes_that_get_another_image_are_to_come_and_one_that_went_back_is_a_failure() -> None:
+    waits = problem("image 1.2.4: 4 boxes are not told yet")
+    assert judge(held=(waits,), images=Rolled("c1", held=(waits,))) == ("pending", "boxes get another image")
+    bad = problem("acme/b keeps the image that it had: 1.2.4 failed there: no link")
+    images = Rolled(
+        "c1", problems=(bad,), failed={"acme/b": "keeps the image that it had: 1.2.4 failed there"}
+    )
+    verdict = judge_cycle(make_done(problems=(bad,), images=images), make_memory())
+    why = "its box keeps the image that it had: 1.2.4 failed there"
+    assert (verdict.state, verdict.words, verdict.known_bad) == ("failure", f"acme/b: {why}", {"acme/b": why})

@@ -10,6 +10,10 @@ key "riti/pilot/generation/solo/house" {
   policy = "read"
 }
 
+key "riti/pilot/image/solo/house" {
+  policy = "read"
+}
+
 key "riti/pilot/box/solo/house/word" {
   policy = "write"
 }

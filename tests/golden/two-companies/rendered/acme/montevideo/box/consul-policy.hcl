@@ -10,6 +10,10 @@ key "riti/demo/generation/acme/montevideo" {
   policy = "read"
 }
 
+key "riti/demo/image/acme/montevideo" {
+  policy = "read"
+}
+
 key "riti/demo/box/acme/montevideo/word" {
   policy = "write"
 }

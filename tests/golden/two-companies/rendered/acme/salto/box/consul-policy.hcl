@@ -10,6 +10,10 @@ key "riti/demo/generation/acme/salto" {
   policy = "read"
 }
 
+key "riti/demo/image/acme/salto" {
+  policy = "read"
+}
+
 key "riti/demo/box/acme/salto/word" {
   policy = "write"
 }

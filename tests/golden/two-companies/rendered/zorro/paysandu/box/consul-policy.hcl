@@ -10,6 +10,10 @@ key "riti/demo/generation/zorro/paysandu" {
   policy = "read"
 }
 
+key "riti/demo/image/zorro/paysandu" {
+  policy = "read"
+}
+
 key "riti/demo/box/zorro/paysandu/word" {
   policy = "write"
 }

@@ -10,6 +10,10 @@ key "riti/whole/generation/granja/masoller" {
   policy = "read"
 }
 
+key "riti/whole/image/granja/masoller" {
+  policy = "read"
+}
+
 key "riti/whole/box/granja/masoller/word" {
   policy = "write"
 }

@@ -10,6 +10,10 @@ key "riti/whole/generation/granja/montevideo" {
   policy = "read"
 }
 
+key "riti/whole/image/granja/montevideo" {
+  policy = "read"
+}
+
 key "riti/whole/box/granja/montevideo/word" {
   policy = "write"
 }

@@ -10,6 +10,10 @@ key "riti/whole/generation/granja/rivera" {
   policy = "read"
 }
 
+key "riti/whole/image/granja/rivera" {
+  policy = "read"
+}
+
 key "riti/whole/box/granja/rivera/word" {
   policy = "write"
 }

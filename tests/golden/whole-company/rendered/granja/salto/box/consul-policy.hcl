@@ -10,6 +10,10 @@ key "riti/whole/generation/granja/salto" {
   policy = "read"
 }
 
+key "riti/whole/image/granja/salto" {
+  policy = "read"
+}
+
 key "riti/whole/box/granja/salto/word" {
   policy = "write"
 }
