@@ -73,6 +73,8 @@ def hold_beside(name: str) -> Iterator[Cables]:
     """
     run(["ip", "netns", "add", name])
     try:
+        # by it the kernel tells who asks that a neighbour is not there
+        run(["ip", "-n", name, "link", "set", "lo", "up"])
         for tap, address in (("beside", BESIDE_WAN), ("lan", BESIDE_LAN)):
             run(["ip", "-n", name, "tuntap", "add", "dev", tap, "mode", "tap"])
             run(["ip", "-n", name, "address", "add", address, "dev", tap])

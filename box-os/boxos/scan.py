@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import os
 import resource
 import socket
 import sys
@@ -135,7 +136,8 @@ def main() -> None:
     try:
         print(json.dumps(asyncio.run(scan(sys.argv[1]))))
     except OSError as error:
-        print(f"{sys.argv[1]}: {error.strerror}", file=sys.stderr)
+        # asyncio puts words of its own in the place of the kernel's
+        print(f"{sys.argv[1]}: {os.strerror(error.errno or 0)}", file=sys.stderr)
         sys.exit(1)
 
 

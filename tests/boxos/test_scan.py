@@ -70,6 +70,7 @@ def test_a_neighbour_that_is_not_there_is_no_silence() -> None:
     subprocess.run(["ip", "netns", "add", name], check=True)
     try:
         for words in (
+            ("link", "set", "lo", "up"),
             ("link", "add", "wire", "type", "veth", "peer", "name", "end"),
             ("address", "add", "10.99.9.1/24", "dev", "wire"),
             ("link", "set", "wire", "up"),
