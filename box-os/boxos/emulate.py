@@ -20,6 +20,7 @@ FLAG_PORT = "riti.tryboot"  # onbox/slot.py writes to it where the kernel cannot
 _TAIL = 3000
 NOTHING = Cables()
 _END_S = 120.0
+_PROMPT = "# "
 
 
 def read_patience() -> float:
@@ -48,6 +49,12 @@ def read_clock() -> tuple[str, ...]:
     if said not in ("", "instructions"):
         raise RitiError.because(f"CLOCK is {said}", "write instructions, or nothing")
     return ("-icount", "shift=1,align=off,sleep=on") if said else ()
+
+
+def has_said(console: str, text: str) -> bool:
+    """Whether the console said text and ended that line, of which more may be wanted; a prompt's line does not end."""
+    _, found, rest = console.partition(text)
+    return bool(found) and (text.endswith(_PROMPT) or "\n" in rest)
 
 
 class Machine:
@@ -122,7 +129,7 @@ class Machine:
         end_s = time.monotonic() + timeout_s * self._patience
         while len(seconds) < len(marks):
             for mark, text in marks.items():
-                if mark not in seconds and text in self.console:
+                if mark not in seconds and has_said(self.console, text):
                     seconds[mark] = round(time.monotonic() - self._started_s, 1)
                     report(f"  {mark}: {seconds[mark]} s")
             if len(seconds) < len(marks) and not self._read(end_s):

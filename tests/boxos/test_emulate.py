@@ -10,7 +10,7 @@ import pytest
 from boxos import firmware
 from boxos.by_hand import show_slots
 from boxos.cables import Cables
-from boxos.emulate import Machine, read_clock, read_patience
+from boxos.emulate import Machine, has_said, read_clock, read_patience
 from boxos.firmware import Chosen
 from ritilib.errors import RitiError
 
@@ -94,6 +94,13 @@ def test_a_box_that_does_not_end_is_told(box: Machine) -> None:
         box.start()
         with pytest.raises(RitiError, match="did not end within"):
             box.wait_end(0.3)
+
+
+def test_a_line_counts_when_it_has_ended() -> None:
+    """Half of it was read as the whole: the rest had not come through the pipe yet."""
+    assert not has_said("RITI x 1: started; slot=B/B ", ": started; slot=")
+    assert has_said("RITI x 1: started; slot=B/B failed=none\n", ": started; slot=")
+    assert has_said("rescue# ", "rescue# ") and not has_said("resc", "rescue# ")
 
 
 def test_the_guests_clock_is_one_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
