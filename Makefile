@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # the stack makes network interfaces and starts Docker; where there is no sudo, riti says what is missing
 AS_ROOT := $(shell test "$$(id -u)" = 0 || ! command -v sudo >/dev/null || echo 'sudo -E env "PATH=$$PATH"')
 
-.PHONY: demo test test-slow test-faults test-long test-merges check bench bench-enroll-10000 image-tools image-build image-reproduce image-boot image-update image-power venv setup clean
+.PHONY: demo test test-slow test-faults test-long test-merges check bench bench-enroll-10000 image-tools image-build image-reproduce image-boot image-update image-rollback image-power image-e2e venv setup clean
 
 demo: venv ## the product's whole job once, on real servers; KEEP=1 leaves it up
 	$(AS_ROOT) $(BIN)/riti dev demo $(if $(KEEP),--keep)
@@ -56,13 +56,20 @@ image-build: image-tools ## the box's image, bundle and bill: BOARD=virt FLAVOUR
 image-reproduce: image-build ## makes all of it once more, elsewhere; fails where a byte is another
 	$(AS_ROOT) env $(IMAGE) reproduce
 
-image-boot: image-tools ## starts what image-build made in QEMU: bare, and twice from a card
+# PATIENCE=3 makes every deadline of the targets below three times as long: for a machine that has other work
+image-boot: image-tools ## searches what image-build made for secrets, starts it in QEMU (bare, and twice from a card), scans its ports
 	$(AS_ROOT) env $(IMAGE) boot $(if $(MORE),--more "$(MORE)")
 
 image-update: image-tools ## what image-build made is updated in QEMU; tampered, foreign and old bundles are refused
 	$(AS_ROOT) env $(IMAGE) update
 
-image-power: image-tools ## cuts what image-build made off at CUTS random moments in QEMU
+image-rollback: image-tools ## versions that do not work are tried in QEMU: wrong hash, panic, hang, no agent, no Consul; FAULTS="panic hang"
+	$(AS_ROOT) env $(IMAGE) rollback $(FAULTS)
+
+image-e2e: image-tools setup ## from power to dial tone: what image-build made enrolls in QEMU at a stack of servers, and calls; CUTS=3 while it enrolls
+	$(AS_ROOT) env CUTS=$(or $(CUTS),0) $(BIN)/python -m pytest -s tests/image
+
+image-power: image-tools ## cuts what image-build made off at CUTS random moments of starts, installations and tries in QEMU
 	$(AS_ROOT) env $(IMAGE) power --cuts $(or $(CUTS),5)
 
 setup: venv

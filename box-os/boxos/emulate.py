@@ -12,26 +12,69 @@ from pathlib import Path
 from types import TracebackType
 
 from boxos import firmware
+from boxos.cables import Cables
 from ritilib.errors import RitiError
 
 SERIAL = "10000000c0ffee01"
 FLAG_PORT = "riti.tryboot"  # onbox/slot.py writes to it where the kernel cannot tell the firmware
 _TAIL = 3000
+NOTHING = Cables()
 _END_S = 120.0
+_PROMPT = "# "
+
+
+def read_patience() -> float:
+    """By how much every deadline is longer, from PATIENCE in the environment: for a machine that has other work.
+
+    RitiError where it is no number above 0.
+    """
+    said = os.environ.get("PATIENCE", "") or "1"
+    try:
+        patience = float(said)
+    except ValueError:
+        patience = 0.0
+    if not patience > 0:
+        raise RitiError.because(f"PATIENCE is {said}", "write a number such as 3")
+    return patience
+
+
+def read_clock() -> tuple[str, ...]:
+    """QEMU's words for the guest's clock, from CLOCK in the environment.
+
+    "instructions": it goes by what the guest has done, 500 million instructions a second, so that a deadline of the
+    box's own means the same however little of this machine QEMU gets. Its two processors take turns then. Else it is
+    this machine's. RitiError for another word.
+    """
+    said = os.environ.get("CLOCK", "")
+    if said not in ("", "instructions"):
+        raise RitiError.because(f"CLOCK is {said}", "write instructions, or nothing")
+    return ("-icount", "shift=1,align=off,sleep=on") if said else ()
+
+
+def has_said(console: str, text: str) -> bool:
+    """Whether the console said text and ended that line, of which more may be wanted; a prompt's line does not end."""
+    _, found, rest = console.partition(text)
+    return bool(found) and (text.endswith(_PROMPT) or "\n" in rest)
 
 
 class Machine:
     """One box with its card, which is written to. Only one start at a time; the end of `with` cuts it off.
 
-    network: QEMU's own words for what hangs on its first socket; () is a cable that is not there. log: where all that
-    its consoles say is kept.
+    cables: what is plugged in. log: where all that its consoles say is kept. serial: of the board, as its device tree
+    has it.
     """
 
     def __init__(
-        self, card: Path, work: Path, network: tuple[str, ...] = (), log: Path = Path(os.devnull)
+        self,
+        card: Path,
+        work: Path,
+        cables: Cables = NOTHING,
+        log: Path = Path(os.devnull),
+        serial: str = SERIAL,
     ) -> None:
         self.card, self.partition, self.console = card, 0, ""
-        self._work, self._network, self._log = work, network, log
+        self._work, self._cables, self._log, self._serial = work, cables, log, serial
+        self._patience = read_patience()
         self._flag = work / "flag"
         self._qemu: subprocess.Popen[bytes] | None = None
         self._started_s = 0.0
@@ -51,7 +94,7 @@ class Machine:
         is_try = self._flag.exists() and self._flag.read_bytes().strip() == b"try"
         self._flag.write_bytes(b"")
         chosen = firmware.choose(self.card, self._work, is_try)
-        tree = firmware.describe_board(chosen, self._work / "board.dtb", is_try, SERIAL)
+        tree = firmware.describe_board(chosen, self._work / "board.dtb", is_try, self._serial)
         device = f"virtserialport,chardev=flag,name={FLAG_PORT}"
         port = (
             "-device",
@@ -61,13 +104,17 @@ class Machine:
             "-device",
             device,
         )
-        argv = firmware.compose(chosen, self.card, tree, port + self._network)
+        argv = firmware.compose(chosen, self.card, tree, port + self._cables.words + read_clock())
         if arguments:
             argv[argv.index("-append") + 1] += f" {arguments}"
         self.partition, self.console = chosen.partition, ""
         self._started_s = time.monotonic()
         self._qemu = subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            [*self._cables.before, *argv],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=self._cables.handles,
         )
         return self.partition
 
@@ -79,10 +126,10 @@ class Machine:
         RitiError with the console's last words where they do not all come in time, or where the machine ends first.
         """
         seconds: dict[str, float] = {}
-        end_s = time.monotonic() + timeout_s
+        end_s = time.monotonic() + timeout_s * self._patience
         while len(seconds) < len(marks):
             for mark, text in marks.items():
-                if mark not in seconds and text in self.console:
+                if mark not in seconds and has_said(self.console, text):
                     seconds[mark] = round(time.monotonic() - self._started_s, 1)
                     report(f"  {mark}: {seconds[mark]} s")
             if len(seconds) < len(marks) and not self._read(end_s):
@@ -101,13 +148,14 @@ class Machine:
     def wait_end(self, timeout_s: float = _END_S) -> None:
         """Until it switches itself off or starts anew; RitiError where it does not in time."""
         assert self._qemu is not None
-        end_s = time.monotonic() + timeout_s
+        end_s = time.monotonic() + timeout_s * self._patience
         while self._read(end_s):
             pass
         try:
             self._qemu.wait(max(0.1, end_s - time.monotonic()))
         except subprocess.TimeoutExpired:
-            what = f"the box did not end within {timeout_s:.0f} s; its console:\n{self.console[-_TAIL:]}"
+            waited_s = timeout_s * self._patience
+            what = f"the box did not end within {waited_s:.0f} s; its console:\n{self.console[-_TAIL:]}"
             raise RitiError.because(what, "look at what holds it up") from None
         self.cut()
 
@@ -116,7 +164,7 @@ class Machine:
         before = len(self.console)
         # what is typed comes back too, and does not have the mark's letters side by side
         self.type(f"{command}; printf 'EN%s:%s\\n' D $?")
-        end_s = time.monotonic() + timeout_s
+        end_s = time.monotonic() + timeout_s * self._patience
         while "END:" not in self.console[before:] or "\n" not in self.console[before:].partition("END:")[2]:
             if not self._read(end_s):
                 what = f"{command} did not end; the console:\n{self.console[-_TAIL:]}"

@@ -19,7 +19,9 @@ from boxos.flavour import find_flavour
 from boxos.lock import read_lock
 from boxos.power import try_cuts
 from boxos.recipe import Recipe
+from boxos.rollback import try_rollbacks
 from boxos.saying import print_json, report
+from boxos.shipped import search_image
 from boxos.trial import try_starts
 from boxos.update import Built, try_update
 from ritilib.errors import RitiError
@@ -46,21 +48,43 @@ def read_last() -> Mapping[str, Any]:
         raise RitiError.because("nothing was built yet", "make image-build") from None
 
 
+def read_built() -> Built:
+    """What the last build left, as what an update is made of."""
+    last = read_last()
+    board = find_board(last["board"])
+    recipe = Recipe(board, find_flavour(last["flavour"], board), last["version"])
+    lock = read_lock(Path(last["lock"]))
+    paths = {part: Path(path) for part, path in last["paths"].items()}
+    return Built(
+        paths["disk"],
+        paths["boot"],
+        paths["root"],
+        recipe,
+        Path(last["keys"]),
+        lock.digest(last["flavour"]),
+        lock.epoch,
+    )
+
+
 @click.command()
 @click.argument("disk", type=FILE, required=False)
 @click.option("--card", type=FOLDER, help="What `riti box claim` wrote.  [default: one of no fleet]")
 @BOUND
 @click.option("--more", default="", help="More arguments for the kernel.")
 def boot(disk: Path | None, card: Path | None, timeout: float, more: str) -> None:
-    """Start an image three times in QEMU: bare, and twice from a card. Prints how long each took, and what it kept.
+    """Search an image for secrets, and start it three times in QEMU: bare, and twice from a card. Prints how long each
+    took, what it kept, and what a neighbour's scan of its ports finds.
 
     The image is copied, not written to; what its consoles say is kept in ~/.cache/riti/boxos/console.log.
     Without DISK: the one that was built last.
     Example: python -m boxos boot riti-box-virt-1.2.3.img
     """
     with _work() as work:
-        image = disk or Path(read_last()["paths"]["disk"])
-        print_json(try_starts(image, work, card, timeout, report, more))
+        last = read_last()
+        image = disk or Path(last["paths"]["disk"])
+        searched = search_image(image, Path(last["keys"]), work)
+        report(f"no secret in {searched} files")
+        print_json({"searched": searched, **try_starts(image, work, card, timeout, report, more)})
 
 
 @click.command()
@@ -70,22 +94,20 @@ def update(timeout: float) -> None:
 
     Example: python -m boxos update
     """
-    last = read_last()
-    board = find_board(last["board"])
-    recipe = Recipe(board, find_flavour(last["flavour"], board), last["version"])
-    lock = read_lock(Path(last["lock"]))
-    paths = {part: Path(path) for part, path in last["paths"].items()}
-    built = Built(
-        paths["disk"],
-        paths["boot"],
-        paths["root"],
-        recipe,
-        Path(last["keys"]),
-        lock.digest(last["flavour"]),
-        lock.epoch,
-    )
     with _work() as work:
-        print_json(try_update(built, work, timeout, report))
+        print_json(try_update(read_built(), work, timeout, report))
+
+
+@click.command()
+@click.argument("faults", nargs=-1)
+@BOUND
+def rollback(faults: tuple[str, ...], timeout: float) -> None:
+    """Try a version that does not work, of each kind, in QEMU: the box must go back by itself. FAULTS: those alone.
+
+    Example: python -m boxos rollback panic hang
+    """
+    with _work() as work:
+        print_json(try_rollbacks(Path(read_last()["paths"]["disk"]), work, timeout, report, faults))
 
 
 @click.command()
@@ -93,13 +115,13 @@ def update(timeout: float) -> None:
 @click.option("--seed", type=int, help="Of the moments.  [default: another each time]")
 @BOUND
 def power(cuts: int, seed: int | None, timeout: float) -> None:
-    """Cut the image that was built last off at random moments of its starts, in QEMU.
+    """Cut the image that was built last off at random moments of starts, installations and tries, in QEMU.
 
     Example: python -m boxos power --cuts 50
     """
     chosen = random.SystemRandom().randrange(1_000_000) if seed is None else seed
     with _work() as work:
-        print_json(try_cuts(Path(read_last()["paths"]["disk"]), work, cuts, chosen, timeout, report))
+        print_json(try_cuts(read_built(), work, cuts, chosen, timeout, report))
 
 
 @click.command()

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from boxos.cables import WAN, Cables
+
 GUEST = "10.0.2.100:8080"  # where the guest finds it: an address of QEMU's own network
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _CHUNK = 1024 * 1024
@@ -54,8 +56,8 @@ def find_span(asked: str | None, length: int) -> tuple[int, int]:
 
 
 @contextmanager
-def serve(served: Mapping[str, Served]) -> Iterator[tuple[str, ...]]:
-    """QEMU's words for a network in which the guest finds each by its name at GUEST, and nothing else."""
+def serve(served: Mapping[str, Served]) -> Iterator[Cables]:
+    """wan leads to a network in which the guest finds each by its name at GUEST, and nothing else."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -96,7 +98,7 @@ def serve(served: Mapping[str, Served]) -> Iterator[tuple[str, ...]]:
         server.server_close()
 
 
-def _compose_network(port: int) -> tuple[str, ...]:
+def _compose_network(port: int) -> Cables:
     relay = Path(__file__).with_name("relay.py")
     carried = f"guestfwd=tcp:{GUEST}-cmd:{sys.executable} -S {relay} {port}"
-    return ("-netdev", f"user,id=wan,restrict=on,{carried}", "-device", "virtio-net-device,netdev=wan")
+    return Cables(("-netdev", f"user,id=wan,restrict=on,{carried}", *WAN))

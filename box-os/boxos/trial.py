@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from boxos.cables import Cables, hold_beside
 from boxos.emulate import Machine
 from boxos.lab import make_card
+from boxos.neighbour import find_openings, look_from
 from boxos.programs import run
 from ritilib.errors import RitiError
 
@@ -18,6 +21,8 @@ VERIFIED = {"verified": "RITI initrd: root of partition"}
 UP = {"systemd up": "RITI systemd is up"}
 STARTED = {"started": ": started; slot="}
 ANSWERS = {"agent answers": "RITI agent answers: "}
+# the lamp's code where the router gave an address, and no gateway is behind it
+ROUTED = {"has an address": "RITI status no-gateway: "}
 # systemd with the same root, network and clock, and nothing of ours
 BARE = " ".join(
     f"systemd.mask=riti-{name}.service" for name in ("agent", "asterisk", "overlay", "status", "machine-id")
@@ -80,7 +85,8 @@ def find_wrongs(said: Said) -> list[str]:
 def try_starts(
     image: Path, work: Path, claimed: Path | None, timeout_s: float, report: Report, arguments: str = ""
 ) -> dict[str, Any]:
-    """A bare start of systemd, a first start and a second one of the same card; their seconds and what they said.
+    """A bare start of systemd, a first start and a second one of the same card; their seconds and what they said, and
+    what neighbours of the second one find.
 
     RitiError with all that is wrong.
     """
@@ -94,14 +100,22 @@ def try_starts(
         bare = box.follow({**VERIFIED, **UP}, timeout_s, report)
     bare_card.unlink()
     starts = []
-    for name in ("a first start:", "a second one:"):
-        with Machine(card, work, log=find_log(work)) as box:
-            report(name)
-            box.start(arguments)
-            seconds = box.follow({**VERIFIED, **UP, **STARTED, **ANSWERS}, timeout_s, report)
-            said = read_said(box.console)
-        wrongs += find_wrongs(said)
-        starts.append({"seconds": seconds, "said": asdict(said)})
+    seen: dict[str, Any] = {}
+    namespace = f"riti-beside-{os.getpid()}"
+    with hold_beside(namespace) as cables:
+        for name, plugged in (("a first start, without cables:", Cables()), ("a second one:", cables)):
+            with Machine(card, work, plugged, find_log(work)) as box:
+                report(name)
+                box.start(arguments)
+                seconds = box.follow({**VERIFIED, **UP, **STARTED, **ANSWERS}, timeout_s, report)
+                said = read_said(box.console)
+                if plugged.words:
+                    box.follow(ROUTED, timeout_s, report)
+                    report("  every port is asked, from wan and lan")
+                    seen = look_from(namespace)
+            wrongs += find_wrongs(said)
+            starts.append({"seconds": seconds, "said": asdict(said)})
+    wrongs += find_openings(seen)
     if starts[0]["said"]["id"] != starts[1]["said"]["id"]:
         wrongs.append("the machine's number is another at its second start")
     if wrongs:
@@ -113,5 +127,6 @@ def try_starts(
         "bare": bare,
         "first": starts[0],
         "second": starts[1],
+        "neighbour": seen,
         "ratio": round(answers / bare["systemd up"], 2),
     }

@@ -1,7 +1,4 @@
-"""An update in QEMU as a box gets it: what must be refused, a version that cannot start, one that works.
-
-Where there is no agent to ask for it, the rescue way's shell does: a file on the card, as a person would put it there.
-"""
+"""An update in QEMU as a box gets it: what must be refused, a version that cannot start, one that works."""
 
 from __future__ import annotations
 
@@ -13,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from boxos.bundle import Signed, make_keys, make_payload, sign
+from boxos.by_hand import open_network, open_rescue, restart, show_slots, took, try_slot
 from boxos.emulate import Machine
 from boxos.firmware import choose, find_spans
 from boxos.lab import make_card
-from boxos.layout import BOOT_A, BOOT_B, ROOT_B, SELECTOR
+from boxos.layout import BOOT_A, BOOT_B, ROOT_B
 from boxos.manifest import name_day, write_manifest
 from boxos.programs import run
 from boxos.recipe import Recipe
@@ -90,6 +88,13 @@ def offer(recipe: Recipe, signed: Signed, keys: Path, work: Path, made: str) -> 
     }
 
 
+def offer_good(built: Built, work: Path) -> Served:
+    """A bundle of the image that runs, under the next version."""
+    signed = make_payload(built.boot, built.root, work / "payload", built.seed, built.epoch)
+    newer = replace(built.recipe, version=name_versions(built.recipe.version).newer)
+    return _serve(signed, newer, built.keys, work, name_day(built.epoch))
+
+
 def _serve(signed: Signed, recipe: Recipe, keys: Path, work: Path, made: str) -> Served:
     empty = work / "empty"
     empty.write_bytes(b"")
@@ -116,8 +121,8 @@ def try_update(built: Built, work: Path, timeout_s: float, report: Report) -> di
     wrongs: list[str] = []
     found: dict[str, Any] = {}
     with serve(offered) as network, Machine(card, work, network, find_log(work)) as box:
-        _open_rescue(box, timeout_s)
-        _open_network(box)
+        open_rescue(box, timeout_s)
+        open_network(box)
         for name in REFUSALS:
             code, said = box.run(f"rauc install http://{GUEST}/{name} 2>&1", _INSTALL_S)
             report(f"  {name}: {'refused' if code else 'INSTALLED'}")
@@ -132,24 +137,24 @@ def try_update(built: Built, work: Path, timeout_s: float, report: Report) -> di
             raise RitiError.because(f"the good bundle was not installed: {said}", "look at RAUC's words")
         wrongs += _expect(box, "A", "B", "after the installation")
         # as the card is now a cut would leave it: nothing has changed for the firmware
-        wrongs += _took(choose(card, work, is_try=False).partition, BOOT_A, "after a cut before the try")
-        _restart(box, timeout_s)
+        wrongs += took(choose(card, work, is_try=False).partition, BOOT_A, "after a cut before the try")
+        restart(box, timeout_s)
         with _Damaged(card, ROOT_B):
-            wrongs += _took(box.start(), BOOT_B, "at the try of a damaged root")
+            wrongs += took(box.start(), BOOT_B, "at the try of a damaged root")
             began_s = time.monotonic()
             box.wait_end(timeout_s)
             found["back_s"] = round(time.monotonic() - began_s, 1)
-        wrongs += _took(box.start(), BOOT_A, "after the try of a damaged root")
+        wrongs += took(box.start(), BOOT_A, "after the try of a damaged root")
         report(f"  damaged root: back after {found['back_s']} s")
         box.cut()
-        _try_slot(box, "B", timeout_s)
-        wrongs += _took(box.start(), BOOT_B, "at the try")
+        try_slot(box, "B", timeout_s)
+        wrongs += took(box.start(), BOOT_B, "at the try")
         seconds = box.follow({**STARTED, "committed": "RITI slot B is committed"}, timeout_s, report)
         said_line = read_said(box.console)
         wrongs += find_wrongs(said_line)
         found["committed_s"] = seconds["committed"]
         box.cut()
-        wrongs += _took(box.start(), BOOT_B, "after the commit and a cut")
+        wrongs += took(box.start(), BOOT_B, "after the commit and a cut")
         box.follow(STARTED, timeout_s, report)
         last = read_said(box.console)
         if last.slot != "B/B" or last.id != said_line.id:
@@ -181,54 +186,6 @@ class _Damaged:
             os.close(handle)
 
 
-def _ask_for_rescue(card: Path) -> None:
-    offset = find_spans(run(["sfdisk", "--dump", card]))[SELECTOR][0]
-    asked = card.with_name("RESCUE")
-    asked.write_bytes(b"")
-    run(["mcopy", "-o", "-i", f"{card}@@{offset}", asked, "::RESCUE"])
-
-
-def _open_rescue(box: Machine, timeout_s: float) -> None:
-    _ask_for_rescue(box.card)
-    box.start()
-    # what is typed before the shell has its terminal is lost
-    box.follow({"mark": "the rescue way is open", "shell": "rescue# "}, timeout_s)
-    # wide, so that what is typed is not broken into lines
-    box.run("stty cols 400")
-
-
-def _open_network(box: Machine) -> None:
-    """In the rescue way nothing of it is up."""
-    code, said = box.run("systemctl start dbus.service systemd-networkd.service")
-    if code:
-        raise RitiError.because(f"nothing starts in the rescue way: {said}", "look at its console")
-    # QEMU's network gives an address, and no way on from there
-    address = "ip -4 addr show wan | grep -q inet"
-    code, said = box.run(f"for i in $(seq 90); do {address} && break; sleep 1; done; ip addr; {address}", 180)
-    if code:
-        raise RitiError.because(f"the guest has no address: {said}", "look at its console")
-
-
-def _try_slot(box: Machine, slot: str, timeout_s: float) -> None:
-    """From the rescue way: have slot tried at the next start, and start anew."""
-    _open_rescue(box, timeout_s)
-    code, said = box.run(f"/usr/lib/riti/slot set-primary {slot}")
-    if code:
-        raise RitiError.because(f"slot {slot} cannot be tried: {said}", "look at onbox/slot.py")
-    _restart(box, timeout_s)
-
-
-def _restart(box: Machine, timeout_s: float) -> None:
-    box.type("systemctl start --no-block riti-restart.service")
-    box.wait_end(timeout_s)
-
-
 def _expect(box: Machine, current: str, primary: str, when: str) -> list[str]:
-    # as RAUC asks; a terminal's own signs may stand around the answer
-    _, said = box.run('echo "=$(/usr/lib/riti/slot get-current)/$(/usr/lib/riti/slot get-primary)="')
-    expected = f"={current}/{primary}="
-    return [] if expected in said else [f"{when} the slots are {said.strip()}, not {expected}"]
-
-
-def _took(found: int, expected: int, when: str) -> list[str]:
-    return [] if found == expected else [f"{when} the firmware took partition {found}, not {expected}"]
+    found = show_slots(box)
+    return [] if found == (current, primary) else [f"{when} the slots are {found}, not {(current, primary)}"]

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from boxos import firmware
-from boxos.emulate import Machine
+from boxos.by_hand import show_slots
+from boxos.cables import Cables
+from boxos.emulate import Machine, has_said, read_clock, read_patience
 from boxos.firmware import Chosen
 from ritilib.errors import RitiError
 
@@ -39,7 +41,7 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(firmware, "choose", choose)
     monkeypatch.setattr(firmware, "compose", compose)
     monkeypatch.setattr(firmware, "describe_board", lambda *_: tmp_path / "board.dtb")
-    return Machine(tmp_path / "card", tmp_path, ("network",), tmp_path / "console.log")
+    return Machine(tmp_path / "card", tmp_path, Cables(("network",)), tmp_path / "console.log")
 
 
 def test_marks_are_waited_for_and_timed(box: Machine, tmp_path: Path) -> None:
@@ -92,3 +94,41 @@ def test_a_box_that_does_not_end_is_told(box: Machine) -> None:
         box.start()
         with pytest.raises(RitiError, match="did not end within"):
             box.wait_end(0.3)
+
+
+def test_a_line_counts_when_it_has_ended() -> None:
+    """Half of it was read as the whole: the rest had not come through the pipe yet."""
+    assert not has_said("RITI x 1: started; slot=B/B ", ": started; slot=")
+    assert has_said("RITI x 1: started; slot=B/B failed=none\n", ": started; slot=")
+    assert has_said("rescue# ", "rescue# ") and not has_said("resc", "rescue# ")
+
+
+def test_the_guests_clock_is_one_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CLOCK", raising=False)
+    assert read_clock() == ()
+    monkeypatch.setenv("CLOCK", "instructions")
+    assert read_clock()[0] == "-icount"
+    monkeypatch.setenv("CLOCK", "sundial")
+    with pytest.raises(RitiError, match="CLOCK is sundial"):
+        read_clock()
+
+
+def test_deadlines_are_longer_by_what_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PATIENCE", raising=False)
+    assert read_patience() == 1
+    monkeypatch.setenv("PATIENCE", "2.5")
+    assert read_patience() == 2.5
+    for wrong in ("much", "0", "-1", "nan"):
+        monkeypatch.setenv("PATIENCE", wrong)
+        with pytest.raises(RitiError, match=f"PATIENCE is {wrong}"):
+            read_patience()
+
+
+def test_the_slots_are_read_off_a_console(box: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"=A/B=": ("A", "B"), "\x1b[?2004l=B/B=": ("B", "B")}
+    for words, slots in said.items():
+        monkeypatch.setattr(box, "run", lambda _command, words=words: (0, f"{words}\n"))
+        assert show_slots(box) == slots
+    monkeypatch.setattr(box, "run", lambda _command: (127, "no such program\n"))
+    with pytest.raises(RitiError, match="does not say its slots: no such program"):
+        show_slots(box)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from boxos.lab import make_claim
-from boxos.power import find_changes
+from boxos.power import find_changes, share_out
 from boxos.serve import Served, find_span, serve
 from boxos.trial import Said, find_wrongs, read_said
 from boxos.update import REFUSALS, find_refusal, name_versions
@@ -66,6 +66,11 @@ def test_a_number_or_key_that_changes_is_told() -> None:
     assert len(find_changes([("a", "")])) == 1
 
 
+def test_cuts_are_shared_out_to_starts_installations_and_tries() -> None:
+    assert share_out(1) == (1, 0, 0) and share_out(5) == (3, 1, 1) and share_out(50) == (18, 16, 16)
+    assert all(sum(share_out(cuts)) == cuts for cuts in range(1, 60))
+
+
 def test_versions_around_one() -> None:
     assert name_versions("1.2.9").newer == "1.2.10" and name_versions("1.2.3-rc.1").newer == "1.2.4"
 
@@ -116,9 +121,9 @@ def test_a_variant_is_served_without_a_copy(tmp_path: Path) -> None:
 def test_the_guests_way_leads_to_what_is_served(tmp_path: Path) -> None:
     """By the very program that QEMU starts for a connection, with HTTP spoken over its pipes."""
     (tmp_path / "payload").write_bytes(b"0123456789")
-    with serve({"x": Served(tmp_path / "payload", 10, b"tail")}) as network:
-        relay = network[1].rpartition("cmd:")[2].split()
-        assert "restrict=on" in network[1] and relay[0] == sys.executable
+    with serve({"x": Served(tmp_path / "payload", 10, b"tail")}) as cables:
+        relay = cables.words[1].rpartition("cmd:")[2].split()
+        assert "restrict=on" in cables.words[1] and relay[0] == sys.executable
         with urllib.request.urlopen(f"http://127.0.0.1:{relay[-1]}/x", timeout=10) as answer:
             assert answer.read() == b"0123456789tail"
         asked = b"GET /x HTTP/1.1\r\nHost: g\r\nRange: bytes=8-11\r\nConnection: close\r\n\r\n"

@@ -14,10 +14,13 @@ from ritilib.box.overlay import keep_overlay
 from ritilib.devstack.processes import poll
 
 WITHIN_S = 30.0
-# says when it is there, counts SIGHUP, and ends with 7 by SIGTERM
+# says when it is there, counts SIGHUP, and ends with 7 by SIGTERM; a file `.slow` holds it up before all that
 _PROGRAM = """\
-import signal, sys
+import signal, sys, time
 from pathlib import Path
+Path(sys.argv[1] + ".begun").touch()
+while Path(sys.argv[1] + ".slow").exists():
+    time.sleep(0.05)
 def note(*_):
     with Path(sys.argv[1]).open("a") as file:
         file.write("hup\\n")
@@ -59,6 +62,21 @@ def test_waits_for_the_files_and_tells_of_each_change(
         assert poll(lambda before=before: len(read(tmp_path)) > before, WITHIN_S)  # type: ignore[misc]
     running.send_signal(signal.SIGTERM)
     assert running.wait(WITHIN_S) == 1
+
+
+def test_a_program_that_does_not_listen_yet_is_not_ended_and_told_once_more(
+    tmp_path: Path, running: subprocess.Popen[bytes]
+) -> None:
+    files = {"ca.crt": "ca", "host.crt": "1", "host.key": "key", "overlay.yml": "pki:\n"}
+    slow = tmp_path / "said.slow"
+    slow.touch()
+    keep_overlay(tmp_path / "overlay", files, None)
+    assert poll((tmp_path / "said.begun").exists, WITHIN_S)
+    keep_overlay(tmp_path / "overlay", files | {"host.crt": "2"}, None)
+    # the signal has been sent by then: what is waited for is that the program lives on
+    assert not poll(lambda: running.poll() is not None, 1.0)
+    slow.unlink()
+    assert poll(lambda: read(tmp_path)[:2] == ["up", "hup"], WITHIN_S)
 
 
 def test_ends_while_it_waits(running: subprocess.Popen[bytes]) -> None:

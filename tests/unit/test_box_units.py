@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from ritilib.box.start import START_WITH_AGENT
 from ritilib.cli.main import riti
 from ritilib.devstack.images import asterisk
-from ritilib.render.asterisk_conf import CONFIG_FOLDER, KEPT_FOLDERS
+from ritilib.devstack.telephony.office import BOX_USER
+from ritilib.render.asterisk_conf import CONFIG_FOLDER, KEPT_FOLDERS, SCRATCH_FOLDERS
 
 UNITS = Path(__file__).parents[2] / "box-os/units"
 HARDENED = {
@@ -74,3 +75,19 @@ def test_every_folder_that_a_service_is_given_is_made_before() -> None:
         unit = read(name)
         for pair in (*unit.get("BindReadOnlyPaths", []), *unit.get("BindPaths", [])):
             assert pair.partition(":")[0] in made
+
+
+def test_asterisk_may_write_to_its_folders_in_memory() -> None:
+    """systemd makes them root's unless told otherwise; the number is the account's for ever (boxos/accounts.py)."""
+    given = read("riti-asterisk")["TemporaryFileSystem"][0].split()
+    folders = dict(one.split(":", 1) for one in given)
+    scratch = {place for place in SCRATCH_FOLDERS if not place.startswith("/var/run")}
+    assert folders == dict.fromkeys(scratch, f"mode=0700,uid={BOX_USER},gid={BOX_USER}")
+
+
+def test_the_agent_reads_what_asterisks_watcher_says() -> None:
+    """The watcher writes it for all (0444); the service's mask must leave the group its right, with the agent in it."""
+    mask = int(read("riti-asterisk")["UMask"][0], 8)
+    assert 0o444 & ~mask == 0o440
+    assert read("riti-asterisk")["User"] == ["asterisk"]
+    assert "asterisk" in read("riti-agent")["SupplementaryGroups"][0].split()

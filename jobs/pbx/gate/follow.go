@@ -18,6 +18,8 @@ const (
 	// one renewal writes several files; they are taken over together
 	settle = 200 * time.Millisecond
 	look   = 100 * time.Millisecond
+	// by then the program listens for SIGHUP, also on a box that has just been plugged in
+	early = 10 * time.Second
 )
 
 // follow runs the program once the file is there, and sends it SIGHUP when a file of that folder is put there anew:
@@ -52,6 +54,9 @@ func follow(path string, program []string) error {
 		case <-time.After(look):
 		}
 	}
+	// a program that does not listen for it yet would be ended by it (an image's first start did that); what it ignores
+	// for that reason it is told once more
+	signal.Ignore(unix.SIGHUP)
 	runtime.LockOSThread() // the signal below comes when the thread ends that started it
 	child := exec.Command(program[0], program[1:]...)
 	child.Stdout, child.Stderr = os.Stdout, os.Stderr
@@ -63,6 +68,8 @@ func follow(path string, program []string) error {
 	ended := make(chan error, 1)
 	go func() { ended <- child.Wait() }()
 	changed := make(chan struct{}, 1)
+	started := time.Now()
+	var again <-chan time.Time
 	go listen(news, changed)
 	for {
 		select {
@@ -75,6 +82,11 @@ func follow(path string, program []string) error {
 			for len(changed) > 0 {
 				<-changed
 			}
+			child.Process.Signal(unix.SIGHUP)
+			if time.Since(started) < early {
+				again = time.After(early)
+			}
+		case <-again:
 			child.Process.Signal(unix.SIGHUP)
 		}
 	}
