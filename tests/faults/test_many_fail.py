@@ -32,6 +32,8 @@ QUIET_S = 5.0
 # what Nomad, Consul and Vault are asked for by a cycle that finds nothing to do, and by the commit that began it
 QUIET_REQUESTS = 12
 _BODY = re.compile(r"    restart \{.*\Z", re.DOTALL)
+# with the 50 MB of a PBX, the disk of a machine would be what stops them
+_DISK = re.compile(r"(ephemeral_disk \{\n +size += )\d+\n")
 _ALONE = """\
     restart {{
       attempts = 0
@@ -86,7 +88,7 @@ class SleepingFleet(StandinFleet):
         if key.startswith("_fleet/"):
             return swapped
         argument = "never" if key in self.find_failing() else "infinity"
-        return _BODY.sub(lambda _: _ALONE.format(argument=argument), swapped)
+        return _BODY.sub(lambda _: _ALONE.format(argument=argument), _DISK.sub(r"\g<1>10\n", swapped))
 
 
 @pytest.fixture(scope="module")
