@@ -8,12 +8,14 @@ from typing import Any, Literal
 
 # An update has to show itself in this time; then the box goes back. Short of the five minutes that a way back may take.
 BOUND_S = 240
+# One that ends again and again is seen running at some moments, and is started again within seconds of each end.
+STEADY_S = 20.0
 
 
 @dataclass(frozen=True)
 class Health:
     """started: systemd has nothing left to start; root_verified: dm-verity looks at the root; data: the data partition
-    is there; failed: units that ended badly; agent: whether it runs; state: how far the box is in ("" where it says
+    is there; failed: units that ended badly; agent: whether it runs, and goes on; state: how far the box is in ("" where it says
     nothing); link: of the telephones' way to the cloud, as the watcher says;
     phones: whether one could register (onbox.registration)."""
 
@@ -60,6 +62,16 @@ def find_lacks(now: Health, wanted: Mapping[str, Any]) -> list[str]:
     if wanted.get("phones") and not now.phones:
         lacks.append("no telephone can register")
     return lacks
+
+
+def is_steady(properties: str, now_s: float) -> bool:
+    """Whether a unit has run for STEADY_S. properties: its ActiveState and ActiveEnterTimestampMonotonic, as `systemctl
+    show` writes them; now_s: the same clock's seconds."""
+    said = dict(line.split("=", 1) for line in properties.splitlines() if "=" in line)
+    since = said.get("ActiveEnterTimestampMonotonic", "")
+    if said.get("ActiveState") != "active" or not since.isdigit():
+        return False
+    return now_s - int(since) / 1e6 >= STEADY_S
 
 
 def judge(lacks: Sequence[str], waited_s: float) -> Literal["commit", "wait", "back"]:

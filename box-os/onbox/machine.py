@@ -7,13 +7,14 @@ import json
 import mmap
 import os
 import subprocess
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from onbox import registration, selector
-from onbox.health import Health
+from onbox.health import Health, is_steady
 from onbox.selection import SECTOR, name_slot, read_selection
 from onbox.slots import Record, Slots, read_record
 
@@ -120,7 +121,15 @@ def read_health() -> Health:
             line.split()[0]
             for line in call("systemctl", "list-units", "--failed", "--plain", "--no-legend").splitlines()
         ),
-        agent=call("systemctl", "is-active", "riti-agent.service").strip() == "active",
+        agent=is_steady(
+            call(
+                "systemctl",
+                "show",
+                "--property=ActiveState,ActiveEnterTimestampMonotonic",
+                "riti-agent.service",
+            ),
+            time.clock_gettime(time.CLOCK_MONOTONIC),
+        ),
         state=str(said.get("state", "")),
         link=str(said.get("link", "")),
         phones=registration.can_register(),
