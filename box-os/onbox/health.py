@@ -15,9 +15,9 @@ STEADY_S = 20.0
 @dataclass(frozen=True)
 class Health:
     """started: systemd has nothing left to start; root_verified: dm-verity looks at the root; data: the data partition
-    is there; failed: units that ended badly; agent: whether it runs, and goes on; state: how far the box is in ("" where it says
-    nothing); link: of the telephones' way to the cloud, as the watcher says;
-    phones: whether one could register (onbox.registration)."""
+    is there; failed: units that ended badly; agent: whether it runs, and goes on; state: how far the box is in
+    ("" where it says nothing); link: of the telephones' way to the cloud, as the watcher says; phones: whether one
+    could register (onbox.registration)."""
 
     started: bool
     root_verified: bool

@@ -118,7 +118,9 @@ def test_the_task_has_no_token_and_no_right_of_root(job: Job) -> None:
         assert said["HostConfig"]["ReadonlyRootfs"] and said["HostConfig"]["CapDrop"] == ["ALL"]
         assert not [one for one in said["Config"]["Env"] if "TOKEN" in one]
         secrets = job.read_folder(allocation) / "secrets"
-        assert {one.name for one in secrets.glob("[a-z]*")} == {"boxes.pem", "gateway.pem", "vault.pem"}
+        # Nomad's own socket is there where its path is short enough for one, and gives nothing without a token
+        there = {one.name for one in secrets.glob("[a-z]*")} - {"api.sock"}
+        assert there == {"boxes.pem", "gateway.pem", "vault.pem"}
         assert (secrets / "gateway.pem").stat().st_mode & 0o777 == 0o400
 
 
