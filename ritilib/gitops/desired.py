@@ -24,7 +24,7 @@ from ritilib.render.upkeep import SyncRules
 
 __all__ = ["Desired", "Reader", "Unit", "read_desired", "read_newer"]
 
-BOXES_AT_ONCE = 250  # whose rendered files, 80 KB each, are in memory together
+BOXES_AT_ONCE = 60  # whose rendered files, 80 KB each, are in memory together
 _BOXES, _CLAIMS = "fleet/boxes/", "fleet/claims/"
 _CLAIM = f"{_CLAIMS}any"  # whose a claim is, its content alone says
 _FOLDER = "040000"
