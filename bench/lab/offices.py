@@ -10,7 +10,7 @@ from ritilib.enroll.claim import draft_claim, make_claim, seal_claim
 from ritilib.gitops.company import Unit
 from ritilib.gitops.desired import Desired
 from ritilib.render.names import UnitNames
-from ritilib.render.upkeep import EnrollmentRules
+from ritilib.render.rules import EnrollmentRules
 
 COMPANY_SIZE = 50
 CLAIM_DAYS = 30

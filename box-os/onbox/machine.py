@@ -150,6 +150,14 @@ def read_json(path: Path) -> Mapping[str, Any]:
     return {}
 
 
+def show(path: Path, said: Mapping[str, Any]) -> None:
+    """Write what everybody on the box may read, and nobody sees half of."""
+    beside = path.with_name(path.name + ".new")
+    beside.write_text(json.dumps(said, sort_keys=True, indent=2) + "\n", encoding="utf-8")
+    beside.chmod(0o644)
+    beside.rename(path)
+
+
 def call(*argv: str) -> str:
     """What a program says, whatever it ends with; "" where it is absent or does not end."""
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -99,17 +98,15 @@ def run() -> None:
     if found:
         (found / "trigger").write_text("none\n")
         full = _read(found / "max_brightness") or "1"
-    before, has_answered = "", False
+    before: Mapping[str, Any] = {}
+    has_answered = False
     while True:
         began_s = time.monotonic()
         seen = look()
         shown = lamp.decide(seen)
-        said = json.dumps(describe(seen, shown), sort_keys=True, indent=2) + "\n"
+        said = describe(seen, shown)
         if said != before:
-            beside = SAID.with_name(SAID.name + ".new")
-            beside.write_text(said)
-            beside.chmod(0o644)
-            beside.rename(SAID)
+            machine.show(SAID, said)
             print(f"RITI status {shown.code}: {shown.words}", flush=True)
             before = said
         if not has_answered and (state := (seen.agent or {}).get("state")):

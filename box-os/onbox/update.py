@@ -6,7 +6,6 @@ Started when the agent's wish is there (riti-update.path). It restarts nothing: 
 from __future__ import annotations
 
 import configparser
-import json
 import re
 import subprocess
 import sys
@@ -97,10 +96,7 @@ def read_installed() -> dict[str, str]:
 
 def say(words: Mapping[str, Any]) -> None:
     """For the agent, which may read it and no more."""
-    beside = SAID.with_name(SAID.name + ".new")
-    beside.write_text(json.dumps(words, sort_keys=True) + "\n", encoding="utf-8")
-    beside.chmod(0o644)
-    beside.rename(SAID)
+    machine.show(SAID, words)
 
 
 def read_release(file: Path = RELEASE) -> dict[str, str]:

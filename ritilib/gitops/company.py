@@ -15,7 +15,7 @@ from ritilib.gitops.pack import pack_texts
 from ritilib.reconcile.state import NEEDED_FILES, Digests, Wish
 from ritilib.render.manifest import FLEET_FOLDER, Manifest, name_manifest, read_manifest
 from ritilib.render.names import UnitNames
-from ritilib.render.upkeep import EnrollmentRules, ImageRules, SyncRules, Windows
+from ritilib.render.rules import EnrollmentRules, ImageRules, SyncRules, Windows
 
 FLEET_FILE = "fleet/fleet.yaml"
 RENDER = "run `riti render` and propose the result"

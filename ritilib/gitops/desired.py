@@ -20,7 +20,7 @@ from ritilib.render.manifest import (
     join_tree_id,
     name_manifest,
 )
-from ritilib.render.upkeep import SyncRules
+from ritilib.render.rules import SyncRules
 
 __all__ = ["Desired", "Reader", "Unit", "read_desired", "read_newer"]
 

@@ -33,7 +33,7 @@ from ritilib.reconcile.suspensions import (
 )
 from ritilib.reconcile.windows import find_next, is_inside
 from ritilib.reconcile.wording import count
-from ritilib.render.upkeep import SyncRules, Windows
+from ritilib.render.rules import SyncRules, Windows
 
 # A certificate is due when a third of its 30 days is over, or up to 3 days earlier (sync.unit.secrets).
 CERTIFICATE_LEFT = timedelta(days=20)

@@ -18,7 +18,7 @@ from ritilib.reconcile.box_value import choose_box_files, hash_box_files
 from ritilib.reconcile.rotation import FIRST, Generations
 from ritilib.reconcile.suspensions import Suspension
 from ritilib.render.names import CONFIG_FORMAT, UnitNames
-from ritilib.render.upkeep import SyncRules, Windows
+from ritilib.render.rules import SyncRules, Windows
 
 Entry = TypeVar("Entry")
 JOB_FILE = "pbx/job.nomad.hcl"

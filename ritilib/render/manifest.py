@@ -16,7 +16,7 @@ from ritilib.errors import GitopsError, Problem
 from ritilib.fleet.fleet_file import Rollout
 from ritilib.fleet.kinds import Removal, Slug, Start
 from ritilib.render.language import write_json
-from ritilib.render.upkeep import EnrollmentRules, ImageRules, SyncRules, Windows
+from ritilib.render.rules import EnrollmentRules, ImageRules, SyncRules, Windows
 
 Value = TypeVar("Value")
 FORMAT = 1

@@ -9,9 +9,6 @@ from ritilib.fleet.inherited import Settings
 from ritilib.fleet.model import Box, Company, Fleet
 from ritilib.fleet.settings import inherit_sync
 from ritilib.fleet.stretch import Stretch
-from ritilib.render.rules import EnrollmentRules, ImageRules, SyncRules, Windows
-
-__all__ = ["EnrollmentRules", "ImageRules", "SyncRules", "Windows", "describe_sync", "list_upkeep"]
 
 
 def describe_sync(fleet: Fleet, company: Company | None, box: Box | None = None) -> dict[str, Any]:

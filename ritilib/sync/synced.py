@@ -28,9 +28,8 @@ class Synced:
     problems that are its own. gone_back: units that went back to what they were, just now; refused: those whose wished
     job is known to be bad; down_units: those of `down`, in its order. pauses: what is suspended, or waits for a window
     or for hands, also where nothing waits; held says of each for which something does. restarts: what is known to
-    replace a task, for the next cycle of this process. images: what is
-    known of the boxes' images, for the next cycle. turns_left: whether what Consul says of PBXes' instances is
-    to be looked at once more.
+    replace a task, for the next cycle of this process. images: what is known of the boxes'
+    images, likewise. turns_left: whether what Consul says of PBXes' instances is to be looked at once more.
     """
 
     commit: str

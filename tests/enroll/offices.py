@@ -15,7 +15,7 @@ from ritilib.enroll.reply import Reply, read_reply
 from ritilib.gitops.company import Unit
 from ritilib.gitops.desired import Desired
 from ritilib.render.names import EnrollmentNames, UnitNames
-from ritilib.render.upkeep import EnrollmentRules
+from ritilib.render.rules import EnrollmentRules
 from ritilib.sync.enroll.registry import Registry, Step
 from ritilib.sync.unit.apply import Servers
 from tests.unit.enroll.boxes import SERIAL, Pi

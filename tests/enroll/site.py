@@ -23,7 +23,7 @@ from ritilib.devstack.processes import poll
 from ritilib.enroll import jose
 from ritilib.enroll.binding import Binding
 from ritilib.enroll.card import CLAIM_FILE, JOIN_FILE
-from ritilib.render.upkeep import EnrollmentRules
+from ritilib.render.rules import EnrollmentRules
 from tests.enroll.dying_box import run_box
 from tests.enroll.gate import Authority, Gate, run_gate
 from tests.enroll.offices import FLEET_ID, KEY

@@ -17,7 +17,7 @@ from ritilib.clients.vault import KV_MOUNT, TRANSIT_MOUNT, Vault
 from ritilib.clients.vault_signing import SigningKey
 from ritilib.enroll.claim import draft_claim, make_claim, seal_claim
 from ritilib.errors import Denied, ServerError
-from ritilib.render.upkeep import EnrollmentRules
+from ritilib.render.rules import EnrollmentRules
 from ritilib.sync.enroll.prepare import prepare_enrollment
 from ritilib.sync.lead.rights import Rights
 from ritilib.sync.unit.apply import Servers

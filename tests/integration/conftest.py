@@ -10,7 +10,8 @@ import pytest
 
 from ritilib.devstack import stack as stacks
 from ritilib.devstack.folders import find_cache
-from ritilib.devstack.images.programs import GATE, build_program
+from ritilib.devstack.images.programs import GATE, WATCHER, build_program
+from tests.integration.box_alone import unpack_root
 from tests.integration.stacks import hold_stack
 
 
@@ -33,3 +34,17 @@ def gate() -> str:
     go = shutil.which("go")
     assert go is not None
     return str(build_program(GATE, Path(go), find_cache() / "images", print))
+
+
+@pytest.fixture(scope="session")
+def box_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root file system of the box's image."""
+    return unpack_root(find_cache(), tmp_path_factory.mktemp("image"))
+
+
+@pytest.fixture(scope="session")
+def box_watcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program that watches a box's Asterisk."""
+    go = shutil.which("go")
+    assert go, "Go builds the watcher: put Go 1.24 or newer on PATH"
+    return build_program(WATCHER, Path(go), tmp_path_factory.mktemp("watcher"), print)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,14 +19,12 @@ from ritilib.box.live import Configuration, compose_configuration, name_configur
 from ritilib.box.own import Access, Document
 from ritilib.box.showing import Shown
 from ritilib.box.swap import Generations
-from ritilib.devstack.folders import find_cache
-from ritilib.devstack.images.programs import WATCHER, build_program
 from ritilib.devstack.processes import poll
 from ritilib.errors import RitiError
 from ritilib.reconcile.box_value import encode_box_value, hash_box_files
 from ritilib.render.names import UnitNames
 from tests.fakes.own import FakeOwn
-from tests.integration.box_alone import SECRETS, BoxAlone, unpack_root
+from tests.integration.box_alone import SECRETS, BoxAlone
 
 WITHIN_S = 60.0
 NAMES = UnitNames("fleet", "acme", "montevideo")
@@ -43,24 +40,12 @@ BROKEN = {
 }
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return unpack_root(find_cache(), tmp_path_factory.mktemp("image"))
-
-
-@pytest.fixture(scope="module")
-def watcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    go = shutil.which("go")
-    assert go, "Go builds the watcher: put Go 1.24 or newer on PATH"
-    return build_program(WATCHER, Path(go), tmp_path_factory.mktemp("watcher"), print)
-
-
 @pytest.fixture
-def box(root: Path, watcher: Path) -> Iterator[BoxAlone]:
+def box(box_root: Path, box_watcher: Path) -> Iterator[BoxAlone]:
     with tempfile.TemporaryDirectory(
         prefix="riti-"
     ) as folder:  # a socket's path has 107 characters at the most
-        made = BoxAlone(Path(folder), root, watcher)
+        made = BoxAlone(Path(folder), box_root, box_watcher)
         try:
             yield made
         finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,11 +14,9 @@ import pytest
 from onbox import closing
 from ritilib.box.live import compose_configuration, understand_live
 from ritilib.box.swap import Generations
-from ritilib.devstack.folders import find_cache
-from ritilib.devstack.images.programs import WATCHER, build_program
 from ritilib.devstack.processes import poll
 from ritilib.reconcile.box_value import encode_box_value
-from tests.integration.box_alone import SECRETS, BoxAlone, unpack_root
+from tests.integration.box_alone import SECRETS, BoxAlone
 
 WITHIN_S = 60.0
 BOX_OS = Path(__file__).parents[2] / "box-os"
@@ -32,23 +29,11 @@ print(register(account) or "accepted")
 """
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return unpack_root(find_cache(), tmp_path_factory.mktemp("image"))
-
-
-@pytest.fixture(scope="module")
-def watcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    go = shutil.which("go")
-    assert go, "Go builds the watcher: put Go 1.24 or newer on PATH"
-    return build_program(WATCHER, Path(go), tmp_path_factory.mktemp("watcher"), print)
-
-
 @pytest.fixture
-def box(root: Path, watcher: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BoxAlone]:
+def box(box_root: Path, box_watcher: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BoxAlone]:
     """A box that telephones, with the configuration that an agent would have put in force."""
     with tempfile.TemporaryDirectory(prefix="riti-") as folder:
-        made = BoxAlone(Path(folder), root, watcher)
+        made = BoxAlone(Path(folder), box_root, box_watcher)
         live = understand_live(encode_box_value(made.render(), 1, "c0ffee"))
         configuration = compose_configuration(live, SECRETS, 1)
         generations = Generations(made.configuration)

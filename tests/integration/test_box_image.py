@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,15 +25,13 @@ from ritilib.box.agent import Agent, Box, Place
 from ritilib.box.candidate import find_program, try_candidate
 from ritilib.box.own import Access, Document
 from ritilib.box.updating import ImagePlaces
-from ritilib.devstack.folders import find_cache
-from ritilib.devstack.images.programs import WATCHER, build_program
 from ritilib.devstack.processes import poll
 from ritilib.reconcile.box_value import encode_box_value
 from ritilib.reconcile.image_value import ImageValue
 from ritilib.render.names import UnitNames
 from tests.boxos.test_slot_program import told
 from tests.fakes.own import FakeOwn
-from tests.integration.box_alone import SECRETS, BoxAlone, unpack_root
+from tests.integration.box_alone import SECRETS, BoxAlone
 from tests.integration.test_box_agent import Joined
 
 __all__ = ["told"]
@@ -53,18 +50,6 @@ RAUC = """\
 printf '  0%% Installing\\n 50%% Copying image\\n100%% Installing done.\\n'
 printf '[slot.root.1]\\nbundle.version=1.2.4\\n' > {folder}/rauc-status
 """
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return unpack_root(find_cache(), tmp_path_factory.mktemp("image"))
-
-
-@pytest.fixture(scope="module")
-def watcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    go = shutil.which("go")
-    assert go, "Go builds the watcher: put Go 1.24 or newer on PATH"
-    return build_program(WATCHER, Path(go), tmp_path_factory.mktemp("watcher"), print)
 
 
 class Machine:
@@ -167,14 +152,14 @@ REAL_RUN = subprocess.run
 
 @pytest.fixture
 def box(
-    root: Path,
-    watcher: Path,
+    box_root: Path,
+    box_watcher: Path,
     told: Callable[[int, int], None],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Machine]:
     with tempfile.TemporaryDirectory(prefix="riti-") as folder:
-        alone = BoxAlone(Path(folder), root, watcher)
+        alone = BoxAlone(Path(folder), box_root, box_watcher)
         places = {"ASKED": "update.json", "SAID": "said.json", "CA": "ca.pem", "STATUS": "rauc-status"}
         for name, place in places.items():
             monkeypatch.setattr(update, name, tmp_path / place)

@@ -23,7 +23,7 @@ from ritilib.fleet.fleet_file import OverlayAuthority
 from ritilib.gitops.company import Unit
 from ritilib.gitops.desired import Desired
 from ritilib.reconcile.authority import TIMING, Standing, Timing, read_standing
-from ritilib.render.upkeep import EnrollmentRules
+from ritilib.render.rules import EnrollmentRules
 from ritilib.sync.enroll.prepare import prepare_enrollment
 from ritilib.sync.observe import Places
 from ritilib.sync.once import sync_once

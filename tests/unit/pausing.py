@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from ritilib.gitops.desired import Desired
-from ritilib.render.upkeep import SyncRules, Windows
+from ritilib.render.rules import SyncRules, Windows
 from ritilib.sync.pausing import resume, suspend
 from tests.unit import removing
 

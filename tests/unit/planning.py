@@ -12,7 +12,7 @@ from ritilib.reconcile.plan import Plan, make_plan
 from ritilib.reconcile.state import FleetRecord, LiveJob, Observed, Record, Wish, hash_text
 from ritilib.reconcile.suspensions import Suspension
 from ritilib.render.names import UnitNames
-from ritilib.render.upkeep import SyncRules, Windows
+from ritilib.render.rules import SyncRules, Windows
 
 FLEET_ID = "6f0c2f5e-9d0f-4c43-8a62-1b1f7b0f2f11"
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)  # a Wednesday

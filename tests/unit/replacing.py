@@ -10,7 +10,7 @@ from ritilib.gitops.desired import Desired
 from ritilib.reconcile.restarts import Restarts
 from ritilib.reconcile.state import Record, read_record
 from ritilib.render.names import OPEN_DOOR
-from ritilib.render.upkeep import Windows
+from ritilib.render.rules import Windows
 from ritilib.sync.once import sync_once
 from ritilib.sync.synced import Synced
 from tests.fakes.nomad import FAILING

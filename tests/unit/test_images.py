@@ -13,7 +13,7 @@ from ritilib.fleet.fleet_file import Rollout
 from ritilib.fleet.stretch import Stretch
 from ritilib.reconcile.image_value import ImageValue, read_image_value, write_image_value
 from ritilib.reconcile.images import PATIENCE, ImageSaid, ImageTurn, Subject, find_image_turn
-from ritilib.render.upkeep import ImageRules, Windows
+from ritilib.render.rules import ImageRules, Windows
 
 NOW = datetime(2026, 11, 30, 3, tzinfo=UTC)  # a Monday
 PAUSE = timedelta(minutes=10)

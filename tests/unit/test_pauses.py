@@ -13,7 +13,7 @@ from ritilib.reconcile.pauses import find_rules, limit_change
 from ritilib.reconcile.plan import Cause, Change, Why, make_change, make_plan
 from ritilib.reconcile.state import FleetRecord
 from ritilib.reconcile.suspensions import Suspension
-from ritilib.render.upkeep import SyncRules, Windows
+from ritilib.render.rules import SyncRules, Windows
 from tests.unit.planning import (
     ANA,
     DUE,

@@ -11,7 +11,7 @@ from ritilib.reconcile.pauses import hold_paused
 from ritilib.reconcile.plan import make_plan
 from ritilib.reconcile.state import LiveJob
 from ritilib.reconcile.suspensions import Suspension
-from ritilib.render.upkeep import SyncRules, Windows
+from ritilib.render.rules import SyncRules, Windows
 from tests.unit.planning import (
     ANA,
     DUE,

@@ -13,7 +13,7 @@ import pytest
 from ritilib.gitops.desired import Desired
 from ritilib.reconcile.box_value import hash_box_files
 from ritilib.reconcile.state import hash_text
-from ritilib.render.upkeep import SyncRules
+from ritilib.render.rules import SyncRules
 from tests.unit.removing import name
 from tests.unit.replacing import BOXES, World, make_desired
 

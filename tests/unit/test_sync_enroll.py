@@ -9,7 +9,7 @@ from datetime import timedelta
 from ritilib.enroll.binding import Binding
 from ritilib.gitops.desired import Desired
 from ritilib.render.names import EnrollmentNames
-from ritilib.render.upkeep import EnrollmentRules
+from ritilib.render.rules import EnrollmentRules
 from ritilib.sync.planned import plan_once
 from tests.unit.removing import GRACE, World, make_desired
 

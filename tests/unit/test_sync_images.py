@@ -15,7 +15,7 @@ from ritilib.gitops.desired import Desired
 from ritilib.reconcile.image_value import ImageValue, read_image_value
 from ritilib.reconcile.images import LOOK
 from ritilib.reconcile.suspensions import Suspension
-from ritilib.render.upkeep import ImageRules, SyncRules, Windows
+from ritilib.render.rules import ImageRules, SyncRules, Windows
 from ritilib.sync.images import Rolled, roll_images
 from tests.fakes.consul import FakeConsul
 from tests.fakes.journal import Journal

@@ -10,7 +10,7 @@ import pytest
 from ritilib.gitops.desired import Desired
 from ritilib.reconcile.state import read_record
 from ritilib.render.names import CLOSED_DOOR, OPEN_DOOR
-from ritilib.render.upkeep import SyncRules
+from ritilib.render.rules import SyncRules
 from ritilib.sync.synced import Synced
 from tests.fakes.journal import Died
 from tests.unit import removing

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ritilib.gitops.desired import Desired
-from ritilib.render.upkeep import SyncRules
+from ritilib.render.rules import SyncRules
 from ritilib.sync.once import sync_once
 from ritilib.sync.pausing import resume
 from tests.unit import removing

@@ -10,7 +10,7 @@ import pytest
 from ritilib.fleet.stretch import Stretch
 from ritilib.gitops.desired import Desired
 from ritilib.render.names import CLOSED_DOOR, OPEN_DOOR
-from ritilib.render.upkeep import Windows
+from ritilib.render.rules import Windows
 from tests.fakes.nomad import FakeNomad
 from tests.unit.removing import name
 from tests.unit.replacing import BOXES, World, make_desired

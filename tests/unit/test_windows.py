@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ritilib.fleet.stretch import DAYS
 from ritilib.fleet.timezones import list_timezones
 from ritilib.reconcile.windows import find_next, is_inside
-from ritilib.render.upkeep import Windows
+from ritilib.render.rules import Windows
 
 MADRID = "Europe/Madrid"  # clocks: 2026-03-29 02:00 becomes 03:00, 2026-10-25 03:00 becomes 02:00
 MINUTE = timedelta(minutes=1)

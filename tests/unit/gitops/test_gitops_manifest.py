@@ -22,7 +22,7 @@ from ritilib.render.manifest import (
     read_manifest,
     select_inputs,
 )
-from ritilib.render.upkeep import SyncRules, Windows
+from ritilib.render.rules import SyncRules, Windows
 
 UUID = "6a1c2f0e-6a0b-4c36-9d3f-1f2e3d4c5b6a"
 PATH = "rendered/acme/manifest.json"

@@ -14,7 +14,7 @@ from ritilib.clients.nebula import Authority, Certificate, OverlayTool
 from ritilib.clients.vault import TRANSIT_MOUNT
 from ritilib.enroll.binding import Binding
 from ritilib.errors import Problem, RitiError
-from ritilib.render.upkeep import EnrollmentRules
+from ritilib.render.rules import EnrollmentRules
 from ritilib.sync.enroll.by_hand import approve_now, deny, revoke_now
 from ritilib.sync.enroll.prepare import prepare_enrollment
 from ritilib.sync.unit.apply import Servers

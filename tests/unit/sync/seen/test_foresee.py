@@ -12,7 +12,7 @@ from ritilib.clients.nomad_values import TemplateRetries
 from ritilib.errors import Denied
 from ritilib.fleet.stretch import Stretch
 from ritilib.gitops.desired import Desired
-from ritilib.render.upkeep import Windows
+from ritilib.render.rules import Windows
 from ritilib.sync.planned import plan_once
 from ritilib.sync.seen.foresee import Foreseen, Foresight, judge_cluster
 from tests.unit.removing import name
