@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -31,6 +31,7 @@ from ritilib.clients.nomad_values import (
 )
 from ritilib.clients.session import NotTheServer, decode_at_once, make_session, refused, unreachable
 from ritilib.clients.settings import Settings
+from ritilib.clients.streaming import read_array
 from ritilib.errors import Conflict, Denied, RitiError, ServerError, Unreachable
 
 __all__ = ["Allocation", "Deployment", "JobList", "JobPlan", "Nomad", "Registered"]
@@ -58,11 +59,15 @@ class Nomad(NomadAcl):
     def list_jobs(self, prefix: str) -> JobList:
         """Every job whose id starts with prefix, with its meta, in one request; also stopped ones."""
         asked = f"list jobs {prefix}*"
-        answer = self._ask(asked, "jobs", params={"meta": "true", "prefix": prefix})
-        if not isinstance(answer.json(), list) or "X-Nomad-Index" not in answer.headers:
-            foreign = NotTheServer("what answered is not Nomad")
-            raise unreachable("Nomad", self._server.address, asked, foreign)
-        jobs = sorted((make_stub(one) for one in answer.json()), key=lambda one: one.id)
+        with (
+            closing(
+                self._ask(asked, "jobs", params={"meta": "true", "prefix": prefix}, stream=True)
+            ) as answer,
+            self._explained(asked),
+        ):
+            if "X-Nomad-Index" not in answer.headers:
+                raise NotTheServer("what answered is not Nomad")
+            jobs = sorted(read_array(answer, make_stub), key=lambda one: one.id)
         return JobList(int(answer.headers["X-Nomad-Index"]), tuple(jobs))
 
     def parse(self, hcl: str) -> dict[str, Any]:

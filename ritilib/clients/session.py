@@ -131,12 +131,14 @@ def decode(text: str | bytes) -> Any:
         raise NotTheServer("no JSON, or only the beginning of it") from error
 
 
-def decode_at_once(answer: requests.Response, *_: Any, **__: Any) -> None:
+def decode_at_once(answer: requests.Response, *_: Any, stream: bool = False, **__: Any) -> None:
     """Raise NotTheServer where an answer is no JSON (and no file of a task), before anybody reads half of it.
+
+    Whoever takes it as it comes, by stream, looks itself.
 
     What was decoded is kept for whoever asks the answer for it.
     """
-    if not answer.ok or not answer.content or RAW in answer.url:
+    if stream or not answer.ok or not answer.content or RAW in answer.url:
         return
     value = decode(answer.content)
     answer.json = lambda **_: value  # type: ignore[method-assign]  # this one answer's

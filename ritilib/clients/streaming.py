@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 import orjson
 import requests
@@ -12,6 +13,7 @@ from ritilib.clients.consul_values import Entry, make_entry
 from ritilib.clients.session import NotTheServer
 
 CHUNK_BYTES = 1 << 20
+Made = TypeVar("Made")
 
 
 def split_array(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -34,17 +36,31 @@ def split_array(chunks: Iterable[bytes]) -> Iterator[bytes]:
             yield first + b"}"
             yield from (mark + one + b"}" for one in others[:-1])
             held = mark + others[-1]
-    last = held.strip().removeprefix(b"[").removesuffix(b"]")
-    if last and last != b"null":
-        yield last
+    last = held.strip()
+    if last in (b"", b"null", b"[]", b"]"):
+        return
+    if not last.endswith(b"]"):
+        raise ValueError("the array has no end: what is missing would be taken for what is not there")
+    yield last.removeprefix(b"[").removesuffix(b"]")
+
+
+def read_array(answer: requests.Response, make: Callable[[Any], Made]) -> Iterator[Made]:
+    """What make does with each object of an answer whose body is not read yet.
+
+    NotTheServer where the answer is no such list, or not whole; make raises KeyError or TypeError for what is no
+    object of it.
+    """
+    try:
+        for text in split_array(answer.iter_content(CHUNK_BYTES)):
+            yield make(orjson.loads(text))
+    except (ValueError, KeyError, TypeError) as error:
+        raise NotTheServer("no such list, or only the beginning of it") from error
 
 
 def read_entries(answer: requests.Response) -> Iterator[Entry]:
-    """The keys of Consul's answer, whose body is not read yet; NotTheServer where it is no such list, or not whole."""
-    for text in split_array(answer.iter_content(CHUNK_BYTES)):
-        try:
-            found = orjson.loads(text)
-            entry = make_entry({**found, "Value": base64.b64decode(found["Value"] or "")})
-        except (ValueError, KeyError, TypeError) as error:
-            raise NotTheServer("no list of keys, or only the beginning of it") from error
-        yield entry
+    """The keys of Consul's answer; as read_array."""
+    return read_array(answer, _make_entry)
+
+
+def _make_entry(found: Any) -> Entry:
+    return make_entry({**found, "Value": base64.b64decode(found["Value"] or "")})

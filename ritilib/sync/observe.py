@@ -120,7 +120,7 @@ def observe(fleet: str, nomad: NomadClient, consul: ConsulClient, now: datetime,
     """
     places = Places(fleet)
     jobs = {
-        job.id: LiveJob(job.modify_index, job.stop, dict(job.meta), job.allocations)
+        job.id: LiveJob(job.modify_index, job.stop, job.meta, job.allocations)
         for job in nomad.list_jobs(places.jobs).jobs
     }
     fleet_records: list[tuple[FleetRecord, int]] = []

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,3 +40,12 @@ def test_null_is_an_empty_array() -> None:
 def test_an_array_that_is_spaced_otherwise_comes_as_one_piece() -> None:
     text = b'[{"Key": "a"}, {"Key": "b"}]'
     assert list(split_array([text])) == [text[1:-1]]
+
+
+@pytest.mark.parametrize(
+    "text", [b'[{"ID":"a"},{"ID":"b"}', b'[{"ID":"a"}', b'[{"ID":"a"},{"ID":"b"},', b'{"ID":"a"}']
+)
+def test_an_array_without_its_end_is_none(text: bytes) -> None:
+    """Its objects are whole, but those behind them would look as if they were deleted."""
+    with pytest.raises(ValueError, match="no end"):
+        list(split_array([text]))
