@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # the stack makes network interfaces and starts Docker; where there is no sudo, riti says what is missing
 AS_ROOT := $(shell test "$$(id -u)" = 0 || ! command -v sudo >/dev/null || echo 'sudo -E env "PATH=$$PATH"')
 
-.PHONY: demo test test-slow test-faults test-long test-merges check bench bench-enroll-10000 image-tools image-build image-reproduce image-boot image-update image-rollback image-power image-e2e venv setup clean
+.PHONY: demo test test-slow test-faults test-long test-merges check bench bench-enroll-10000 image-tools image-build image-reproduce image-boot image-update image-rollback image-power image-crashes image-e2e venv setup clean
 
 demo: venv ## the product's whole job once, on real servers; KEEP=1 leaves it up
 	$(AS_ROOT) $(BIN)/riti dev demo $(if $(KEEP),--keep)
@@ -71,6 +71,9 @@ image-e2e: image-tools setup ## from power to dial tone: what image-build made e
 
 image-power: image-tools ## cuts what image-build made off at CUTS random moments of starts, installations and tries in QEMU
 	$(AS_ROOT) env $(IMAGE) power --cuts $(or $(CUTS),5)
+
+image-crashes: image-tools ## records what image-build made writes to its card in QEMU, and checks STATES=1000 cards that lost some of it
+	$(AS_ROOT) env $(IMAGE) crashes --states $(or $(STATES),1000) $(if $(SEED),--seed $(SEED))
 
 setup: venv
 	$(AS_ROOT) $(BIN)/riti dev setup $(SETUP)

@@ -20,7 +20,7 @@ from boxos.flavour import FLAVOURS, find_flavour
 from boxos.lock import compare, read_lock, write_lock
 from boxos.programs import list_missing
 from boxos.recipe import ARCHITECTURE, SUITE, Recipe
-from boxos.running import BOX_OS, boot, card, find_cache, power, read_last, rollback, update
+from boxos.running import BOX_OS, boot, card, crashes, find_cache, power, read_last, rollback, update
 from boxos.saying import print_error, print_json, report
 from boxos.store import Store
 from ritilib.errors import RitiError
@@ -33,7 +33,7 @@ def boxos() -> None:
     """The box's image. Example: python -m boxos build --board virt --flavour debian"""
 
 
-for command in (boot, update, rollback, power, card):
+for command in (boot, update, rollback, power, crashes, card):
     boxos.add_command(command)
 
 

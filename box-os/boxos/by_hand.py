@@ -13,7 +13,8 @@ from boxos.programs import run
 from ritilib.errors import RitiError
 
 
-def _ask_for_rescue(card: Path) -> None:
+def ask_for_rescue(card: Path) -> None:
+    """Put the file onto the card as a person would."""
     offset = find_spans(run(["sfdisk", "--dump", card]))[SELECTOR][0]
     asked = card.with_name("RESCUE")
     asked.write_bytes(b"")
@@ -21,7 +22,12 @@ def _ask_for_rescue(card: Path) -> None:
 
 
 def open_rescue(box: Machine, timeout_s: float) -> None:
-    _ask_for_rescue(box.card)
+    ask_for_rescue(box.card)
+    start_rescue(box, timeout_s)
+
+
+def start_rescue(box: Machine, timeout_s: float) -> None:
+    """To the shell, where the card asks for it."""
     box.start()
     # what is typed before the shell has its terminal is lost
     box.follow({"mark": "the rescue way is open", "shell": "rescue# "}, timeout_s)

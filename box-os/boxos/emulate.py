@@ -61,7 +61,7 @@ class Machine:
     """One box with its card, which is written to. Only one start at a time; the end of `with` cuts it off.
 
     cables: what is plugged in. log: where all that its consoles say is kept. serial: of the board, as its device tree
-    has it.
+    has it. write_log: where the next start's writes are noted (see firmware.compose); none are where it is None.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class Machine:
     ) -> None:
         self.card, self.partition, self.console = card, 0, ""
         self._work, self._cables, self._log, self._serial = work, cables, log, serial
+        self.write_log: Path | None = None
         self._patience = read_patience()
         self._flag = work / "flag"
         self._qemu: subprocess.Popen[bytes] | None = None
@@ -104,7 +105,9 @@ class Machine:
             "-device",
             device,
         )
-        argv = firmware.compose(chosen, self.card, tree, port + self._cables.words + read_clock())
+        argv = firmware.compose(
+            chosen, self.card, tree, port + self._cables.words + read_clock(), self.write_log
+        )
         if arguments:
             argv[argv.index("-append") + 1] += f" {arguments}"
         self.partition, self.console = chosen.partition, ""

@@ -70,16 +70,32 @@ def read_config(text: str) -> dict[str, str]:
     return found
 
 
-def compose(chosen: Chosen, disk: Path, tree: Path, more: tuple[str, ...] = ()) -> list[str]:
-    """QEMU's command line: the disk as it would lie in a Pi, and the device tree with what the firmware did."""
+def compose(
+    chosen: Chosen, disk: Path, tree: Path, more: tuple[str, ...] = (), write_log: Path | None = None
+) -> list[str]:
+    """QEMU's command line: the disk as it would lie in a Pi, and the device tree with what the firmware did.
+
+    write_log: where every write and flush of the disk is noted (boxos/write_log.py reads it); it must be there, empty.
+    """
     return [
         "qemu-system-aarch64",
         *MACHINE,
         *("-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot"),
         *("-kernel", str(chosen.kernel), "-initrd", str(chosen.initrd), "-append", chosen.arguments),
-        *("-dtb", str(tree), "-drive", f"file={disk},format=raw,if=none,id=card,cache=writeback"),
+        *("-dtb", str(tree), "-drive", f"{_open_card(disk, write_log)},if=none,id=card,cache=writeback"),
         *("-device", "virtio-blk-device,drive=card", "-device", "virtio-rng-device", *more),
     ]
+
+
+def _open_card(disk: Path, write_log: Path | None) -> str:
+    if write_log is None:
+        return f"file={disk},format=raw"
+    # A flush that waits for this machine's own disk would be noted after writes that came behind it, as if it had made
+    # them last too; so it does not wait, and the log has the order in which the guest sees things done.
+    nodes = {"file": disk, "log": write_log}
+    return "driver=blklogwrites," + ",".join(
+        f"{name}.driver=file,{name}.filename={path},{name}.cache.no-flush=on" for name, path in nodes.items()
+    )
 
 
 def describe_board(chosen: Chosen, target: Path, is_try: bool, serial: str) -> Path:

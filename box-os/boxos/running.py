@@ -15,10 +15,12 @@ import click
 
 from boxos.board import find_board
 from boxos.card import put_card
+from boxos.crashes import try_crashes
 from boxos.flavour import find_flavour
 from boxos.lock import read_lock
 from boxos.power import try_cuts
 from boxos.recipe import Recipe
+from boxos.recording import INDEX, read_recording, record
 from boxos.rollback import try_rollbacks
 from boxos.saying import print_json, report
 from boxos.shipped import search_image
@@ -122,6 +124,34 @@ def power(cuts: int, seed: int | None, timeout: float) -> None:
     chosen = random.SystemRandom().randrange(1_000_000) if seed is None else seed
     with _work() as work:
         print_json(try_cuts(read_built(), work, cuts, chosen, timeout, report))
+
+
+@click.command()
+@click.option("--states", type=click.IntRange(1), default=1000, show_default=True)
+@click.option("--seed", type=int, help="Of the states.  [default: another each time]")
+@click.option("--only", type=click.IntRange(0), help="Of these states the one of that number.")
+@click.option(
+    "--recording",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where writes are recorded.  [default: beside the cache, one for each image]",
+)
+@BOUND
+def crashes(states: int, seed: int | None, only: int | None, folder: Path | None, timeout: float) -> None:
+    """Check what a cut may leave of a card that loses or reorders what was not flushed, in so many states.
+
+    The writes of a first start, an installation and a try are recorded in QEMU once for each image; the states are
+    then checked without it. Example: python -m boxos crashes --states 1000
+    """
+    chosen = random.SystemRandom().randrange(1_000_000) if seed is None else seed
+    with _work() as work:
+        place = folder or find_cache() / "recordings" / read_last()["sha256"]["disk"][:16]
+        if (place / INDEX).exists():
+            report(f"as it was recorded in {place}")
+            recorded = read_recording(place)
+        else:
+            recorded = record(read_built(), work, place, timeout, report)
+        print_json(try_crashes(recorded, work, states, chosen, report, only))
 
 
 @click.command()
