@@ -1,8 +1,8 @@
 """Power cuts at random moments of a box's life: starts (the first one and the making of its keys among them),
 installations, and the try and the commit of what was installed.
 
-What the guest had not written yet is lost, as it is on a real card; a card that loses what it said was written is not
-modelled. Cuts while a box enrolls need a fleet: `make image-e2e CUTS=3`.
+What the guest had not written yet is lost, as it is on a real card; what a card may lose besides, of what was written
+and not flushed, is boxos/crashes.py's. Cuts while a box enrolls need a fleet: `make image-e2e CUTS=3`.
 """
 
 from __future__ import annotations

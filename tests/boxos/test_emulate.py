@@ -34,7 +34,10 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     def choose(_disk: Path, _work: Path, is_try: bool) -> Chosen:
         return Chosen(3 if is_try else 2, tmp_path, tmp_path, "")
 
-    def compose(chosen: Chosen, _disk: Path, _tree: Path, more: tuple[str, ...]) -> list[str]:
+    def compose(
+        chosen: Chosen, _disk: Path, _tree: Path, more: tuple[str, ...], write_log: Path | None
+    ) -> list[str]:
+        assert write_log is None
         assert f"file,id=flag,path={tmp_path}/flag" in more and "network" in more
         return [sys.executable, "-c", _BOX, f"{tmp_path}/flag", "-append", f"slot={chosen.partition}"]
 

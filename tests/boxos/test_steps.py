@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from boxos.accounts import write_accounts
-from boxos.firmware import find_spans, read_config
+from boxos.firmware import Chosen, compose, find_spans, read_config
 from boxos.modules import choose_modules, order_modules, read_dependencies
 from boxos.store import Store
 from boxos.sweep import find_lacking, find_unneeded
@@ -90,3 +90,18 @@ def test_what_was_made_is_not_made_again_and_what_failed_is_not_there(tmp_path: 
     with pytest.raises(RitiError):
         store.make("b", ["1"], fail)
     assert [path.name[17:] for path in tmp_path.iterdir()] == ["a", "a"]
+
+
+def test_a_cards_writes_are_noted_where_they_are_asked_for() -> None:
+    chosen = Chosen(2, Path("kernel"), Path("initrd"), "ro")
+    card, log = Path("/work/card.img"), Path("/work/first.log")
+    plain = compose(chosen, card, Path("tree"))
+    assert "file=/work/card.img,format=raw,if=none,id=card,cache=writeback" in plain
+    noted = next(
+        word for word in compose(chosen, card, Path("tree"), (), log) if "driver=blklogwrites" in word
+    )
+    words = noted.split(",")
+    assert "file.filename=/work/card.img" in words and "log.filename=/work/first.log" in words
+    # the card's own flushes must come as far as the log, and wait for nothing behind it
+    assert "cache=writeback" in words and "cache.no-flush=on" not in words
+    assert {"file.cache.no-flush=on", "log.cache.no-flush=on"} <= set(words)
