@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,8 @@ def try_crashes(
     the seed that leads there again."""
     stories = {one.name: _read_story(recording, one) for one in recording.episodes}
     expected = Expected(_read_identity(recording, work), _verify_root(recording, work).root_hash)
-    states = draw_states(list(stories.values()), count, seed)
+    # a state's number does not depend on how many are drawn
+    states = draw_states(list(stories.values()), max(count, (only or 0) + 1), seed)
     drawn = [state for state in states if only in (None, state.number)]
     wrongs: list[tuple[State, Wrong]] = []
     slots: Counter[str] = Counter()
@@ -51,13 +52,7 @@ def try_crashes(
             if slots.total() % _EACH == 0:
                 report(f"  {slots.total()} of {len(drawn)}, {len(wrongs)} wrong")
     if wrongs:
-        told = [
-            f"state {state.number} ({state.episode}, {state.region}, flushed {state.flushed}, cut {state.cut}): "
-            f"{wrong.kind}: {wrong.text}"
-            for state, wrong in wrongs[:_TOLD]
-        ]
-        told.append(f"{len(wrongs)} wrongs in {len({state.number for state, _ in wrongs})} states")
-        raise RitiError.because("; ".join(told), f"one of them again: --seed {seed} --only NUMBER")
+        raise tell(wrongs, seed)
     return {
         "states": len(drawn),
         "seed": seed,
@@ -65,6 +60,18 @@ def try_crashes(
         "slots": dict(slots),
         **dict.fromkeys((BRICK, SLOT, IDENTITY, DATA_LOST), 0),
     }
+
+
+def tell(wrongs: Sequence[tuple[State, Wrong]], seed: int) -> RitiError:
+    """The first of what is wrong, with the words that bring its state about again."""
+    told = [
+        f"state {state.number} ({state.episode}, {state.region}, flushed {state.flushed}, cut {state.cut}): "
+        f"{wrong.kind}: {wrong.text}"
+        for state, wrong in wrongs[:_TOLD]
+    ]
+    counted = Counter(wrong.kind for _, wrong in wrongs)
+    told.append(", ".join(f"{count} {kind}" for kind, count in sorted(counted.items())))
+    return RitiError.because("; ".join(told), f"one of them again: --seed {seed} --only NUMBER")
 
 
 def _check(

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from boxos.crash_check import BRICK, DATA_LOST, IDENTITY, SLOT, Expected, Seen, find_wrongs
+from boxos.crash_check import BRICK, DATA_LOST, IDENTITY, SLOT, Expected, Seen, Wrong, find_wrongs
 from boxos.crash_data import read_data
+from boxos.crash_states import State
+from boxos.crashes import tell
 from boxos.disk import make_data
 from boxos.layout import BOOT_A, BOOT_B, ROOT_A, ROOT_B
 from boxos.programs import run
@@ -100,6 +102,13 @@ def test_a_record_is_the_old_or_the_new_one() -> None:
     assert kinds(ON_A, before=ON_A, after=new) == set() == kinds(new, before=ON_A, after=new)
     assert kinds(replace(ON_A, files=without("rauc/slots.json")), after=new) == {DATA_LOST}
     assert kinds(ON_A, before=new, after=new) == {DATA_LOST}
+
+
+def test_what_is_wrong_is_told_with_what_brings_it_about_again() -> None:
+    state = State(41, "install", "riti-root-b", 5, 9, ())
+    error = tell([(state, Wrong(BRICK, "it does not start")), (state, Wrong(SLOT, "slot B"))], 7)
+    assert "state 41 (install, riti-root-b, flushed 5, cut 9): bricks: it does not start" in str(error)
+    assert "1 bricks, 1 wrong slots" in str(error) and "--seed 7 --only NUMBER" in str(error)
 
 
 # e2fsprogs are in every Debian: the rest of what makes an image is not needed
