@@ -104,9 +104,13 @@ func take(arguments []string) error {
 				}
 				continue
 			}
-			// what came of it, the next look tells, also where the answer was lost
 			newest = -1
-			_, err = said.consul.write(said.key, now.take(generation, said.allocation), index)
+			is, err = said.consul.write(said.key, now.take(generation, said.allocation), index)
+			// Where the answer was lost, or was no, the next look tells. Never where it was yes: others who have waited
+			// long enough may take both addresses before that look, and this one would take a second.
+			if is {
+				return writeTaken(said.file, generation, said.allocation)
+			}
 		}
 		if err != nil {
 			if err.Error() != told {
