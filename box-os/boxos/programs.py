@@ -20,6 +20,7 @@ TOOLS = {
     "dosfstools": ("mkfs.vfat",),
     "dpkg": ("dpkg-deb",),
     "e2fsprogs": ("mke2fs", "debugfs", "e2fsck"),
+    "erofs-utils": ("mkfs.erofs", "fsck.erofs"),
     "fdisk": ("sfdisk",),
     "iproute2": ("ip",),
     "kmod": ("depmod",),
@@ -27,7 +28,7 @@ TOOLS = {
     "openssl": ("openssl",),
     "qemu-system-arm": ("qemu-system-aarch64",),
     "qemu-user-static": ("qemu-aarch64-static",),
-    "squashfs-tools": ("mksquashfs", "unsquashfs"),
+    "squashfs-tools": ("mksquashfs",),
     "xz-utils": ("xz",),
     "zstd": ("zstd",),
 }
