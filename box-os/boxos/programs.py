@@ -28,7 +28,7 @@ TOOLS = {
     "openssl": ("openssl",),
     "qemu-system-arm": ("qemu-system-aarch64",),
     "qemu-user-static": ("qemu-aarch64-static",),
-    "squashfs-tools": ("mksquashfs",),
+    "squashfs-tools": ("mksquashfs", "unsquashfs"),
     "xz-utils": ("xz",),
     "zstd": ("zstd",),
 }
