@@ -1,11 +1,16 @@
-"""`python -m bench [NAME]`: run all benchmarks but the long ones, or one; a table, then one JSON object a line."""
+"""`python -m bench [NAME …] [--boxes N …]`: all benchmarks but the long ones, or these; of fleets of these sizes alone.
+
+One JSON object a line, as soon as it is known, and a table at the end of each.
+"""
 
 from __future__ import annotations
 
+import argparse
 import importlib
+import inspect
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +32,32 @@ def list_benchmarks() -> list[str]:
 
 
 def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--boxes", type=int, nargs="+", help="sizes of fleets; of those that have sizes")
+    said = parser.parse_args(arguments)
     names = list_benchmarks()
-    unknown = [name for name in arguments if name not in names]
+    unknown = [name for name in said.names if name not in names]
     if unknown:
-        print(f"no benchmark is called {', '.join(unknown)}; there are: {', '.join(names)}", file=sys.stderr)
-        return 2
+        parser.error(f"no benchmark is called {', '.join(unknown)}; there are: {', '.join(names)}")
     progress = Console(stderr=True)
     failed = 0
-    for name in arguments or [name for name in names if name not in _LONG]:
-        run: Callable[[Callable[[str], None]], list[dict[str, Any]]]
+    for name in said.names or [name for name in names if name not in _LONG]:
+        run: Callable[..., Iterable[dict[str, Any]]]
         run = importlib.import_module(f"bench.{name.replace('-', '_')}").run
+        if said.boxes and "sizes" not in inspect.signature(run).parameters:
+            parser.error(f"{name} has no sizes")
+        sizes = {"sizes": said.boxes} if said.boxes else {}
+        figures: list[dict[str, Any]] = []
         try:
-            figures = run(lambda line: progress.print(line, markup=False, highlight=False, soft_wrap=True))
+            for row in run(
+                lambda line: progress.print(line, markup=False, highlight=False, soft_wrap=True), **sizes
+            ):
+                figures.append(row)
+                print(json.dumps(row), flush=True)
         except RitiError as error:
             print(f"{name}: {error}", file=sys.stderr)
             failed = 1
-            continue
         _print(name, figures)
     return failed
 
@@ -52,9 +67,8 @@ def _print(name: str, figures: list[dict[str, Any]]) -> None:
     table = Table(*columns, title=name)
     for row in figures:
         table.add_row(*(_show(row.get(column, "")) for column in columns))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
-    for row in figures:
-        print(json.dumps(row), flush=True)
+    if figures:
+        Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 def _show(value: object) -> str:

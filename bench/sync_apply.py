@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,9 +48,13 @@ ROUNDS = 3
 OTHER_IMAGE = "riti/pbx:other"  # the node takes no work: no image is asked for
 
 
-def run(report: Callable[[str], None]) -> list[dict[str, Any]]:
-    """An object for each size of fleet (changed: 1), one for MANY changed boxes, one for a first sync."""
-    return [*(measure_one(boxes, report) for boxes in SIZES), _run_many(report), _run_first(report)]
+def run(report: Callable[[str], None], sizes: Sequence[int] = ()) -> Iterator[dict[str, Any]]:
+    """An object for each size of fleet (changed: 1); without sizes also one for MANY changed, and a first sync."""
+    for boxes in sizes or SIZES:
+        yield measure_one(boxes, report)
+    if not sizes:
+        yield _run_many(report)
+        yield _run_first(report)
 
 
 def measure_one(boxes: int, report: Callable[[str], None]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,9 +52,9 @@ class Merged:
         run_git(forge, "update-ref", f"refs/heads/{BRANCH}", commit)
 
 
-def run(report: Callable[[str], None], sizes: Sequence[int] = SIZES) -> list[dict[str, Any]]:
+def run(report: Callable[[str], None], sizes: Sequence[int] = SIZES) -> Iterator[dict[str, Any]]:
     """One object for each size of fleet; seconds are medians."""
-    return [_run_size(boxes, report) for boxes in sizes]
+    return (_run_size(boxes, report) for boxes in sizes)
 
 
 def _run_size(boxes: int, report: Callable[[str], None]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -38,9 +38,9 @@ SIZES = (10, 1_000, 10_000)
 ROUNDS = 7
 
 
-def run(report: Callable[[str], None], sizes: Sequence[int] = SIZES) -> list[dict[str, Any]]:
+def run(report: Callable[[str], None], sizes: Sequence[int] = SIZES) -> Iterator[dict[str, Any]]:
     """One object for each size of fleet; seconds are medians."""
-    return [_run_size(boxes, report) for boxes in sizes]
+    return (_run_size(boxes, report) for boxes in sizes)
 
 
 def _run_size(boxes: int, report: Callable[[str], None]) -> dict[str, Any]:

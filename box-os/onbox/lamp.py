@@ -9,6 +9,7 @@ from typing import Any
 # milliseconds. A code is so many short blinks, then a long dark time: a person counts them without a clock.
 ON_MS, OFF_MS, DARK_MS = 250, 350, 2000
 LONG_MS = 1000
+PATIENCE_S = 300.0  # what "Wait for five minutes" promises
 STEADY: tuple[tuple[bool, int], ...] = ((True, LONG_MS),)
 
 
@@ -18,7 +19,7 @@ class Seen:
 
     card: the data partition has a claim; carrier, address: of the line to the Internet. agent: what the agent says of
     itself since this start, {} where nothing yet. is_tried: an update shows whether it works; went_back: the last one
-    did not.
+    did not. silent_s: for how long Asterisk has said nothing to the agent.
     """
 
     rescue: bool = False
@@ -30,6 +31,7 @@ class Seen:
     agent: Mapping[str, Any] | None = None
     is_tried: bool = False
     went_back: bool = False
+    silent_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,11 @@ def decide(seen: Seen) -> Shown:
         return _BY_STATE.get(str(state), TROUBLE if state else STARTING)
     if agent.get("link") == "down":
         return LINK
-    return TROUBLE if agent.get("refused") or agent.get("why") else FINE
+    if agent.get("refused") or agent.get("why"):
+        return TROUBLE
+    if agent.get("link") == "unknown":
+        return STARTING if seen.silent_s < PATIENCE_S else TROUBLE
+    return FINE
 
 
 def list_notes(seen: Seen) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +101,13 @@ def run() -> None:
         full = _read(found / "max_brightness") or "1"
     before: Mapping[str, Any] = {}
     has_answered = False
+    heard_s = time.monotonic()
     while True:
         began_s = time.monotonic()
         seen = look()
+        if (seen.agent or {}).get("link") != "unknown":
+            heard_s = began_s
+        seen = replace(seen, silent_s=began_s - heard_s)
         shown = lamp.decide(seen)
         said = describe(seen, shown)
         if said != before:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -19,6 +20,7 @@ from ritilib.clients.settings import read_settings
 from ritilib.gitops.desired import read_desired
 from ritilib.reconcile.pauses import describe_paused
 from ritilib.reconcile.wording import count
+from ritilib.sync.images import ImagePlan, plan_images
 from ritilib.sync.planned import plan_once
 from ritilib.sync.seen.foresee import Foreseen, Foresight, judge_cluster
 from ritilib.sync.unit.settle import describe_refused
@@ -39,7 +41,7 @@ COLOURS = {"+": "green", "-": "red", "~": "yellow", "@": "cyan"}
     help=f"Show each line that changes in Consul and Nomad.  [default: where at most {FEW} units change]",
 )
 def plan(repo: Path, rev: str, as_json: bool, with_diff: bool | None) -> None:
-    """Say what a sync of the merged commit would change, and what each running PBX would notice.
+    """Say what a sync of the merged commit would change, and what each running PBX and box would notice.
 
     Nothing; a reload, which cuts no call; or a restart, with the wave and the calls that it waits for. Exit 3 where
     something would change. Reads only; Nomad's own diff takes a token with submit-job.
@@ -71,6 +73,7 @@ def plan(repo: Path, rev: str, as_json: bool, with_diff: bool | None) -> None:
         for one in removals.stops
     }
     purges = {one.key: f"remove: stopped since {one.record.stopped_at}" for one in removals.purges}
+    images = plan_images(desired, seen.observed.suspensions, consul, seen.observed.now)
     warnings = [*foresight.problems, *refused]
     if as_json:
         print_json(
@@ -86,6 +89,7 @@ def plan(repo: Path, rev: str, as_json: bool, with_diff: bool | None) -> None:
                 "conflicts": conflicts,
                 "held": held,
                 "pauses": made.paused.pauses,
+                "images": images,
                 "cluster": cluster,
                 "warnings": warnings,
             }
@@ -104,11 +108,12 @@ def plan(repo: Path, rev: str, as_json: bool, with_diff: bool | None) -> None:
             click.echo(
                 f"{count(len(made.awaiting), 'unit')} made when the box enrolls: {', '.join(made.awaiting)}"
             )
+        _print_images(images)
         print_suspended(made.paused.pauses)
     print_problems((*conflicts, *held, *cluster, *warnings))
     if conflicts or held or any(one.severity == "error" for one in cluster):
         sys.exit(1)
-    if changes or stops or purges:
+    if changes or stops or purges or images.told:
         sys.exit(EXIT_CHANGES)
 
 
@@ -118,6 +123,16 @@ def _follow(changes: Iterable[Foreseen], length: int) -> list[Foreseen]:
         return list(changes)
     with click.progressbar(changes, length=length, label="asking Nomad", file=sys.stderr) as shown:
         return list(shown)
+
+
+def _print_images(images: ImagePlan) -> None:
+    for key, name in islice(images.told.items(), FEW):
+        click.echo(f"{key}: its box is to run image {name}")
+    for key, why in islice({**images.later, **images.failed}.items(), FEW):
+        click.echo(f"{key}: its box keeps its image: {why}")
+    if images.told or images.later or images.failed:
+        sizes = (len(images.told), len(images.later), len(images.failed))
+        click.echo("boxes' images: {} to change, {} later, {} failed".format(*sizes))
 
 
 def _print_diffs(one: Foreseen) -> None:

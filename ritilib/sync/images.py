@@ -60,11 +60,66 @@ def roll_images(
     One request where it is known of every box what became of its version, and one more for each 64 boxes of which it
     is not. Raises Conflict where another writes meanwhile, and as the client does: the next look goes on from there.
     """
-    wished = {unit.key: unit for unit in desired.units if unit.image}
-    if not wished:
-        return Rolled(desired.commit)
     if before and before.commit == desired.commit and before.until and now < before.until:
         return replace(before, told=())
+    looked = _look(desired, suspensions, consul, now)
+    if not looked:
+        return Rolled(desired.commit)
+    turn, wished = looked.turn, looked.wished
+    written = _write(desired.fleet, turn.puts, looked.told, looked.indexes, consul, go_on, report)
+    is_whole = len(written) == len(turn.puts)
+    until = min(filter(None, (now + LOOK, turn.due))) if is_whole else now
+    due = turn.due if is_whole else now + LOOK
+    failed = _describe_failed(turn, wished)
+    return Rolled(
+        desired.commit,
+        written,
+        tuple(_describe_held(turn, wished)),
+        tuple(failed.values()),
+        {key: one.what.removeprefix(f"{key} ") for key, one in failed.items()},
+        until,
+        due,
+    )
+
+
+@dataclass(frozen=True)
+class ImagePlan:
+    """Box → the image that it would be told now; why it has to wait; why it stays with the one that it had."""
+
+    told: Mapping[str, str] = field(default_factory=dict)
+    later: Mapping[str, str] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+def plan_images(
+    desired: Desired, suspensions: Sequence[Suspension], consul: ConsulClient, now: datetime
+) -> ImagePlan:
+    """What roll_images would do now; nothing is written. Raises as the client does."""
+    looked = _look(desired, suspensions, consul, now)
+    if not looked:
+        return ImagePlan()
+    # what became of a version is noted beside it, which tells the box nothing
+    told = {key: put.name for key, put in sorted(looked.turn.puts.items()) if not put.judged}
+    return ImagePlan(told, dict(sorted(looked.turn.held.items())), dict(sorted(looked.turn.failed.items())))
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """told, indexes: as _read_told; wished: the units whose box is to run an image."""
+
+    turn: ImageTurn
+    wished: Mapping[str, Unit]
+    told: Mapping[str, ImageValue]
+    indexes: Mapping[str, int]
+
+
+def _look(
+    desired: Desired, suspensions: Sequence[Suspension], consul: ConsulClient, now: datetime
+) -> _Looked | None:
+    """None where the fleet names no image: nobody is asked."""
+    wished = {unit.key: unit for unit in desired.units if unit.image}
+    if not wished:
+        return None
     told, indexes = _read_told(desired.fleet, consul)
     asked = [key for key, unit in wished.items() if unit.image and needs_word(told.get(key), unit.image)]
     said = _read_said(desired.fleet, asked, consul)
@@ -81,21 +136,7 @@ def roll_images(
         for key, unit in wished.items()
         if unit.image
     ]
-    turn = find_image_turn(subjects, desired.rollout, now)
-    written = _write(desired.fleet, turn.puts, told, indexes, consul, go_on, report)
-    is_whole = len(written) == len(turn.puts)
-    until = min(filter(None, (now + LOOK, turn.due))) if is_whole else now
-    due = turn.due if is_whole else now + LOOK
-    failed = _describe_failed(turn, wished)
-    return Rolled(
-        desired.commit,
-        written,
-        tuple(_describe_held(turn, wished)),
-        tuple(failed.values()),
-        {key: one.what.removeprefix(f"{key} ") for key, one in failed.items()},
-        until,
-        due,
-    )
+    return _Looked(find_image_turn(subjects, desired.rollout, now), wished, told, indexes)
 
 
 def _read_told(fleet: str, consul: ConsulClient) -> tuple[dict[str, ImageValue], dict[str, int]]:

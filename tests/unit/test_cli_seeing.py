@@ -10,9 +10,11 @@ import pytest
 
 from ritilib.gitops.desired import Desired
 from ritilib.sync.pausing import suspend
+from tests.unit.removing import name
 from tests.unit.replacing import BOXES, make_desired
 from tests.unit.sync.seen.test_look import A, Lab
 from tests.unit.test_cli import run
+from tests.unit.test_sync_images import CANARY, name_image, write_report
 
 
 @pytest.fixture
@@ -215,6 +217,23 @@ def test_a_plan_says_nothing_or_what_each_pbx_notices(
     assert " in Consul" not in capsys.readouterr().out
 
 
+def test_a_plan_says_which_boxes_are_to_run_another_image(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for key in BOXES:
+        lab.consul.put(name(key).box_report, write_report("1.2.3"))
+    wish(monkeypatch, name_image(make_desired("c1", "one")))
+    lab.journal.writes.clear()
+    assert run(monkeypatch, "plan") == 3
+    said = capsys.readouterr().out.splitlines()
+    assert said[:2] == ["0 to change, 5 as wished", f"{CANARY}: its box is to run image 1.2.4"]
+    assert "acme/a: its box keeps its image: its wave comes after wave 1 of 3" in said
+    assert said[-1] == "boxes' images: 1 to change, 4 later, 0 failed"
+    code, plan = ask(monkeypatch, capsys, "plan")
+    assert code == 3 and plan["images"]["told"] == {CANARY: "1.2.4"} and len(plan["images"]["later"]) == 4
+    assert lab.journal.writes == []
+
+
 def test_the_form_of_a_plan_is_stable(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -233,9 +252,11 @@ def test_the_form_of_a_plan_is_stable(
         "awaiting",
         "conflicts",
         "held",
+        "images",
         "cluster",
         "warnings",
     }
+    assert set(said["images"]) == {"told", "later", "failed"}
     assert set(said["units"][0]) == {
         "unit",
         "reasons",

@@ -54,13 +54,15 @@ func (l *list) Set(value string) error {
 }
 
 func main() {
-	roles := map[string]func(settings, []string) error{"start": start, "keep": keep, "watch": watch, "show": show}
+	roles := map[string]func(settings, []string) error{
+		"start": start, "keep": keep, "watch": watch, "show": show, "carry": carry,
+	}
 	var role func(settings, []string) error
 	if len(os.Args) > 1 {
 		role = roles[os.Args[1]]
 	}
 	if role == nil {
-		fail(2, "needs start, keep, watch or show, and then its options (--help)")
+		fail(2, "needs start, keep, watch, show or carry, and then its options (--help)")
 	}
 	said, rest := parse(os.Args[1], os.Args[2:])
 	// The watcher waits nearly always: one thread for Go's code, and memory given back early.

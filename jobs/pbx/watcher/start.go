@@ -57,6 +57,9 @@ func start(said settings, program []string) error {
 			report("%s: %v", wordsFile, err)
 		}
 	}
+	if err := carryOutput(); err != nil {
+		report("records of calls are lost: %v", err)
+	}
 	if err := writeSecret(said.secret); err != nil {
 		report("no secret for the manager interface, so nothing is watched: %v", err)
 		said.secret = ""
