@@ -28,7 +28,8 @@ class Slot:
 def change_agent(slot: Slot, recipe: Recipe, work: Path, seed: str, epoch: int) -> Slot:
     """slot as recipe, the next version, would be, where every file of RITI's own package is another and nothing else.
 
-    The files are made in folder work.
+    The files are made in folder work. erofs-utils 1.5 unpacks no set-id bits, so three programs lose theirs, which only
+    root calls on a box.
     """
     tree = work / "changed"
     run(["fsck.erofs", f"--extract={tree}", slot.root])
