@@ -90,8 +90,8 @@ def boot(disk: Path | None, card: Path | None, timeout: float, more: str) -> Non
 @click.command()
 @BOUND
 def update(timeout: float) -> None:
-    """Update the image that was built last, in QEMU, to one with another agent: what must be refused, what cannot start,
-    what works, and how much of the bundle is sent for it.
+    """Update the image that was built last, in QEMU, to one with another agent: what must be refused, what cannot
+    start, what works, and how much of the bundle is sent for it.
 
     Example: python -m boxos update
     """
