@@ -60,7 +60,7 @@ image-reproduce: image-build ## makes all of it once more, elsewhere; fails wher
 image-boot: image-tools ## searches what image-build made for secrets, starts it in QEMU (bare, and twice from a card), scans its ports
 	$(AS_ROOT) env $(IMAGE) boot $(if $(MORE),--more "$(MORE)")
 
-image-update: image-tools ## what image-build made is updated in QEMU; tampered, foreign and old bundles are refused
+image-update: image-tools ## what image-build made is updated in QEMU, over at most 10 MB; tampered, foreign and old bundles are refused
 	$(AS_ROOT) env $(IMAGE) update
 
 image-rollback: image-tools ## versions that do not work are tried in QEMU: wrong hash, panic, hang, no agent, no Consul; FAULTS="panic hang"

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import click
 
+from boxos.adaptive import compare as compare_images
+from boxos.adaptive import describe
 from boxos.apt import resolve_lock
 from boxos.board import BOARDS, find_board
 from boxos.build import Image, Places, build_image
@@ -20,7 +22,18 @@ from boxos.flavour import FLAVOURS, find_flavour
 from boxos.lock import compare, read_lock, write_lock
 from boxos.programs import list_missing
 from boxos.recipe import ARCHITECTURE, SUITE, Recipe
-from boxos.running import BOX_OS, boot, card, crashes, find_cache, power, read_last, rollback, update
+from boxos.running import (
+    BOX_OS,
+    FILE,
+    boot,
+    card,
+    crashes,
+    find_cache,
+    power,
+    read_last,
+    rollback,
+    update,
+)
 from boxos.saying import print_error, print_json, report
 from boxos.store import Store
 from ritilib.errors import RitiError
@@ -73,7 +86,8 @@ def keys(keys: Path | None) -> None:
 )
 @click.option("--fresh", is_flag=True, help="Make everything anew, whatever was made before.")
 def build(board: str, flavour: str, version: str | None, keys: Path | None, fresh: bool) -> None:
-    """Make image, bundle and bill; prints where they lie, and their digests. A second run does nothing."""
+    """Make image, bundle and bill; prints where they lie, their digests, and what a box that has the image
+    that was built last would fetch of this one. A second run does nothing."""
     chosen = find_board(board)
     recipe = Recipe(chosen, find_flavour(flavour, chosen), version or find_installed("ritilib"))
     place = keys or find_cache() / "keys"
@@ -94,8 +108,20 @@ def build(board: str, flavour: str, version: str | None, keys: Path | None, fres
         "sha256": image.digests(),
         "seconds": round(time.monotonic() - began, 1),
     }
+    made["update"] = _compare_with_last(paths)
     (find_cache() / "last.json").write_text(json.dumps(made))
     print_json(made)
+
+
+@boxos.command()
+@click.argument("old", type=FILE)
+@click.argument("new", type=FILE)
+def difference(old: Path, new: Path) -> None:
+    """What a box that has OLD, a root or boot partition, fetches of NEW: its blocks that are in no place of OLD.
+
+    Example: python -m boxos difference old/root.img new/root.img
+    """
+    print_json(describe(compare_images(old, new)))
 
 
 @boxos.command()
@@ -114,6 +140,19 @@ def reproduce() -> None:
         raise RitiError.because(
             f"built twice, these differ: {', '.join(differ)}", "see boxos/build.py's steps"
         )
+
+
+def _compare_with_last(paths: dict[str, str]) -> dict[str, dict[str, float]]:
+    """Of boot and root, where the last build's are still there."""
+    try:
+        before = read_last()["paths"]
+    except RitiError:
+        return {}
+    return {
+        part: describe(compare_images(Path(before[part]), Path(paths[part])))
+        for part in ("boot", "root")
+        if Path(before[part]).is_file()
+    }
 
 
 def _build(recipe: Recipe, keys: Path, store: Store) -> Image:

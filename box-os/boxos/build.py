@@ -22,7 +22,7 @@ from boxos.layout import BOOT_A, DATA, MEBIBYTE, ROOT_A, SELECTOR, Layout, Sizes
 from boxos.lock import Lock
 from boxos.modules import find_release, put_modules
 from boxos.recipe import ARCHITECTURE, SUITE, Recipe
-from boxos.root_image import add_verity, squash
+from boxos.root_image import add_verity, write_erofs
 from boxos.secrets import search
 from boxos.seed import derive_uuid, derive_volume_id
 from boxos.store import Store, hash_file, hash_tree
@@ -76,16 +76,16 @@ def build_image(recipe: Recipe, lock: Lock, places: Places, store: Store) -> Ima
 
     def make_root(target: Path) -> None:
         target.mkdir()
-        squashed = target.parent / "root.squashfs"
-        squash(tree, squashed, lock.epoch)
-        verity = add_verity(squashed, target / "root.img", seed)
+        packed = target.parent / "root.erofs"
+        write_erofs(tree, packed, seed, lock.epoch)
+        verity = add_verity(packed, target / "root.img", seed)
         (target / "verity.json").write_text(json.dumps(asdict(verity)))
 
     root = store.make("root", [tree.name, _code("root_image", "verity", "seed")], make_root)
     verity = Verity(**json.loads((root / "verity.json").read_text()))
 
     def make_initrd(target: Path) -> None:
-        build_initrd(tree, release, places.box_os / "initrd/init", target, lock.epoch)
+        build_initrd(tree, release, places.box_os / "initrd/init", target)
 
     script = hash_file(places.box_os / "initrd/init")
     initrd = store.make("initrd.img", [tree.name, script, _code("initrd", "modules")], make_initrd)
@@ -125,7 +125,7 @@ def build_image(recipe: Recipe, lock: Lock, places: Places, store: Store) -> Ima
         root.name,
         hash_file(places.keys / CERTIFICATE),
         repr(recipe),
-        _code("manifest", "bundle", "root_image"),
+        _code("manifest", "bundle", "root_image", "adaptive"),
     ]
     bundle = store.make(f"{recipe.name}.raucb", signed, make_update)
     text = write_bill(recipe, seed, lock.epoch, _list_components(recipe, lock, places))

@@ -32,8 +32,12 @@ _PROGRAM = "usr/sbin/dmsetup"
 _LOADER = "usr/lib/ld-linux-aarch64.so.1"
 
 
-def build_initrd(tree: Path, release: str, script: Path, target: Path, epoch: int) -> None:
-    """A cpio archive at target, packed by gzip, which every kernel reads. Its programs are had from tree, the root."""
+def build_initrd(tree: Path, release: str, script: Path, target: Path) -> None:
+    """A cpio archive at target, packed by gzip, which every kernel reads. Its programs are had from tree, the root.
+
+    Its files have one time for ever: by the lock's, every new lock would make all of it another, which no update finds
+    again on a box.
+    """
     work = target.parent / "initrd"
     work.mkdir(mode=0o755)
     for name in ("dev", "proc", "sys", "run", "sysroot", "data", "modules", "usr/bin", "usr/sbin", LIBRARIES):
@@ -54,7 +58,7 @@ def build_initrd(tree: Path, release: str, script: Path, target: Path, epoch: in
     for path in ordered:
         put(work / "modules" / Path(path).name, (modules / path).read_bytes())
     put(work / "modules/order", "".join(f"{Path(path).name}\n" for path in ordered).encode())
-    _pack(work, target, epoch)
+    _pack(work, target)
 
 
 def _list_libraries(tree: Path, program: Path) -> list[str]:
@@ -69,10 +73,10 @@ def _list_libraries(tree: Path, program: Path) -> list[str]:
     return sorted(found)
 
 
-def _pack(work: Path, target: Path, epoch: int) -> None:
+def _pack(work: Path, target: Path) -> None:
     paths = [work, *sorted(work.rglob("*"))]
     for path in paths:
-        os.utime(path, (epoch, epoch), follow_symlinks=False)
+        os.utime(path, (0, 0), follow_symlinks=False)
     listed = "\0".join(str(path.relative_to(work)) for path in paths) + "\0"
     words = ["cpio", "--quiet", "--create", "--null", "--format=newc", "--reproducible", "--owner=0:0"]
     archive = target.parent / "initrd.cpio"

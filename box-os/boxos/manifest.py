@@ -10,6 +10,7 @@ from boxos.layout import BOOT_A, BOOT_B, LABELS, ROOT_A, ROOT_B
 from boxos.recipe import Recipe
 
 BOOT_IMAGE, ROOT_IMAGE = "boot.vfat", "root.img"
+ADAPTIVE = "block-hash-index"  # RAUC's name of the method, and of the file beside each image
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,10 @@ def write_manifest(recipe: Recipe, made: str, payload: Payload) -> str:
     """manifest.raucm. made is when, by the lock ("20261030"), not by a clock.
 
     Format verity: the bundle is read over HTTP piece by piece, each piece verified, and never lies on the card.
+    Adaptive: of each image only the blocks are read that neither slot has.
     """
     images = "".join(
-        f"\n[image.{slot}]\nsha256={payload.images[name][0]}\nsize={payload.images[name][1]}\nfilename={name}\n"
+        f"\n[image.{slot}]\nsha256={payload.images[name][0]}\nsize={payload.images[name][1]}\nfilename={name}\nadaptive={ADAPTIVE}\n"
         for slot, name in (("boot", BOOT_IMAGE), ("root", ROOT_IMAGE))
     )
     return f"""\
@@ -56,6 +58,9 @@ def write_system(recipe: Recipe) -> str:
     By their names, not their numbers: those come of the lock, and a card keeps what it was flashed with. What is older
     than the image that runs is refused. Which slot is tried and committed is autoboot.txt's, which RAUC does not know:
     our own program does it (onbox/slot.py).
+
+    Without data-directory RAUC takes every bundle whole. What it keeps there, the index of what it wrote last, only
+    tells where to look: each block found is hashed again, so an index that a power cut made wrong costs bytes alone.
     """
     slots = "\n".join(
         f"""
@@ -78,6 +83,7 @@ bootloader=custom
 bundle-formats=verity
 min-bundle-version={recipe.version}
 statusfile=/data/rauc/status
+data-directory=/data/rauc
 mountprefix=/run/rauc
 
 [keyring]

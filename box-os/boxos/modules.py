@@ -67,7 +67,8 @@ KEPT = (
     ),
     *(
         "fs/overlayfs/*",
-        "fs/squashfs/*",
+        "fs/erofs/*",
+        "fs/squashfs/*",  # a bundle is one
         "net/netfilter/nf_*",
         "net/netfilter/nft_*",
         "net/netfilter/nfnetlink*",
@@ -83,7 +84,7 @@ KEPT = (
 # loaded by the initrd, in that order, with what they need; a name that a kernel has built in is no module of it
 NEEDED_FIRST = (
     *("virtio_mmio", "virtio_blk", "sdhci-iproc", "sdhci-brcmstb", "sdhci_pltfm", "xhci-plat-hcd"),
-    *("dm-verity", "squashfs", "overlay", "ext4"),
+    *("dm-verity", "erofs", "overlay", "ext4"),
 )
 _ENDINGS = (".ko", ".ko.xz")
 
@@ -141,8 +142,8 @@ def find_release(unpacked: Path) -> str:
 
 
 def put_modules(unpacked: Path, tree: Path) -> None:
-    """The chosen modules of the unpacked kernel into tree, with their index; unpacked, since squashfs packs them
-    again and across files."""
+    """The chosen modules of the unpacked kernel into tree, with their index; unpacked, since the root packs
+    them again."""
     release = find_release(unpacked)
     source, target = unpacked / "usr/lib/modules" / release, tree / "usr/lib/modules" / release
     index_modules(unpacked, release)

@@ -20,6 +20,7 @@ TOOLS = {
     "dosfstools": ("mkfs.vfat",),
     "dpkg": ("dpkg-deb",),
     "e2fsprogs": ("mke2fs", "debugfs", "e2fsck"),
+    "erofs-utils": ("mkfs.erofs", "fsck.erofs"),
     "fdisk": ("sfdisk",),
     "iproute2": ("ip",),
     "kmod": ("depmod",),

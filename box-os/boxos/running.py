@@ -92,7 +92,8 @@ def boot(disk: Path | None, card: Path | None, timeout: float, more: str) -> Non
 @click.command()
 @BOUND
 def update(timeout: float) -> None:
-    """Update the image that was built last, in QEMU: what must be refused, what cannot start, what works.
+    """Update the image that was built last, in QEMU, to one with another agent: what must be refused, what cannot
+    start, what works, and how much of the bundle is sent for it.
 
     Example: python -m boxos update
     """

@@ -16,6 +16,7 @@ from boxos.cables import WAN, Cables
 GUEST = "10.0.2.100:8080"  # where the guest finds it: an address of QEMU's own network
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _CHUNK = 1024 * 1024
+_HEAD = "HTTP/1.1 {status}\r\nAccept-Ranges: bytes\r\nContent-Length: {length}\r\n{more}\r\n"
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,35 @@ def find_span(asked: str | None, length: int) -> tuple[int, int]:
     return int(match[1]), min(int(match[2]) + 1 if match[2] else length, length)
 
 
+def head_answer(start: int, end: int, length: int, of_range: bool) -> str:
+    """The lines before the bytes from start to before end."""
+    more = f"Content-Range: bytes {start}-{end - 1}/{length}\r\n" if of_range else ""
+    status = "206 Partial Content" if of_range else "200 OK"
+    return _HEAD.format(status=status, length=end - start, more=more)
+
+
+@dataclass
+class Sent:
+    """What was sent under one name: all bytes of the answers with their headers, and how many answers."""
+
+    bytes: int = 0
+    answers: int = 0
+
+
 @contextmanager
-def serve(served: Mapping[str, Served]) -> Iterator[Cables]:
-    """wan leads to a network in which the guest finds each by its name at GUEST, and nothing else."""
+def serve(served: Mapping[str, Served], sent: dict[str, Sent] | None = None) -> Iterator[Cables]:
+    """wan leads to a network in which the guest finds each by its name at GUEST, and nothing else.
+
+    sent: where what goes out is counted, by name.
+    """
+    with answer(served, {} if sent is None else sent) as port:
+        yield _compose_network(port)
+
+
+@contextmanager
+def answer(served: Mapping[str, Served], sent: dict[str, Sent], address: str = "127.0.0.1") -> Iterator[int]:
+    """A port of an address of this machine, loopback's where nobody says it, at which each is served by its name."""
+    counting = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -72,26 +99,26 @@ def serve(served: Mapping[str, Served]) -> Iterator[Cables]:
             """Nothing."""
 
         def _send(self, with_body: bool) -> None:
-            one = served.get(self.path.removeprefix("/"))
+            name = self.path.removeprefix("/")
+            one = served.get(name)
             if one is None:
                 self.send_error(404)
                 return
             start, end = find_span(self.headers["Range"], one.length)
-            self.send_response(206 if self.headers["Range"] else 200)
-            self.send_header("Accept-Ranges", "bytes")
-            self.send_header("Content-Length", str(end - start))
-            if self.headers["Range"]:
-                self.send_header("Content-Range", f"bytes {start}-{end - 1}/{one.length}")
-            self.end_headers()
-            if with_body:
-                for part in one.read(start, end):
-                    self.wfile.write(part)
+            # written here, since what the library writes by itself is not told
+            head = head_answer(start, end, one.length, self.headers["Range"] is not None).encode()
+            with counting:
+                sent.setdefault(name, Sent()).answers += 1
+            for part in (head, *(one.read(start, end) if with_body else ())):
+                self.wfile.write(part)
+                with counting:
+                    sent[name].bytes += len(part)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer((address, 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield _compose_network(int(server.server_address[1]))
+        yield int(server.server_address[1])
     finally:
         server.shutdown()
         thread.join()

@@ -54,7 +54,7 @@ def unpack_image(image: Path, work: Path) -> Path:
     for name, number in (("root.part", ROOT_A), ("data.part", DATA)):
         parts[name] = work / name
         _copy(image, spans[number], parts[name])
-    run(["unsquashfs", "-quiet", "-no-progress", "-dest", folder / "root", parts["root.part"]])
+    run(["fsck.erofs", f"--extract={folder / 'root'}", parts["root.part"]])
     run(["debugfs", "-R", f"rdump / {folder / 'data'}", parts["data.part"]])
     for name in (KERNEL_FILE, INITRD_FILE):
         packed = folder / "boot" / name

@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from boxos.adaptive import compare
 from boxos.bundle import Signed, make_keys, make_payload, sign
 from boxos.by_hand import open_network, open_rescue, restart, show_slots, took, try_slot
+from boxos.changed import Slot, change_agent
 from boxos.emulate import Machine
 from boxos.firmware import choose, find_spans
 from boxos.lab import make_card
@@ -18,12 +20,15 @@ from boxos.layout import BOOT_A, BOOT_B, ROOT_B
 from boxos.manifest import name_day, write_manifest
 from boxos.programs import run
 from boxos.recipe import Recipe
-from boxos.serve import GUEST, Served, serve
+from boxos.serve import GUEST, Sent, Served, serve
 from boxos.trial import STARTED, find_log, find_wrongs, read_said
+from boxos.verity import BLOCK
 from ritilib.errors import RitiError
 
 Report = Callable[[str], None]
 _INSTALL_S = 420.0
+_MEGABYTE = 1_000_000
+WIRE_MB = 10.0  # what an update may send in which one package is another
 # what RAUC says, whose words differ from version to version, has one of these
 REFUSALS: Mapping[str, tuple[str, ...]] = {
     "tampered-manifest": ("signature",),
@@ -62,7 +67,7 @@ def name_versions(version: str) -> Versions:
 
 
 def offer(recipe: Recipe, signed: Signed, keys: Path, work: Path, made: str) -> dict[str, Served]:
-    """Name → what is served under it: one good bundle of the same images, and each that must be refused."""
+    """Name → what is served under it: one good bundle of what signed holds, and each that must be refused."""
     versions = name_versions(recipe.version)
     others = work / "other-keys"
     make_keys(others)
@@ -70,28 +75,43 @@ def offer(recipe: Recipe, signed: Signed, keys: Path, work: Path, made: str) -> 
     board = replace(recipe.board, compatible="riti-box-another")
     good = _serve(signed, newer, keys, work, made)
     length = signed.file.stat().st_size
-    # a byte of the manifest's version, which lies within the signature; and one of the root's, deep within the payload
+    # a byte of the manifest's version, which lies within the signature
     at = good.tail.index(f"version={versions.newer}".encode()) + len("version=")
     tampered = bytearray(good.tail)
     tampered[at] ^= 1
-    middle = length // 2
-    with signed.file.open("rb") as stream:
-        stream.seek(middle)
-        byte = stream.read(1)[0]
     return {
         "good": good,
         "tampered-manifest": replace(good, tail=bytes(tampered)),
-        "tampered-content": replace(good, changed={middle: byte ^ 1}),
+        "tampered-content": replace(good, changed=spoil(signed.file, length)),
         "wrong-key": _serve(signed, newer, others, work, made),
         "wrong-board": _serve(signed, replace(newer, board=board), keys, work, made),
         "older": _serve(signed, replace(recipe, version=versions.older), keys, work, made),
     }
 
 
+def spoil(payload: Path, length: int) -> dict[int, int]:
+    """One byte of each block in the root's part of a payload, changed: one alone may lie in what no box fetches."""
+    changed = {}
+    with payload.open("rb") as stream:
+        # boot comes first, the root's index and the tables last
+        for offset in range(length * 3 // 10, length * 19 // 20, BLOCK):
+            stream.seek(offset)
+            changed[offset] = stream.read(1)[0] ^ 1
+    return changed
+
+
 def offer_good(built: Built, work: Path) -> Served:
     """A bundle of the image that runs, under the next version."""
     signed = make_payload(built.boot, built.root, work / "payload", built.seed, built.epoch)
     newer = replace(built.recipe, version=name_versions(built.recipe.version).newer)
+    return _serve(signed, newer, built.keys, work, name_day(built.epoch))
+
+
+def offer_changed(built: Built, work: Path) -> Served:
+    """A bundle of the next version, in which RITI's own package is another."""
+    newer = replace(built.recipe, version=name_versions(built.recipe.version).newer)
+    slot = change_agent(Slot(built.boot, built.root), newer, work, built.seed, built.epoch)
+    signed = make_payload(slot.boot, slot.root, work / "payload", built.seed, built.epoch)
     return _serve(signed, newer, built.keys, work, name_day(built.epoch))
 
 
@@ -116,11 +136,16 @@ def find_refusal(name: str, code: int, said: str) -> str:
 def try_update(built: Built, work: Path, timeout_s: float, report: Report) -> dict[str, Any]:
     """The whole way; RitiError with what went otherwise than it must."""
     card = make_card(built.image, work, None)
-    signed = make_payload(built.boot, built.root, work / "payload", built.seed, built.epoch)
+    newer = replace(built.recipe, version=name_versions(built.recipe.version).newer)
+    slot = change_agent(Slot(built.boot, built.root), newer, work, built.seed, built.epoch)
+    signed = make_payload(slot.boot, slot.root, work / "payload", built.seed, built.epoch)
     offered = offer(built.recipe, signed, built.keys, work, name_day(built.epoch))
+    blocks = compare(built.root, slot.root)
     wrongs: list[str] = []
-    found: dict[str, Any] = {}
-    with serve(offered) as network, Machine(card, work, network, find_log(work)) as box:
+    found: dict[str, Any] = {"bundle_mb": round(offered["good"].length / _MEGABYTE, 2)}
+    found["root_blocks_mb"] = round(blocks.fetched_bytes / _MEGABYTE, 2)
+    sent: dict[str, Sent] = {}
+    with serve(offered, sent) as network, Machine(card, work, network, find_log(work)) as box:
         open_rescue(box, timeout_s)
         open_network(box)
         for name in REFUSALS:
@@ -135,6 +160,10 @@ def try_update(built: Built, work: Path, timeout_s: float, report: Report) -> di
         report(f"  good: {found['install_s']} s, {'installed' if code == 0 else said}")
         if code:
             raise RitiError.because(f"the good bundle was not installed: {said}", "look at RAUC's words")
+        found |= {"wire_mb": round(sent["good"].bytes / _MEGABYTE, 2), "answers": sent["good"].answers}
+        report(f"  {found['wire_mb']} MB of {found['bundle_mb']} in {found['answers']} answers")
+        if found["wire_mb"] > WIRE_MB:
+            wrongs.append(f"one package was changed, and {found['wire_mb']} MB were fetched, not {WIRE_MB}")
         wrongs += _expect(box, "A", "B", "after the installation")
         # as the card is now a cut would leave it: nothing has changed for the firmware
         wrongs += took(choose(card, work, is_try=False).partition, BOOT_A, "after a cut before the try")
@@ -169,7 +198,7 @@ class _Damaged:
 
     def __init__(self, card: Path, number: int) -> None:
         self._card = card
-        # within the first blocks of the squashfs, which every start reads
+        # within the first blocks of the root, which every start reads
         self._at = find_spans(run(["sfdisk", "--dump", card]))[number][0] + 40
 
     def __enter__(self) -> None:

@@ -26,7 +26,13 @@ def test_a_bundle_is_of_one_board_and_verified_piece_by_piece() -> None:
     assert said["update"]["version"] == "1.2.3" and said["bundle"]["format"] == "verity"
     assert said["update"]["compatible"] != find_board("pi4").compatible
     assert said["update"]["build"] == "20261030" and said["bundle"]["verity-size"] == "4096"
-    assert dict(said["image.root"]) == {"sha256": "b" * 64, "size": "9", "filename": ROOT_IMAGE}
+    root = {"sha256": "b" * 64, "size": "9", "filename": ROOT_IMAGE, "adaptive": "block-hash-index"}
+    assert dict(said["image.root"]) == root
+    assert said["image.boot"]["adaptive"] == "block-hash-index"
+
+
+def test_the_box_has_a_place_for_indexes_without_which_every_bundle_is_taken_whole() -> None:
+    assert read(write_system(VIRT))["system"]["data-directory"] == "/data/rauc"
 
 
 def test_each_slot_is_a_boot_partition_and_its_root() -> None:
