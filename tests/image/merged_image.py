@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from boxos.running import read_built
-from boxos.serve import listen
+from boxos.serve import Sent, answer
 from boxos.update import name_versions, offer_changed
 from ritilib.devstack.demo.deploy import merge_change
 from ritilib.devstack.demo.lab import FLEET, Lab
@@ -24,8 +25,10 @@ def serve_newer(lab: Lab, work: Path) -> Iterator[tuple[str, str]]:
     """(version, folder's URL) of a bundle that is newer than what was built last, in the lab's public network."""
     built = read_built()
     version = name_versions(built.recipe.version).newer
-    offered = {f"{FOLDER}/{built.recipe.image_id}-{version}.raucb": offer_changed(built, work)}
-    with listen(offered, lab.running.public_address) as port:
+    sent: dict[str, Sent] = {}
+    name = replace(built.recipe, version=version).name
+    offered = {f"{FOLDER}/{name}.raucb": offer_changed(built, work)}
+    with answer(offered, sent, lab.running.public_address) as port:
         yield version, f"http://{lab.running.public_address}:{port}/{FOLDER}"
 
 
