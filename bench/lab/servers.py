@@ -92,10 +92,12 @@ def refuse_work(stack: Stack) -> None:
 
 
 def open_session(server: Server) -> requests.Session:
-    """A bare session for the floors: kept connections and the token, nothing of ours."""
+    """A bare session for the floors: kept connections and the token, nothing of ours. Answers come unpacked, which is
+    quicker here: a floor is what nobody goes below."""
     session = requests.Session()
     session.trust_env = False
-    session.headers.update({"X-Nomad-Token": server.token, "X-Consul-Token": server.token})
+    tokens = {"X-Nomad-Token": server.token, "X-Consul-Token": server.token}
+    session.headers.update(tokens | {"Accept-Encoding": "identity"})
     return session
 
 

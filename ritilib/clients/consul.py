@@ -18,7 +18,7 @@ from ritilib.clients.consul_acl import ConsulAcl
 from ritilib.clients.consul_values import LOST, BindingRule, Entry, Keys, Tree, Watched, make_entry
 from ritilib.clients.session import NotTheServer, decode, make_session, refuse_part, refused, unreachable
 from ritilib.clients.settings import Settings
-from ritilib.clients.streaming import read_entries
+from ritilib.clients.streaming import UNPACKED, read_entries
 from ritilib.errors import ServerError
 
 __all__ = ["BindingRule", "Consul", "Entry", "Keys", "Tree", "Watched"]
@@ -244,9 +244,9 @@ class Consul(ConsulAcl):
     def _stream(self, path: str) -> requests.Response:
         """The answer to a read, whose body is not read yet; close it."""
         session: requests.Session = self._client.http.session
-        token = {"X-Consul-Token": self._server.token}
+        headers = {"X-Consul-Token": self._server.token, **UNPACKED}
         url, timeout_s = f"{self._server.address}/v1/{path}", self._server.timeout_s
-        return session.get(url, headers=token, timeout=timeout_s, stream=True)
+        return session.get(url, headers=headers, timeout=timeout_s, stream=True)
 
     def _refused(self, asked: str, status: int, words: str) -> ServerError:
         return refused("Consul", self._server.address, asked, status, words, TOKEN_VARIABLE)

@@ -31,7 +31,7 @@ from ritilib.clients.nomad_values import (
 )
 from ritilib.clients.session import NotTheServer, decode_at_once, make_session, refused, unreachable
 from ritilib.clients.settings import Settings
-from ritilib.clients.streaming import read_array
+from ritilib.clients.streaming import UNPACKED, read_array
 from ritilib.errors import Conflict, Denied, RitiError, ServerError, Unreachable
 
 __all__ = ["Allocation", "Deployment", "JobList", "JobPlan", "Nomad", "Registered"]
@@ -59,12 +59,9 @@ class Nomad(NomadAcl):
     def list_jobs(self, prefix: str) -> JobList:
         """Every job whose id starts with prefix, with its meta, in one request; also stopped ones."""
         asked = f"list jobs {prefix}*"
-        with (
-            closing(
-                self._ask(asked, "jobs", params={"meta": "true", "prefix": prefix}, stream=True)
-            ) as answer,
-            self._explained(asked),
-        ):
+        wanted = {"meta": "true", "prefix": prefix}
+        answering = self._ask(asked, "jobs", params=wanted, headers=dict(UNPACKED), stream=True)
+        with closing(answering) as answer, self._explained(asked):
             if "X-Nomad-Index" not in answer.headers:
                 raise NotTheServer("what answered is not Nomad")
             jobs = sorted(read_array(answer, make_stub), key=lambda one: one.id)

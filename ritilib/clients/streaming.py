@@ -13,6 +13,9 @@ from ritilib.clients.consul_values import Entry, make_entry
 from ritilib.clients.session import NotTheServer
 
 CHUNK_BYTES = 1 << 20
+# For who asks near the servers: Consul takes 8.6 s to compress 20,000 values of 12 KB, and 0.3 s to send them as they
+# are. A box that reads its one value by a thin line has it compressed.
+UNPACKED = {"Accept-Encoding": "identity"}
 Made = TypeVar("Made")
 
 
