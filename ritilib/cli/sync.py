@@ -24,6 +24,7 @@ from ritilib.gitops.desired import read_desired, read_newer
 from ritilib.gitops.repository import BASE
 from ritilib.reconcile.lost import LOST_AFTER
 from ritilib.sync.connect import connect_servers
+from ritilib.sync.heap import share_heap
 from ritilib.sync.journal import Journal
 from ritilib.sync.lead.election import Candidate, take_lead
 from ritilib.sync.once import sync_once
@@ -194,6 +195,7 @@ def sync(
         timedelta(seconds=lost_after),
     )
     read = partial(read_settings, os.environ)
+    share_heap()
     with run_controller(read, overlay, options, Journal(sys.stdout, log)) as service:
         _serve(service)
 

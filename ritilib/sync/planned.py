@@ -14,6 +14,7 @@ from ritilib.reconcile.prune import Removals, decide_removals
 from ritilib.reconcile.state import NEEDED_FILES, Observed, Wish
 from ritilib.render.names import UnitNames, name_job
 from ritilib.sync.enroll.found import read_bindings
+from ritilib.sync.heap import pause_collector
 from ritilib.sync.observe import Seen, observe
 from ritilib.sync.prune import take_census
 
@@ -62,6 +63,7 @@ def find_awaiting(desired: Desired, observed: Observed, consul: ConsulClient) ->
     return frozenset(key for key in fresh if key not in bindings or bindings[key].state != "bound")
 
 
+@pause_collector()
 def plan_once(
     desired: Desired, nomad: NomadClient, consul: ConsulClient, now: datetime | None = None, floor: int = 0
 ) -> tuple[Plan, Removals, Seen]:
