@@ -22,6 +22,7 @@ from ritilib.reconcile.windows import is_inside
 from ritilib.render.names import UnitNames
 from ritilib.sync.crew import Work
 from ritilib.sync.follow import open_doors, settle_earlier, watch_deployments
+from ritilib.sync.heap import pause_collector
 from ritilib.sync.images import Rolled, roll_images
 from ritilib.sync.lost import give_up_lost
 from ritilib.sync.observe import Places, Seen
@@ -134,9 +135,10 @@ def sync_once(
             change, desired.fleet_id, commit, record, index, through, now, leave, given, live, restart
         )
 
-    down = find_down(
-        plan.wishes, seen.observed.jobs, troubles.watched | {change.key for change in plan.changes}
-    )
+    with pause_collector():
+        down = find_down(
+            plan.wishes, seen.observed.jobs, troubles.watched | {change.key for change in plan.changes}
+        )
     healed = Healed()
     if look_at_turns or may_be_lost(plan, seen.observed):
         # before another instance is placed, which counts on from there
