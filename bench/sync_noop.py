@@ -66,10 +66,16 @@ def _measure(lab: Lab, boxes: int, servers: Servers, report: Callable[[str], Non
     ours: list[float] = []
     whole: list[float] = []
     bare: list[float] = []
-    settings = read_settings(lab.tokens)
+    packed: list[float] = []
+    settings, places = read_settings(lab.tokens), Places(desired.fleet)
     with open_session(settings.nomad) as nomad, open_session(settings.consul) as consul:
         for _ in range(ROUNDS):
-            bare.append(_time(partial(_read_bare, nomad, consul, settings, Places(desired.fleet))))
+            for session in (nomad, consul):
+                session.headers["Accept-Encoding"] = "gzip"
+            packed.append(_time(partial(_read_bare, nomad, consul, settings, places)))
+            for session in (nomad, consul):
+                session.headers["Accept-Encoding"] = "identity"
+            bare.append(_time(partial(_read_bare, nomad, consul, settings, places)))
             start = time.perf_counter()
             again = reader.read(lab.forge, BRANCH)
             read = time.perf_counter()
@@ -77,13 +83,15 @@ def _measure(lab: Lab, boxes: int, servers: Servers, report: Callable[[str], Non
             done = time.perf_counter()
             whole.append(done - start)
             ours.append(done - read)
-    seconds, floor_s = statistics.median(ours), statistics.median(bare)
+    seconds, floor_s, packed_s = (statistics.median(times) for times in (ours, bare, packed))
     return {
         "bench": "sync-noop",
         "boxes": boxes,
         "seconds": round(seconds, 4),
         "floor_seconds": round(floor_s, 4),
         "ratio": round(seconds / floor_s, 2),
+        "packed_floor_seconds": round(packed_s, 4),
+        "packed_ratio": round(seconds / packed_s, 2),
         "requests": count.requests,
         "with_git_s": round(statistics.median(whole), 4),
         "first_git_s": round(first_s, 3),

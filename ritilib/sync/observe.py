@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -120,21 +119,10 @@ def observe(fleet: str, nomad: NomadClient, consul: ConsulClient, now: datetime,
     Raises Unreachable, Denied or ServerError: a read that failed is never taken for an empty answer (rule 5).
     """
     places = Places(fleet)
-    # beside Consul's: each server takes longer to write its list than we to read it
-    with ThreadPoolExecutor(1, "jobs") as beside:
-        return _observe(places, beside.submit(_list_jobs, nomad, places), consul, now, floor)
-
-
-def _list_jobs(nomad: NomadClient, places: Places) -> dict[str, LiveJob]:
-    return {
+    jobs = {
         job.id: LiveJob(job.modify_index, job.stop, job.meta, job.allocations)
         for job in nomad.list_jobs(places.jobs).jobs
     }
-
-
-def _observe(
-    places: Places, listing: Future[dict[str, LiveJob]], consul: ConsulClient, now: datetime, floor: int
-) -> Seen:
     fleet_records: list[tuple[FleetRecord, int]] = []
     records: dict[str, Record] = {}
     indexes: dict[str, int] = {}
@@ -163,7 +151,7 @@ def _observe(
     doubts = () if fleet_record else ("the inventory is new or was lost, and is made again first",)
     rewound = inventory_index < floor or bool(fleet_record and keys.index < fleet_record.live_index)
     observed = Observed(
-        listing.result(),
+        jobs,
         records,
         fleet_record,
         keys.index,
