@@ -45,6 +45,7 @@ from tests.integration.enrolled import EXAMPLE, is_settled
 from tests.integration.stacks import hold_stack
 
 START_S, LINK_S, INSTALL_S, CALL_S, HEARD_S = 900.0, 180.0, 420.0, 20.0, 5.0
+TOLD_S = 400.0  # a box asks every five minutes what it is to run
 CUT_S = 40.0
 
 
