@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from boxos.programs import run
+from ritilib.errors import RitiError
 
 WAN_MAC = "52:54:00:12:34:56"
 WAN = ("-device", f"virtio-net-device,netdev=wan,mac={WAN_MAC}")
@@ -21,6 +24,7 @@ BOX_WAN, BOX_WAN_LOCAL, BOX_LAN = "10.0.2.15", "fe80::5054:ff:fe12:3456%beside",
 BESIDE_WAN, BESIDE_LAN = "10.0.2.77/24", "192.168.213.77/24"
 # The board's watchdog, as QEMU has one: what it ends is a restart, as on a Pi.
 WATCHDOG = ("-device", "i6300esb", "-watchdog-action", "reset")
+_MONITOR_PROMPT, _MONITOR_S = b"(qemu) ", 30.0
 # <linux/if_tun.h>
 _TUNSETIFF, _IFF_TAP, _IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
 
@@ -65,11 +69,12 @@ def hold_lan(name: str, address: str) -> Iterator[Cables]:
 
 
 @contextmanager
-def hold_beside(name: str) -> Iterator[Cables]:
+def hold_beside(name: str, monitor: Path) -> Iterator[Cables]:
     """Both networks in a namespace called name, with somebody else on each: what the box's neighbours can reach.
 
     wan has a router, which leads nowhere (the namespace has no way out), and BESIDE_WAN on the same wire; lan has
-    BESIDE_LAN. `ip netns exec <name>` is that neighbour. All of it goes with the block.
+    BESIDE_LAN. `ip netns exec <name>` is that neighbour. All of it goes with the block. monitor: where QEMU's socket is
+    made, for unplug_router.
     """
     run(["ip", "netns", "add", name])
     try:
@@ -85,6 +90,7 @@ def hold_beside(name: str) -> Iterator[Cables]:
             *("-netdev", "tap,id=beside,ifname=beside,script=no,downscript=no"),
             *("-netdev", "hubport,id=to-beside,hubid=0,netdev=beside"),
             *("-netdev", "tap,id=lan,ifname=lan,script=no,downscript=no"),
+            *("-monitor", f"unix:{monitor},server=on,wait=off"),
             *WAN,
             *LAN,
         )
@@ -92,3 +98,24 @@ def hold_beside(name: str) -> Iterator[Cables]:
     finally:
         # not by run(): what it would raise hides what went wrong before
         subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
+
+
+def unplug_router(monitor: Path) -> None:
+    """Pull the router's cable in a running hold_beside, once the box has its address.
+
+    It hears what neighbours say to the box, as all on a hub do, takes each packet for its own, whoever it is for, and
+    answers in the box's place: that no network leads there.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        asking.settimeout(_MONITOR_S)
+        asking.connect(str(monitor))
+        asking.sendall(b"set_link to-router off\n")
+        said = b""
+        # it greets with a prompt, and has done it when there is another
+        while said.count(_MONITOR_PROMPT) < 2:
+            more = asking.recv(4096)
+            if not more:
+                raise RitiError.because(f"QEMU's monitor ends: {said!r}", "look at the box's console")
+            said += more
+    if b"Device '" in said or b"unknown" in said:
+        raise RitiError.because(f"QEMU does not unplug the router: {said!r}", "see its version")

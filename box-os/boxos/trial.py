@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from boxos.cables import Cables, hold_beside
+from boxos.cables import Cables, hold_beside, unplug_router
 from boxos.emulate import Machine
 from boxos.lab import make_card
 from boxos.neighbour import find_openings, look_from
@@ -102,7 +102,8 @@ def try_starts(
     starts = []
     seen: dict[str, Any] = {}
     namespace = f"riti-beside-{os.getpid()}"
-    with hold_beside(namespace) as cables:
+    monitor = work / "monitor"
+    with hold_beside(namespace, monitor) as cables:
         for name, plugged in (("a first start, without cables:", Cables()), ("a second one:", cables)):
             with Machine(card, work, plugged, find_log(work)) as box:
                 report(name)
@@ -111,6 +112,7 @@ def try_starts(
                 said = read_said(box.console)
                 if plugged.words:
                     box.follow(ROUTED, timeout_s, report)
+                    unplug_router(monitor)
                     report("  every port is asked, from wan and lan")
                     seen = look_from(namespace)
             wrongs += find_wrongs(said)
