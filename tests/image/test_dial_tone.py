@@ -131,7 +131,7 @@ def test_a_merge_brings_the_box_another_image_and_cuts_no_call(plugged: Plugged,
             merge_image(lab, version, bundles)
             wait_until(
                 lambda: read_update(lab, SALTO).state == "waits",
-                waiting_s,
+                TOLD_S * read_patience(),
                 "the box was told, and has a call",
             )
             began_s = time.monotonic()
