@@ -70,12 +70,8 @@ def _measure(lab: Lab, boxes: int, servers: Servers, report: Callable[[str], Non
     settings, places = read_settings(lab.tokens), Places(desired.fleet)
     with open_session(settings.nomad) as nomad, open_session(settings.consul) as consul:
         for _ in range(ROUNDS):
-            for session in (nomad, consul):
-                session.headers["Accept-Encoding"] = "gzip"
-            packed.append(_time(partial(_read_bare, nomad, consul, settings, places)))
-            for session in (nomad, consul):
-                session.headers["Accept-Encoding"] = "identity"
-            bare.append(_time(partial(_read_bare, nomad, consul, settings, places)))
+            for times, packing in ((packed, "gzip"), (bare, "identity")):
+                times.append(_time(partial(_read_bare, nomad, consul, settings, places, packing)))
             start = time.perf_counter()
             again = reader.read(lab.forge, BRANCH)
             read = time.perf_counter()
@@ -98,7 +94,9 @@ def _measure(lab: Lab, boxes: int, servers: Servers, report: Callable[[str], Non
     }
 
 
-def _read_bare(nomad: requests.Session, consul: requests.Session, settings: Settings, places: Places) -> None:
+def _read_bare(
+    nomad: requests.Session, consul: requests.Session, settings: Settings, places: Places, packing: str
+) -> None:
     """One job list, one read of the inventory, one of the keys, each taken apart as JSON; nothing is made of it."""
     keys = f"{settings.consul.address}/v1/kv"
     for session, url, asked in (
@@ -106,7 +104,7 @@ def _read_bare(nomad: requests.Session, consul: requests.Session, settings: Sett
         (consul, f"{keys}/{places.inventory}", {"recurse": ""}),
         (consul, f"{keys}/{places.live}", {"keys": ""}),
     ):
-        answer = session.get(url, params=asked)
+        answer = session.get(url, params=asked, headers={"Accept-Encoding": packing})
         answer.raise_for_status()
         answer.json()
 

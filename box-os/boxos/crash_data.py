@@ -7,11 +7,10 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from boxos.programs import run
+from boxos.programs import attempt, run
 
 Files = Mapping[str, bytes]
 # what makes a box itself: once shown, the same for ever
@@ -98,10 +97,7 @@ def find_changes(files: Files, identity: Files, must_be: bool) -> list[str]:
 
 
 def _check(argv: list[str | Path]) -> tuple[int, str]:
-    environment = {**os.environ, "LC_ALL": "C.UTF-8", "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
-    done = subprocess.run(
-        [str(word) for word in argv], capture_output=True, text=True, errors="replace", env=environment
-    )
+    done = attempt(argv)
     return done.returncode, " ".join(done.stdout.split())[-500:]
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from types import TracebackType
 
 from boxos.crash_states import Piece, Story
+from boxos.verity import BLOCK
 from boxos.write_log import Entry
 
-_BLOCK = 4096
 _CHUNK = 1024 * 1024
 
 
@@ -33,16 +33,16 @@ class Slot:
         """Compare what lies at these bytes of the card anew."""
         first = max(start, self._start) - self._start
         end = min(start + size, self._start + len(self._image)) - self._start
-        begin = first // _BLOCK * _BLOCK
+        begin = first // BLOCK * BLOCK
         for at in range(begin, end, _CHUNK):
-            length = min(_CHUNK, -(-(end - at) // _BLOCK) * _BLOCK, len(self._image) - at)
+            length = min(_CHUNK, -(-(end - at) // BLOCK) * BLOCK, len(self._image) - at)
             held, wanted = os.pread(card, length, self._start + at), self._image[at : at + length]
-            numbers = range(at // _BLOCK, (at + length - 1) // _BLOCK + 1)
+            numbers = range(at // BLOCK, (at + length - 1) // BLOCK + 1)
             if held == wanted:
                 self.broken.difference_update(numbers)
                 continue
             for number in numbers:
-                within = slice(number * _BLOCK - at, (number + 1) * _BLOCK - at)
+                within = slice(number * BLOCK - at, (number + 1) * BLOCK - at)
                 (self.broken.discard if held[within] == wanted[within] else self.broken.add)(number)
 
     def look_at_all(self, card: int) -> None:

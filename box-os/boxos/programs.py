@@ -52,12 +52,29 @@ def run(
     extra: Mapping[str, str] | None = None,
     epoch: int | None = None,
 ) -> str:
-    """Run argv to its end and return what it says on standard output.
+    """What argv says on standard output; the rest as in attempt. RitiError with its last words where it fails too."""
+    done = attempt(argv, said=said, folder=folder, extra=extra, epoch=epoch)
+    if done.returncode != 0:
+        words = " ".join((done.stderr + done.stdout).split())[-800:]
+        raise RitiError.because(
+            f"{Path(done.args[0]).name} ended with {done.returncode}: {words}", "see its words"
+        )
+    return done.stdout
+
+
+def attempt(
+    argv: Sequence[str | Path],
+    *,
+    said: str = "",
+    folder: Path | None = None,
+    extra: Mapping[str, str] | None = None,
+    epoch: int | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run argv to its end, whatever that is.
 
     said goes to its standard input; extra into its environment, which has no locale, no time zone and no
     settings of Python of this machine's.
-    epoch is the time that it shall take for now, where it heeds SOURCE_DATE_EPOCH. RitiError with its last words where
-    it is absent or fails.
+    epoch is the time that it shall take for now, where it heeds SOURCE_DATE_EPOCH. RitiError where it is absent.
     """
     names = [str(word) for word in argv]
     dropped = ("LANG", "LANGUAGE", "PYTHON")
@@ -66,7 +83,7 @@ def run(
     if epoch is not None:
         fixed["SOURCE_DATE_EPOCH"] = str(epoch)
     try:
-        done = subprocess.run(
+        return subprocess.run(
             names,
             input=said,
             cwd=folder,
@@ -78,9 +95,3 @@ def run(
         )
     except OSError as error:
         raise RitiError.because(f"{names[0]} does not start: {error.strerror}", "make image-tools") from error
-    if done.returncode != 0:
-        words = " ".join((done.stderr + done.stdout).split())[-800:]
-        raise RitiError.because(
-            f"{Path(names[0]).name} ended with {done.returncode}: {words}", "see its words"
-        )
-    return done.stdout

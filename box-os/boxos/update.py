@@ -103,16 +103,25 @@ def spoil(payload: Path, length: int) -> dict[int, int]:
 def offer_good(built: Built, work: Path) -> Served:
     """A bundle of the image that runs, under the next version."""
     signed = make_payload(built.boot, built.root, work / "payload", built.seed, built.epoch)
-    newer = replace(built.recipe, version=name_versions(built.recipe.version).newer)
-    return _serve(signed, newer, built.keys, work, name_day(built.epoch))
+    return _serve(signed, _name_newer(built.recipe), built.keys, work, name_day(built.epoch))
 
 
 def offer_changed(built: Built, work: Path) -> Served:
     """A bundle of the next version, in which RITI's own package is another."""
-    newer = replace(built.recipe, version=name_versions(built.recipe.version).newer)
-    slot = change_agent(Slot(built.boot, built.root), newer, work, built.seed, built.epoch)
-    signed = make_payload(slot.boot, slot.root, work / "payload", built.seed, built.epoch)
-    return _serve(signed, newer, built.keys, work, name_day(built.epoch))
+    _, signed = _change(built, work)
+    return _serve(signed, _name_newer(built.recipe), built.keys, work, name_day(built.epoch))
+
+
+def _name_newer(recipe: Recipe) -> Recipe:
+    return replace(recipe, version=name_versions(recipe.version).newer)
+
+
+def _change(built: Built, work: Path) -> tuple[Slot, Signed]:
+    """What an update to another agent writes, and its payload."""
+    slot = change_agent(
+        Slot(built.boot, built.root), _name_newer(built.recipe), work, built.seed, built.epoch
+    )
+    return slot, make_payload(slot.boot, slot.root, work / "payload", built.seed, built.epoch)
 
 
 def _serve(signed: Signed, recipe: Recipe, keys: Path, work: Path, made: str) -> Served:
@@ -136,9 +145,7 @@ def find_refusal(name: str, code: int, said: str) -> str:
 def try_update(built: Built, work: Path, timeout_s: float, report: Report) -> dict[str, Any]:
     """The whole way; RitiError with what went otherwise than it must."""
     card = make_card(built.image, work, None)
-    newer = replace(built.recipe, version=name_versions(built.recipe.version).newer)
-    slot = change_agent(Slot(built.boot, built.root), newer, work, built.seed, built.epoch)
-    signed = make_payload(slot.boot, slot.root, work / "payload", built.seed, built.epoch)
+    slot, signed = _change(built, work)
     offered = offer(built.recipe, signed, built.keys, work, name_day(built.epoch))
     blocks = compare(built.root, slot.root)
     wrongs: list[str] = []
